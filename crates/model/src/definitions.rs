@@ -1,0 +1,162 @@
+//! The definitions of FHIR R4 as data: what `cargo xtask definitions` has written from HL7's package, loaded once.
+//! No code names a resource type; what is special about one is a row here (docs/adr/0001-definitions-as-data.md).
+
+mod code;
+mod compartment;
+mod element;
+mod row;
+mod search_parameter;
+
+pub use code::CodeSet;
+pub use element::{Element, Primitive, Property, TypeDefinition, TypeId, TypeKind, TypeTable};
+pub use search_parameter::{BadExpression, Component, ParameterId, SearchParameter, SearchType};
+
+use crate::ResourceType;
+use rustc_hash::FxHashMap;
+use std::sync::LazyLock;
+
+/// All tables.
+#[derive(Debug)]
+pub struct Definitions {
+    types: TypeTable,
+    resource_types: Vec<ResourceType>,
+    by_name: FxHashMap<&'static str, ResourceType>,
+    codes: FxHashMap<Box<str>, CodeSet>,
+    compartments: compartment::Compartments,
+    parameters: search_parameter::ByType,
+    bad_expressions: Vec<BadExpression>,
+}
+
+static R4: LazyLock<Definitions> = LazyLock::new(Definitions::load);
+
+impl Definitions {
+    /// The definitions of R4 (4.0.1), loaded at the first call: some tens of milliseconds.
+    #[must_use]
+    pub fn r4() -> &'static Self {
+        &R4
+    }
+
+    fn load() -> Self {
+        let types = TypeTable::load();
+        let codes = code::load();
+        let resource_types = types.resource_types();
+        let systems = |value_set: &str| codes.get(value_set).map(|set| set.systems().map(Into::into).collect()).unwrap_or_default();
+        let (parameters, bad_expressions) = search_parameter::load(&types, &resource_types, &systems);
+        Self {
+            by_name: resource_types.iter().map(|&t| (t.name(), t)).collect(),
+            types,
+            resource_types,
+            codes,
+            compartments: compartment::load(),
+            parameters,
+            bad_expressions,
+        }
+    }
+
+    /// The types and their elements.
+    #[must_use]
+    pub fn types(&self) -> &TypeTable {
+        &self.types
+    }
+
+    /// The concrete resource types, in alphabetical order.
+    #[must_use]
+    pub fn resource_types(&self) -> &[ResourceType] {
+        &self.resource_types
+    }
+
+    /// The resource type of that name, in exact case.
+    #[must_use]
+    pub fn resource_type(&self, name: &str) -> Option<ResourceType> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The resource type of that number, as databases hold it.
+    #[must_use]
+    pub fn resource_type_numbered(&self, number: i64) -> Option<ResourceType> {
+        self.resource_types.iter().copied().find(|t| t.number() == number)
+    }
+
+    /// The codes of a value set that a required binding names, if they can be enumerated.
+    #[must_use]
+    pub fn codes(&self, value_set: &str) -> Option<&CodeSet> {
+        self.codes.get(value_set)
+    }
+
+    /// A search parameter of a type by its code.
+    #[must_use]
+    pub fn parameter(&self, resource_type: ResourceType, code: &str) -> Option<&SearchParameter> {
+        self.parameters.get(&resource_type)?.get(code)
+    }
+
+    /// All search parameters of a type, by code.
+    pub fn parameters(&self, resource_type: ResourceType) -> impl Iterator<Item = &SearchParameter> {
+        self.parameters.get(&resource_type).into_iter().flat_map(|by_code| by_code.values())
+    }
+
+    /// The codes of the parameters through which a `resource_type` is a member of that compartment.
+    #[must_use]
+    pub fn compartment_parameters(&self, compartment: ResourceType, resource_type: ResourceType) -> &[Box<str>] {
+        self.compartments.get(&(compartment.name().into(), resource_type.name().into())).map_or(&[], |codes| codes)
+    }
+
+    /// Search parameters whose expression could not be compiled; a test holds that there are none.
+    #[must_use]
+    pub fn bad_expressions(&self) -> &[BadExpression] {
+        &self.bad_expressions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_146_resource_types_have_elements_and_parameters() {
+        let definitions = Definitions::r4();
+        assert_eq!(definitions.resource_types().len(), 146);
+        for &resource_type in definitions.resource_types() {
+            let type_id = definitions.types().named(resource_type.name()).unwrap();
+            let elements = &definitions.types()[type_id].elements;
+            assert_eq!(&*elements[0].name, "id", "{resource_type}");
+            assert!(elements.iter().all(|e| !e.types.is_empty()), "{resource_type} has an element without type");
+            assert!(definitions.parameter(resource_type, "_id").is_some());
+        }
+    }
+
+    #[test]
+    fn every_search_parameter_expression_compiles() {
+        let bad: Vec<String> = Definitions::r4().bad_expressions().iter().map(ToString::to_string).collect();
+        assert_eq!(bad, Vec::<String>::new());
+    }
+
+    #[test]
+    fn parameter_numbers_are_unique() {
+        let definitions = Definitions::r4();
+        let mut seen = rustc_hash::FxHashSet::default();
+        for &resource_type in definitions.resource_types() {
+            for parameter in definitions.parameters(resource_type) {
+                assert!(seen.insert(parameter.id), "{resource_type} {}", parameter.code);
+                for component in &parameter.components {
+                    assert!(seen.insert(component.id), "{resource_type} {}", parameter.code);
+                }
+            }
+        }
+        assert!(seen.len() > 2600, "{}", seen.len());
+    }
+
+    #[test]
+    fn choices_backbones_and_content_references() {
+        let types = Definitions::r4().types();
+        let of = |owner: &str, name: &str| types[types.named(owner).unwrap()].property(name).map(|p| &*types[p.type_id].name);
+        assert_eq!(of("Observation", "valueQuantity"), Some("Quantity"));
+        assert_eq!(of("Observation", "value"), None);
+        assert_eq!(of("Patient", "contact"), Some("Patient.contact"));
+        assert_eq!(of("Questionnaire.item", "item"), Some("Questionnaire.item"));
+        assert_eq!(of("Bundle.entry", "resource"), Some("Resource"));
+        assert_eq!(of("Patient.contact", "modifierExtension"), Some("Extension"));
+        assert_eq!(of("Extension", "url"), Some("uri"));
+        assert_eq!(of("Patient", "id"), Some("id"));
+        assert_eq!(of("Reference", "id"), Some("string"));
+    }
+}

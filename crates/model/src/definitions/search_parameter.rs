@@ -1,0 +1,217 @@
+//! Search parameters, their expressions compiled for each resource type they apply to.
+//! <https://hl7.org/fhir/R4/searchparameter-registry.html>
+
+use super::{TypeKind, TypeTable, row::rows};
+use crate::{
+    ResourceType,
+    fhirpath::{CompileError, Program, compile},
+};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+const SEARCH_PARAMETERS: &str = include_str!("../../definitions/r4/search-parameters.ndjson");
+
+/// How many numbers each resource type has for its parameters; the table's own numbers stay below.
+const NUMBERS_PER_TYPE: i64 = 2048;
+
+/// What databases hold instead of a parameter's name: one number for each resource type and parameter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ParameterId(pub i64);
+
+/// The types of search parameters: <https://hl7.org/fhir/R4/search.html#ptypes>
+#[expect(missing_docs, reason = "the names are the specification's")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SearchType {
+    Number,
+    Date,
+    String,
+    Token,
+    Reference,
+    Composite,
+    Quantity,
+    Uri,
+    Special,
+}
+
+impl SearchType {
+    fn named(name: &str) -> Self {
+        match name {
+            "number" => Self::Number,
+            "date" => Self::Date,
+            "string" => Self::String,
+            "token" => Self::Token,
+            "reference" => Self::Reference,
+            "composite" => Self::Composite,
+            "quantity" => Self::Quantity,
+            "uri" => Self::Uri,
+            _ => Self::Special,
+        }
+    }
+
+    /// The specification's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::String => "string",
+            Self::Token => "token",
+            Self::Reference => "reference",
+            Self::Composite => "composite",
+            Self::Quantity => "quantity",
+            Self::Uri => "uri",
+            Self::Special => "special",
+        }
+    }
+}
+
+/// One search parameter of one resource type.
+#[derive(Debug)]
+pub struct SearchParameter {
+    /// Its number in databases.
+    pub id: ParameterId,
+    /// The resource type it is for.
+    pub resource_type: ResourceType,
+    /// Its name in a URL.
+    pub code: Box<str>,
+    /// The canonical URL of its definition.
+    pub url: Box<str>,
+    /// Its type.
+    pub search_type: SearchType,
+    /// What its references may point to; empty: anything.
+    pub targets: Vec<ResourceType>,
+    /// Finds its values in a resource; `None` where the definition has no expression (`_text`, `near` of some types).
+    pub program: Option<Program>,
+    /// For a composite: its components, whose values must lie within one element.
+    pub components: Vec<Component>,
+    /// Code systems that need not be said with a `code`, since a required binding implies them.
+    pub implied_systems: Vec<Box<str>>,
+}
+
+/// One part of a composite parameter.
+#[derive(Debug)]
+pub struct Component {
+    /// Its number in databases.
+    pub id: ParameterId,
+    /// The type of its values.
+    pub search_type: SearchType,
+    /// Finds its values, starting from the composite's element.
+    pub program: Program,
+    /// As [`SearchParameter::targets`].
+    pub targets: Vec<ResourceType>,
+}
+
+/// An expression that this server cannot compile. A test holds that there is none.
+#[derive(Debug, thiserror::Error)]
+#[error("search parameter {url}: {error}")]
+pub struct BadExpression {
+    /// The parameter.
+    pub url: String,
+    /// Why.
+    pub error: CompileError,
+}
+
+/// A resource type's parameters by code, in order.
+pub(super) type ByType = FxHashMap<ResourceType, BTreeMap<Box<str>, SearchParameter>>;
+
+struct Definition {
+    number: i64,
+    code: Box<str>,
+    url: Box<str>,
+    bases: Vec<Box<str>>,
+    search_type: SearchType,
+    expression: String,
+    targets: Vec<ResourceType>,
+    components: Vec<(String, String)>,
+}
+
+pub(super) fn load(
+    types: &TypeTable,
+    resource_types: &[ResourceType],
+    code_systems: &dyn Fn(&str) -> Vec<Box<str>>,
+) -> (ByType, Vec<BadExpression>) {
+    let definitions = read(types);
+    let by_url: FxHashMap<&str, &Definition> = definitions.iter().map(|d| (&*d.url, d)).collect();
+    let mut by_type = ByType::default();
+    let mut bad = Vec::new();
+    for definition in &definitions {
+        for &resource_type in resource_types {
+            let Some(type_id) = types.named(resource_type.name()) else { continue };
+            let mut bases = definition.bases.iter().filter_map(|base| types.named(base));
+            if !bases.any(|base| types.is_a(type_id, base)) {
+                continue;
+            }
+            match parameter(definition, resource_type, types, &by_url, code_systems) {
+                Ok(parameter) => {
+                    by_type.entry(resource_type).or_default().insert(definition.code.clone(), parameter);
+                }
+                Err(error) => bad.push(BadExpression { url: definition.url.to_string(), error }),
+            }
+        }
+    }
+    (by_type, bad)
+}
+
+fn read(types: &TypeTable) -> Vec<Definition> {
+    let resource = |name: &str| match types[types.named(name)?].kind {
+        TypeKind::Resource(resource_type) => Some(resource_type),
+        _ => None,
+    };
+    rows(SEARCH_PARAMETERS)
+        .map(|row| Definition {
+            number: row.number("n").unwrap_or(0).into(),
+            code: row.text("code").into(),
+            url: row.text("url").into(),
+            bases: row.texts("base"),
+            search_type: SearchType::named(row.text("type")),
+            expression: row.unescaped("expression"),
+            targets: row.texts("target").iter().filter_map(|name| resource(name)).collect(),
+            components: row
+                .objects("component")
+                .iter()
+                .map(|c| (c.get_str("url").unwrap_or_default().into(), c.get_str("expression").unwrap_or_default().into()))
+                .collect(),
+        })
+        .collect()
+}
+
+fn parameter(
+    definition: &Definition,
+    resource_type: ResourceType,
+    types: &TypeTable,
+    by_url: &FxHashMap<&str, &Definition>,
+    code_systems: &dyn Fn(&str) -> Vec<Box<str>>,
+) -> Result<SearchParameter, CompileError> {
+    let id = |number: i64| ParameterId(resource_type.number() * NUMBERS_PER_TYPE + number);
+    let root = types.named(resource_type.name()).ok_or(CompileError::UnknownType(resource_type.name().into()))?;
+    let program = match &*definition.expression {
+        "" => None,
+        expression => Some(compile(expression, &[root], root, types)?),
+    };
+    let mut components = Vec::new();
+    for (index, (url, expression)) in definition.components.iter().enumerate() {
+        let Some(part) = by_url.get(url.as_str()) else { return Err(CompileError::UnknownType(url.as_str().into())) };
+        let roots = program.as_ref().map(|p| p.types().to_vec()).unwrap_or_default();
+        components.push(Component {
+            id: id(definition.number + 1 + i64::try_from(index).unwrap_or(0)),
+            search_type: part.search_type,
+            program: compile(expression, &roots, root, types)?,
+            targets: part.targets.clone(),
+        });
+    }
+    let mut implied_systems: Vec<Box<str>> =
+        program.as_ref().map(|p| p.bindings()).unwrap_or_default().iter().flat_map(|value_set| code_systems(value_set)).collect();
+    implied_systems.sort_unstable();
+    implied_systems.dedup();
+    Ok(SearchParameter {
+        id: id(definition.number),
+        resource_type,
+        code: definition.code.clone(),
+        url: definition.url.clone(),
+        search_type: definition.search_type,
+        targets: definition.targets.clone(),
+        program,
+        components,
+        implied_systems,
+    })
+}

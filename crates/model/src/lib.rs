@@ -1,0 +1,20 @@
+//! What FHIR means: definitions, resources, FHIRPath, search. Pure: no I/O, no async, no clock.
+//! Start with [`Definitions`] (the tables), [`Resource`] (what is stored) and [`Interaction`](interaction::Interaction)
+//! (what is asked).
+
+pub mod decimal;
+pub mod definitions;
+mod error;
+pub mod fhirpath;
+mod id;
+pub mod json;
+pub mod operation_outcome;
+pub mod reference;
+mod resource;
+pub mod temporal;
+pub mod validate;
+
+pub use definitions::Definitions;
+pub use error::Error;
+pub use id::{Id, Key, ResourceType, VersionId, is_id};
+pub use resource::{Resource, Stamp};
