@@ -1,1 +1,47 @@
-//! placeholder
+//! Black-box tests of Tessera: they start the real binary, on SQLite and on PostgreSQL, and only speak HTTP to it.
+//!
+//! ```no_run
+//! # use conformance_tests::both;
+//! # use tessera_fixtures::patient;
+//! # async fn test() {
+//! both("http_create", async |server| {
+//!     let created = server.client().post("Patient", &patient().build()).await.expect_status(201);
+//!     let read = server.client().get(&format!("Patient/{}", created.id())).await.expect_status(200);
+//!     assert_eq!(read.header("etag"), Some("W/\"1\""));
+//! })
+//! .await;
+//! # }
+//! ```
+//!
+//! The tests of the FHIR specification can also be turned on another server, which [`BASE_URL_VARIABLE`] names.
+
+mod binary;
+mod client;
+mod folder;
+mod process;
+pub mod server;
+
+pub use binary::{BINARY_VARIABLE, check, tessera};
+pub use client::{Client, Reply, Request, Unanswered};
+pub use folder::Folder;
+pub use server::{BASE_URL_VARIABLE, Backend, Database, Server};
+
+/// Runs a test's body against a fresh server on each backend. With [`BASE_URL_VARIABLE`] set, it runs once, against
+/// that server.
+pub async fn both(test: &str, body: impl AsyncFn(&Server)) {
+    for backend in Backend::ALL {
+        if let Some(server) = Server::start(backend, test) {
+            body(&server).await;
+        }
+    }
+}
+
+/// Like [`both`], but the servers are those that all tests of this process share: for tests that find their own
+/// resources among those of others. A server of one's own takes a moment to start.
+pub async fn both_shared(test: &str, body: impl AsyncFn(&Server)) {
+    for backend in Backend::ALL {
+        if let Some(server) = Server::shared(backend, test) {
+            body(server).await;
+        }
+    }
+}

@@ -2,19 +2,24 @@
 //! Start with [`Definitions`] (the tables), [`Resource`] (what is stored) and [`Interaction`](interaction::Interaction)
 //! (what is asked).
 
+mod access;
 pub mod decimal;
 pub mod definitions;
 mod error;
 pub mod fhirpath;
 mod id;
+pub mod interaction;
 pub mod json;
 pub mod operation_outcome;
 pub mod reference;
 mod resource;
+pub mod search;
 pub mod temporal;
 pub mod validate;
 
+pub use access::{AccessContext, Visible};
 pub use definitions::Definitions;
 pub use error::Error;
 pub use id::{Id, Key, ResourceType, VersionId, is_id};
 pub use resource::{Resource, Stamp};
+pub use search::{Filter, IndexRow, IndexValue, Query};

@@ -1,0 +1,253 @@
+//! A server for a test: the real binary on a database of its own.
+
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use tessera_fixtures::postgres;
+
+use crate::binary::tessera;
+use crate::client::Client;
+use crate::folder::Folder;
+use crate::process::{Process, show_tail};
+
+/// The base URL of a running server: the tests of the FHIR specification then use it and start none.
+pub const BASE_URL_VARIABLE: &str = "TESSERA_BASE_URL";
+
+/// What a server keeps its resources in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Backend {
+    /// A file.
+    Sqlite,
+    /// A server, see [`tessera_fixtures::postgres`].
+    Postgres,
+}
+
+impl Backend {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
+    }
+}
+
+/// A database; that of SQLite goes when the last clone of this is dropped.
+#[derive(Clone, Debug)]
+pub struct Database {
+    url: String,
+    folder: Option<Arc<Folder>>,
+}
+
+impl Database {
+    /// A new, empty one. `None` if there is no PostgreSQL for it, of which standard error then tells.
+    #[must_use]
+    pub fn create(backend: Backend, test: &str) -> Option<Self> {
+        match backend {
+            Backend::Sqlite => {
+                let folder = Folder::new("database");
+                let url = format!("sqlite:{}", folder.path().join("tessera.db").display());
+                Some(Self { url, folder: Some(Arc::new(folder)) })
+            }
+            Backend::Postgres => {
+                let cluster = postgres::shared_or_skip(test)?;
+                Some(Self { url: cluster.create_database(), folder: None })
+            }
+        }
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The folder that holds nothing but SQLite's files.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Folder> {
+        self.folder.as_deref()
+    }
+
+    /// Starts a server on it, with extra environment variables. There may be several on PostgreSQL.
+    ///
+    /// # Panics
+    /// When the server does not start.
+    #[must_use]
+    pub fn serve(&self, environment: &[(&str, &str)]) -> Server {
+        let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut local = Local { folder: Folder::new("server"), database: self.clone(), environment, process: None };
+        let base = local.start();
+        Server { base, local: Some(local) }
+    }
+
+    /// Fails unless `tessera check` finds nothing wrong. The servers must be stopped before.
+    ///
+    /// # Panics
+    /// When there are differences.
+    #[track_caller]
+    pub fn check(&self) {
+        crate::check(&self.url);
+    }
+}
+
+/// A server that is ready, killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    base: String,
+    /// `None` for the running server of [`BASE_URL_VARIABLE`].
+    local: Option<Local>,
+}
+
+/// A server of ours.
+#[derive(Debug)]
+struct Local {
+    process: Option<Process>,
+    database: Database,
+    environment: Vec<(String, String)>,
+    /// The working directory, with the log.
+    folder: Folder,
+}
+
+impl Local {
+    fn start(&mut self) -> String {
+        let mut command = tessera();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", &self.database.url, "--insecure-no-auth"]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.current_dir(self.folder.path());
+        let mut folders = vec![self.folder.path().to_owned()];
+        folders.extend(self.database.folder().map(|folder| folder.path().to_owned()));
+        let process = Process::start(command, &self.log(), &folders);
+        let base = process.base().to_owned();
+        self.process = Some(process);
+        base
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+impl Server {
+    /// A fresh server on an empty database, or the one of [`BASE_URL_VARIABLE`] in place of SQLite's. `None` if the
+    /// test is to leave PostgreSQL out.
+    ///
+    /// # Panics
+    /// When the server does not start.
+    #[must_use]
+    pub fn start(backend: Backend, test: &str) -> Option<Self> {
+        if let Ok(base) = env::var(BASE_URL_VARIABLE) {
+            let base = base.trim_end_matches('/').to_owned();
+            return (backend == Backend::Sqlite).then_some(Self { base, local: None });
+        }
+        Database::create(backend, test).map(|database| database.serve(&[]))
+    }
+
+    /// A server on an existing database, with extra environment variables.
+    ///
+    /// # Panics
+    /// When the server does not start.
+    #[must_use]
+    pub fn start_with(database_url: &str, environment: &[(&str, &str)]) -> Self {
+        Database { url: database_url.to_owned(), folder: None }.serve(environment)
+    }
+
+    /// The server that the tests of this process share; otherwise like [`Server::start`].
+    ///
+    /// # Panics
+    /// When the server does not start.
+    #[must_use]
+    pub fn shared(backend: Backend, test: &str) -> Option<&'static Self> {
+        static SQLITE: OnceLock<Option<Server>> = OnceLock::new();
+        static POSTGRES: OnceLock<Option<Server>> = OnceLock::new();
+        let shared = match backend {
+            Backend::Sqlite => &SQLITE,
+            Backend::Postgres => &POSTGRES,
+        };
+        shared.get_or_init(|| Self::start(backend, test)).as_ref()
+    }
+
+    /// The base URL, such as `http://127.0.0.1:4711/fhir`. It changes with [`Server::restart`].
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// A client of the server. It belongs to the runtime that uses it first, so that each test needs its own.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&self.base)
+    }
+
+    /// The server's database.
+    ///
+    /// # Panics
+    /// When the server is none of ours.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        match &self.local {
+            Some(local) => &local.database,
+            None => panic!("the database of the server that {BASE_URL_VARIABLE} names is unknown"),
+        }
+    }
+
+    /// The server's process id, if it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.local.as_ref()?.process.as_ref().map(Process::id)
+    }
+
+    /// Kills the server with signal 9 and waits for its end.
+    ///
+    /// # Panics
+    /// When the server is none of ours.
+    pub fn kill_9(&mut self) {
+        if let Some(mut process) = self.local_mut("killed").process.take() {
+            process.kill_9();
+        }
+    }
+
+    /// Starts the server anew on its database, after killing it if it still runs.
+    ///
+    /// # Panics
+    /// When the server does not start, or is none of ours.
+    pub fn restart(&mut self) {
+        self.kill_9();
+        self.base = self.local_mut("restarted").start();
+    }
+
+    /// Lets the server drain and end by itself, by signal 15.
+    ///
+    /// # Panics
+    /// When it does not run, or not end, or is none of ours.
+    pub fn stop(&mut self) -> ExitStatus {
+        match self.local_mut("stopped").process.take() {
+            Some(mut process) => process.terminate(),
+            None => panic!("the server to be stopped does not run"),
+        }
+    }
+
+    fn local_mut(&mut self, purpose: &str) -> &mut Local {
+        match &mut self.local {
+            Some(local) => local,
+            None => panic!("the server that {BASE_URL_VARIABLE} names is not to be {purpose}"),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(local) = &self.local
+            && thread::panicking()
+        {
+            show_tail(&local.log());
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! [`Interaction`]: what is asked; and the one URL grammar. A request on the wire and an entry of a Bundle are read alike.
+//! <https://hl7.org/fhir/R4/http.html>
+
+use crate::{Definitions, Error, Id, Key, ResourceType, VersionId, error::similar};
+
+/// What is asked, at which level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interaction {
+    /// `GET metadata`
+    Capabilities,
+    /// `POST [base]` with a Bundle of type batch or transaction
+    Bundle,
+    /// `GET Type/id`
+    Read(Key),
+    /// `GET Type/id/_history/version`
+    VersionRead(Key, VersionId),
+    /// `POST Type`
+    Create(ResourceType),
+    /// `PUT Type/id`
+    Update(Key),
+    /// `PUT Type?criteria`
+    ConditionalUpdate(ResourceType),
+    /// `DELETE Type/id`
+    Delete(Key),
+    /// `DELETE Type?criteria`
+    ConditionalDelete(ResourceType),
+    /// `GET Type/id/_history`
+    HistoryInstance(Key),
+    /// `GET Type/_history`
+    HistoryType(ResourceType),
+    /// `GET _history`
+    HistorySystem,
+    /// `GET Type?…`, `POST Type/_search`
+    SearchType(ResourceType),
+    /// `GET ?…`, `POST _search`
+    SearchSystem,
+}
+
+/// The specification's code of an interaction: <https://hl7.org/fhir/R4/valueset-restful-interaction.html>
+#[expect(missing_docs, reason = "the names are the specification's")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InteractionCode {
+    Capabilities,
+    Batch,
+    Transaction,
+    Read,
+    VersionRead,
+    Create,
+    Update,
+    Delete,
+    HistoryInstance,
+    HistoryType,
+    HistorySystem,
+    SearchType,
+    SearchSystem,
+}
+
+impl InteractionCode {
+    /// The code: `search-type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Capabilities => "capabilities",
+            Self::Batch => "batch",
+            Self::Transaction => "transaction",
+            Self::Read => "read",
+            Self::VersionRead => "vread",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::HistoryInstance => "history-instance",
+            Self::HistoryType => "history-type",
+            Self::HistorySystem => "history-system",
+            Self::SearchType => "search-type",
+            Self::SearchSystem => "search-system",
+        }
+    }
+}
+
+/// The methods of the API.
+#[expect(missing_docs, reason = "the names are HTTP's")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// The method of that name, in exact case.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            _ => return None,
+        })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Interaction {
+    /// Reads a method and a path below the base (decoded, without a slash at its start). `has_query`: whether a query string
+    /// other than `_format` and `_pretty` comes with it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownType`], [`Error::NoSuchPath`], [`Error::MethodNotAllowed`], [`Error::NotSupported`].
+    pub fn parse(method: Method, path: &str, has_query: bool, definitions: &Definitions) -> Result<Self, Error> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let segments: Vec<&str> = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
+        let get = matches!(method, Method::Get | Method::Head);
+        let allowed = |allowed: &[&'static str]| {
+            Err(Error::MethodNotAllowed { method: method.name().to_owned(), allowed: allowed.to_vec() })
+        };
+        if let Some(operation) = segments.iter().find(|segment| segment.starts_with('$')) {
+            return Err(Error::NotSupported(format!("the operation {operation} is not supported by this server")));
+        }
+        match segments[..] {
+            [] if get => Ok(Self::SearchSystem),
+            [] if method == Method::Post => Ok(Self::Bundle),
+            [] => allowed(&["GET", "POST"]),
+            ["metadata"] if get => Ok(Self::Capabilities),
+            ["metadata"] => allowed(&["GET"]),
+            ["_history"] if get => Ok(Self::HistorySystem),
+            ["_history"] => allowed(&["GET"]),
+            ["_search"] if method == Method::Post => Ok(Self::SearchSystem),
+            ["_search"] => allowed(&["POST"]),
+            [name, ref rest @ ..] => {
+                let resource_type = resource_type(name, definitions)?;
+                Self::of_type(method, resource_type, rest, has_query)
+            }
+        }
+    }
+
+    fn of_type(method: Method, resource_type: ResourceType, rest: &[&str], has_query: bool) -> Result<Self, Error> {
+        let allowed = |allowed: &[&'static str]| {
+            Err(Error::MethodNotAllowed { method: method.name().to_owned(), allowed: allowed.to_vec() })
+        };
+        let get = matches!(method, Method::Get | Method::Head);
+        match *rest {
+            [] => match method {
+                Method::Get | Method::Head => Ok(Self::SearchType(resource_type)),
+                Method::Post => Ok(Self::Create(resource_type)),
+                Method::Put if has_query => Ok(Self::ConditionalUpdate(resource_type)),
+                Method::Delete if has_query => Ok(Self::ConditionalDelete(resource_type)),
+                Method::Put | Method::Delete => Err(Error::NoSuchPath("an id or search criteria are needed here".into())),
+                Method::Patch => Err(Error::NotSupported("PATCH is not supported by this server yet".into())),
+            },
+            ["_search"] if method == Method::Post => Ok(Self::SearchType(resource_type)),
+            ["_search"] => allowed(&["POST"]),
+            ["_history"] if get => Ok(Self::HistoryType(resource_type)),
+            ["_history"] => allowed(&["GET"]),
+            [id] => {
+                let key = key(resource_type, id)?;
+                match method {
+                    Method::Get | Method::Head => Ok(Self::Read(key)),
+                    Method::Put => Ok(Self::Update(key)),
+                    Method::Delete => Ok(Self::Delete(key)),
+                    Method::Patch => Err(Error::NotSupported("PATCH is not supported by this server yet".into())),
+                    Method::Post => allowed(&["GET", "PUT", "DELETE"]),
+                }
+            }
+            [id, "_history"] if get => Ok(Self::HistoryInstance(key(resource_type, id)?)),
+            [id, "_history", version] if get => {
+                let key = key(resource_type, id)?;
+                // A version id is a positive number here; any other text names a version that does not exist.
+                let version = version.parse().ok().filter(|v: &VersionId| *v > 0 && !version.starts_with('+')).unwrap_or(VersionId::MAX);
+                Ok(Self::VersionRead(key, version))
+            }
+            [_, "_history"] | [_, "_history", _] => allowed(&["GET"]),
+            [_, name] | [_, name, ..] => Err(Error::NotSupported(format!("{resource_type}/[id]/{name} is not supported by this server"))),
+        }
+    }
+
+    /// The code and the type it is on, for permissions, logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> (InteractionCode, Option<ResourceType>) {
+        match self {
+            Self::Capabilities => (InteractionCode::Capabilities, None),
+            Self::Bundle => (InteractionCode::Batch, None),
+            Self::Read(key) => (InteractionCode::Read, Some(key.resource_type)),
+            Self::VersionRead(key, _) => (InteractionCode::VersionRead, Some(key.resource_type)),
+            Self::Create(t) => (InteractionCode::Create, Some(*t)),
+            Self::Update(key) => (InteractionCode::Update, Some(key.resource_type)),
+            Self::ConditionalUpdate(t) => (InteractionCode::Update, Some(*t)),
+            Self::Delete(key) => (InteractionCode::Delete, Some(key.resource_type)),
+            Self::ConditionalDelete(t) => (InteractionCode::Delete, Some(*t)),
+            Self::HistoryInstance(key) => (InteractionCode::HistoryInstance, Some(key.resource_type)),
+            Self::HistoryType(t) => (InteractionCode::HistoryType, Some(*t)),
+            Self::HistorySystem => (InteractionCode::HistorySystem, None),
+            Self::SearchType(t) => (InteractionCode::SearchType, Some(*t)),
+            Self::SearchSystem => (InteractionCode::SearchSystem, None),
+        }
+    }
+}
+
+fn resource_type(name: &str, definitions: &Definitions) -> Result<ResourceType, Error> {
+    definitions.resource_type(name).ok_or_else(|| Error::UnknownType {
+        name: name.chars().take(64).collect(),
+        similar: similar(name, definitions.resource_types().iter().map(|t| t.name())),
+    })
+}
+
+fn key(resource_type: ResourceType, id: &str) -> Result<Key, Error> {
+    let wrong = || Error::NoSuchPath("the id in the URL is not valid: an id is 1 to 64 of A-Z a-z 0-9 - .".into());
+    Ok(Key::new(resource_type, Id::parse(id).ok_or_else(wrong)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_grammar() {
+        let check = |request: &str, expect: &str| {
+            let (method, path) = request.split_once(' ').unwrap();
+            let (path, query) = path.split_once('?').map_or((path, false), |(path, _)| (path, true));
+            let parsed = Interaction::parse(Method::parse(method).unwrap(), path, query, Definitions::r4());
+            assert_eq!(parsed.map_or_else(|e| e.to_string(), |i| format!("{i:?}")), expect, "{request}");
+        };
+        check("GET Patient/1", "Read(Patient/1)");
+        check("HEAD Patient/1/", "Read(Patient/1)");
+        check("GET Patient/1/_history/2", "VersionRead(Patient/1, 2)");
+        check("GET Patient/1/_history", "HistoryInstance(Patient/1)");
+        check("GET _history", "HistorySystem");
+        check("GET Patient?name=x", "SearchType(Patient)");
+        check("POST Patient/_search", "SearchType(Patient)");
+        check("POST Patient", "Create(Patient)");
+        check("PUT Patient?identifier=x", "ConditionalUpdate(Patient)");
+        check("PUT Patient", "an id or search criteria are needed here");
+        check("POST Patient/1", "POST is not possible here; use GET, PUT, DELETE");
+        check("GET patient/1", "patient is not a resource type of FHIR R4; did you mean \"Patient\"?");
+        check("GET Patient/$everything", "the operation $everything is not supported by this server");
+        check("GET Patient/a b", "the id in the URL is not valid: an id is 1 to 64 of A-Z a-z 0-9 - .");
+    }
+}

@@ -1,0 +1,22 @@
+//! Search: what a query string means, what of a resource it looks at, and when the two agree.
+//! <https://hl7.org/fhir/R4/search.html>
+//!
+//! [`parse`](parse::parse) makes a [`Query`] of a query string, [`extract`](extract::extract) the [`IndexRow`]s of a resource, and
+//! [`matches`](matches::matches) says whether they agree. A database's SQL is right when it finds what `matches` finds.
+
+pub mod date;
+pub mod extract;
+pub mod matches;
+pub mod modifier;
+pub mod parse;
+pub mod prefix;
+pub mod quantity;
+pub mod query;
+pub mod reference;
+mod result_parameters;
+pub mod string;
+pub mod token;
+pub mod uri;
+
+pub use extract::{IndexRow, IndexValue};
+pub use query::{Criterion, Filter, Query};

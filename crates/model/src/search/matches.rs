@@ -1,0 +1,104 @@
+//! Does this resource, among these others, satisfy this filter? The meaning of search: each database must find exactly what
+//! this says, and the access rules judge new versions with it.
+
+use super::{
+    extract::{IndexRow, IndexValue},
+    query::{Criterion, Filter},
+    string,
+};
+use crate::{Key, definitions::ParameterId, definitions::SearchType, temporal::Micros};
+
+/// A current resource as search sees it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its type and id.
+    pub key: Key,
+    /// `meta.lastUpdated`
+    pub last_updated: Micros,
+    /// Its index rows.
+    pub rows: Vec<IndexRow>,
+}
+
+/// The other resources, for chains and `_has`.
+pub trait World {
+    /// The current resource of that key.
+    fn get(&self, key: &Key) -> Option<&Candidate>;
+    /// All current resources.
+    fn all(&self) -> Box<dyn Iterator<Item = &Candidate> + '_>;
+}
+
+impl World for Vec<Candidate> {
+    fn get(&self, key: &Key) -> Option<&Candidate> {
+        self.iter().find(|candidate| candidate.key == *key)
+    }
+
+    fn all(&self) -> Box<dyn Iterator<Item = &Candidate> + '_> {
+        Box::new(self.iter())
+    }
+}
+
+/// Whether the filter holds of the candidate.
+#[must_use]
+pub fn matches(filter: &Filter, candidate: &Candidate, world: &dyn World) -> bool {
+    let holds = |filter: &Filter, of: &Candidate| matches(filter, of, world);
+    match filter {
+        Filter::All(all) => all.iter().all(|f| holds(f, candidate)),
+        Filter::Any(any) => any.iter().any(|f| holds(f, candidate)),
+        Filter::Not(filter) => !holds(filter, candidate),
+        Filter::Type(types) => types.contains(&candidate.key.resource_type),
+        Filter::Id(ids) => ids.contains(&candidate.key.id),
+        Filter::LastUpdated(comparisons) => {
+            comparisons.iter().any(|c| c.holds(candidate.last_updated, last_updated_end(candidate.last_updated)))
+        }
+        Filter::Present(parameters, search_type) => candidate.of(parameters).any(|row| is_value(row, *search_type)),
+        Filter::Value(parameters, criterion) => candidate.of(parameters).any(|row| meets(criterion, &row.value)),
+        Filter::Composite(alternatives) => alternatives.iter().any(|components| {
+            let Some(((first, criterion), others)) = components.split_first() else { return false };
+            candidate.of(&[*first]).filter(|row| meets(criterion, &row.value)).any(|root| {
+                others.iter().all(|(parameter, criterion)| {
+                    candidate.of(&[*parameter]).any(|row| row.ordinal == root.ordinal && meets(criterion, &row.value))
+                })
+            })
+        }),
+        Filter::Chain { parameters, target, filter } => candidate.of(parameters).any(|row| {
+            let IndexValue::Reference(key) = &row.value else { return false };
+            key.resource_type == *target && world.get(key).is_some_and(|target| holds(filter, target))
+        }),
+        Filter::Has { source, parameter, filter } => world.all().any(|other| {
+            let refers = |row: &IndexRow| matches!(&row.value, IndexValue::Reference(key) if *key == candidate.key);
+            other.key.resource_type == *source && other.of(&[*parameter]).any(refers) && holds(filter, other)
+        }),
+    }
+}
+
+impl Candidate {
+    fn of<'a>(&'a self, parameters: &'a [ParameterId]) -> impl Iterator<Item = &'a IndexRow> {
+        self.rows.iter().filter(|row| parameters.contains(&row.parameter))
+    }
+}
+
+/// `meta.lastUpdated` is written to the millisecond and covers it.
+#[must_use]
+pub fn last_updated_end(last_updated: Micros) -> Micros {
+    last_updated.saturating_add(1000)
+}
+
+/// Whether the row is a value of a parameter of that type: an identifier stands beside the reference it belongs to.
+fn is_value(row: &IndexRow, search_type: SearchType) -> bool {
+    !(search_type == SearchType::Reference && matches!(row.value, IndexValue::Token { .. }))
+}
+
+fn meets(criterion: &Criterion, value: &IndexValue) -> bool {
+    match (criterion, value) {
+        (Criterion::String(mode, values), IndexValue::String { norm, exact }) => string::meets(*mode, values, norm, exact),
+        (Criterion::Token(values), IndexValue::Token { system, code }) => values.iter().any(|v| v.meets(system, code)),
+        (Criterion::Date(comparisons), IndexValue::Date { low, high }) => comparisons.iter().any(|c| c.holds(*low, *high)),
+        (Criterion::Quantity(values), IndexValue::Quantity(quantity)) => values.iter().any(|v| v.meets(quantity)),
+        (Criterion::Reference(values), IndexValue::Reference(key)) => values.iter().any(|v| v.meets_local(key)),
+        (Criterion::Reference(values), IndexValue::Uri { value, version }) => {
+            values.iter().any(|v| v.meets_elsewhere(value, version))
+        }
+        (Criterion::Uri(values), IndexValue::Uri { value, version }) => values.iter().any(|v| v.meets(value, version)),
+        _ => false,
+    }
+}

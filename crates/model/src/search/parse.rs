@@ -1,0 +1,407 @@
+//! Query string + definitions → [`Query`], or the reasons why not. Everything is checked here: what comes out can be run.
+//! <https://hl7.org/fhir/R4/search.html>
+
+use super::{
+    date, matches::last_updated_end,
+    modifier::Modifier,
+    query::{Criterion, Filter, Query, Summary, Total},
+    quantity, reference, result_parameters,
+    string::{StringMode, fold},
+    token,
+    uri::UriValue,
+};
+use crate::{
+    Definitions, Error, Id, ResourceType,
+    definitions::{ParameterId, SearchParameter, SearchType},
+    error::similar,
+    temporal::Micros,
+};
+
+/// Most parameters of one search (HTTP-5).
+pub const PARAMETERS_MAX: usize = 50;
+/// Most alternatives of one parameter (HTTP-5).
+pub const ALTERNATIVES_MAX: usize = 200;
+/// Most links of a chain (HTTP-5).
+pub const CHAIN_DEPTH_MAX: usize = 3;
+/// Most `_has` within each other (HTTP-5).
+pub const HAS_DEPTH_MAX: usize = 2;
+
+/// What parsing needs to know besides the parameters.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The tables.
+    pub definitions: &'a Definitions,
+    /// This server's base URL, without a slash at its end.
+    pub base: &'a str,
+    /// The time, for `ap`.
+    pub now: Micros,
+    /// `Prefer: handling=lenient`: leave out unknown parameters instead of refusing.
+    pub lenient: bool,
+}
+
+/// A parsed search.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The search.
+    pub query: Query,
+    /// The parameters that were applied, for the self link.
+    pub applied: Vec<(String, String)>,
+    /// The parameters that were left out.
+    pub ignored: Vec<String>,
+}
+
+/// Parses the parameters of a search over `types` (empty: every type).
+///
+/// # Errors
+/// [`Error::UnknownParameter`] unless lenient, [`Error::BadParameter`], [`Error::NotSupported`], [`Error::TooCostly`].
+pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: Context<'_>) -> Result<Parsed, Error> {
+    if parameters.len() > PARAMETERS_MAX {
+        return Err(Error::TooCostly(format!("more than {PARAMETERS_MAX} search parameters")));
+    }
+    let mut query = Query {
+        types: types.to_vec(),
+        filter: Filter::always(),
+        sort: Vec::new(),
+        count: result_parameters::COUNT_DEFAULT,
+        total: Total::Unspecified,
+        summary: Summary::False,
+        elements: Vec::new(),
+        includes: Vec::new(),
+    };
+    let (mut filters, mut applied, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
+    if types.is_empty() {
+        result_parameters::types(&mut query, parameters, context.definitions)?;
+    }
+    for (name, value) in parameters {
+        let done = match result_parameters::apply(&mut query, name, value, context) {
+            Ok(true) => Ok(()),
+            Ok(false) => Parser { context }.filter(&query.types, name, value, Depth::default()).map(|filter| filters.push(filter)),
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => applied.push((name.clone(), value.clone())),
+            Err(Error::UnknownParameter { .. }) if context.lenient => ignored.push(name.clone()),
+            Err(error) => return Err(error),
+        }
+    }
+    query.filter = Filter::All(filters);
+    Ok(Parsed { query, applied, ignored })
+}
+
+/// Parses one search parameter over `types` into the filter it stands for: for access rules.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_filter(types: &[ResourceType], name: &str, value: &str, context: Context<'_>) -> Result<Filter, Error> {
+    Parser { context }.filter(types, name, value, Depth::default())
+}
+
+/// How deep a parameter is inside chains and `_has`.
+#[derive(Clone, Copy, Default)]
+struct Depth {
+    chain: usize,
+    has: usize,
+}
+
+struct Parser<'a> {
+    context: Context<'a>,
+}
+
+impl<'a> Parser<'a> {
+    fn filter(&self, types: &[ResourceType], name: &str, value: &str, depth: Depth) -> Result<Filter, Error> {
+        if let Some(rest) = name.strip_prefix("_has:") {
+            return self.has(types, name, rest, value, depth);
+        }
+        if let Some((head, rest)) = name.split_once('.') {
+            return self.chain(types, name, head, rest, value, depth);
+        }
+        let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
+        self.refuse_unsupported(code)?;
+        let parameters = self.parameters(types, code)?;
+        let Some(first) = parameters.first() else { return Err(self.unknown(types, code)) };
+        let modifier = match modifier {
+            None => Modifier::None,
+            Some(text) => Modifier::parse(text, code, first.search_type, self.context.definitions)?,
+        };
+        if modifier == Modifier::Missing {
+            return missing(&parameters, name, value);
+        }
+        let values = split_alternatives(name, value)?;
+        if code == "_id" || code == "_lastUpdated" {
+            return self.column(code, modifier, &values);
+        }
+        if first.search_type == SearchType::Composite {
+            return self.composite(&parameters, &values);
+        }
+        let ids = parameters.iter().map(|p| p.id).collect();
+        let filter = Filter::Value(ids, self.criterion(&parameters, modifier, &values)?);
+        Ok(if modifier == Modifier::Not { Filter::Not(Box::new(filter)) } else { filter })
+    }
+
+    /// What the specification has and this server does not yet is refused, never ignored.
+    fn refuse_unsupported(&self, code: &str) -> Result<(), Error> {
+        match code {
+            "_text" | "_content" | "_list" | "_filter" | "_query" => {
+                Err(Error::NotSupported(format!("the search parameter {code} is not supported by this server")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The parameter of that code in each of the types, which must agree in its type.
+    fn parameters(&self, types: &[ResourceType], code: &str) -> Result<Vec<&'a SearchParameter>, Error> {
+        let definitions = self.context.definitions;
+        let all = if types.is_empty() { definitions.resource_types() } else { types };
+        let mut found = Vec::with_capacity(all.len());
+        for &resource_type in all {
+            let Some(parameter) = definitions.parameter(resource_type, code) else { return Err(self.unknown(types, code)) };
+            if parameter.program.is_none() || parameter.search_type == SearchType::Special {
+                return Err(Error::NotSupported(format!("the search parameter {code} is not supported by this server")));
+            }
+            found.push(parameter);
+        }
+        if found.windows(2).any(|pair| pair[0].search_type != pair[1].search_type) {
+            let reason = "the types searched define this parameter with different types; search them one by one";
+            return Err(Error::BadParameter { parameter: code.to_owned(), reason: reason.to_owned() });
+        }
+        Ok(found)
+    }
+
+    fn unknown(&self, types: &[ResourceType], code: &str) -> Error {
+        let definitions = self.context.definitions;
+        let codes = types.iter().flat_map(|&t| definitions.parameters(t)).map(|p| &*p.code);
+        let (known, scope) = match types {
+            [] => (vec!["_id", "_lastUpdated", "_tag", "_profile", "_security", "_source", "_type"], "the system level".to_owned()),
+            [one] => (codes.collect(), one.to_string()),
+            several => (codes.collect(), several.iter().map(|t| t.name()).collect::<Vec<_>>().join(" or ")),
+        };
+        let known = known.into_iter().chain(result_parameters::NAMES);
+        Error::UnknownParameter { scope, name: code.to_owned(), similar: similar(code, known) }
+    }
+
+    /// `_has:Observation:patient:code=…`: <https://hl7.org/fhir/R4/search.html#has>
+    fn has(&self, types: &[ResourceType], name: &str, rest: &str, value: &str, depth: Depth) -> Result<Filter, Error> {
+        if depth.has >= HAS_DEPTH_MAX {
+            return Err(Error::TooCostly(format!("more than {HAS_DEPTH_MAX} _has within each other")));
+        }
+        let bad = |reason: &str| Error::BadParameter { parameter: name.to_owned(), reason: reason.to_owned() };
+        let mut parts = rest.splitn(3, ':');
+        let (Some(source), Some(code), Some(inner)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(bad("expected _has:Type:reference:parameter, such as _has:Observation:patient:code"));
+        };
+        let Some(source) = self.context.definitions.resource_type(source) else { return Err(bad("it names no resource type")) };
+        let parameter = *self.parameters(&[source], code)?.first().ok_or_else(|| self.unknown(&[source], code))?;
+        let leads_here = parameter.targets.is_empty() || types.is_empty() || types.iter().any(|t| parameter.targets.contains(t));
+        if parameter.search_type != SearchType::Reference || !leads_here {
+            return Err(bad("the parameter after the type must be a reference to the type searched"));
+        }
+        let filter = Box::new(self.filter(&[source], inner, value, Depth { has: depth.has + 1, ..depth })?);
+        Ok(Filter::Has { source, parameter: parameter.id, filter })
+    }
+
+    /// `subject:Patient.name=…`: <https://hl7.org/fhir/R4/search.html#chaining>
+    fn chain(&self, types: &[ResourceType], name: &str, head: &str, rest: &str, value: &str, depth: Depth) -> Result<Filter, Error> {
+        if depth.chain >= CHAIN_DEPTH_MAX {
+            return Err(Error::TooCostly(format!("more than {CHAIN_DEPTH_MAX} links in a chain")));
+        }
+        let bad = |reason: String| Error::BadParameter { parameter: name.to_owned(), reason };
+        let (code, target) = head.split_once(':').map_or((head, None), |(code, target)| (code, Some(target)));
+        let parameters = self.parameters(types, code)?;
+        if parameters.iter().any(|p| p.search_type != SearchType::Reference) {
+            return Err(bad(format!("{code} is no reference, so nothing can be chained to it")));
+        }
+        let mut possible: Vec<ResourceType> = parameters.iter().flat_map(|p| p.targets.iter().copied()).collect();
+        if possible.is_empty() || parameters.iter().any(|p| p.targets.is_empty()) {
+            possible = self.context.definitions.resource_types().to_vec();
+        }
+        possible.sort_unstable();
+        possible.dedup();
+        if let Some(target) = target {
+            possible.retain(|t| t.name() == target);
+            if possible.is_empty() {
+                return Err(bad(format!("{code} does not refer to {target}")));
+            }
+        } else {
+            let first = rest.split([':', '.']).next().unwrap_or_default();
+            let has = |t: &ResourceType| first == "_has" || self.context.definitions.parameter(*t, first).is_some();
+            if !possible.iter().any(has) {
+                return Err(self.unknown(&possible, first));
+            }
+            possible.retain(has);
+        }
+        let &[target] = &possible[..] else {
+            let names: Vec<&str> = possible.iter().map(|t| t.name()).collect();
+            return Err(bad(format!("{code} may lead to {}; say which, as in {code}:{}.{rest}", names.join(", "), names[0])));
+        };
+        let filter = Box::new(self.filter(&[target], rest, value, Depth { chain: depth.chain + 1, ..depth })?);
+        Ok(Filter::Chain { parameters: parameters.iter().map(|p| p.id).collect(), target, filter })
+    }
+
+    /// `_id` and `_lastUpdated` stand in the resource's own row.
+    fn column(&self, code: &str, modifier: Modifier, values: &[Escaped<'_>]) -> Result<Filter, Error> {
+        if code == "_lastUpdated" {
+            return Ok(Filter::LastUpdated(values.iter().map(|v| date::parse(v, self.context.now)).collect::<Result<_, _>>()?));
+        }
+        let ids = values.iter().map(|v| Id::parse(&v.text()).ok_or_else(|| v.bad("expected an id: 1 to 64 of A-Z a-z 0-9 - .")));
+        let filter = Filter::Id(ids.collect::<Result<_, _>>()?);
+        Ok(if modifier == Modifier::Not { Filter::Not(Box::new(filter)) } else { filter })
+    }
+
+    fn composite(&self, parameters: &[&SearchParameter], values: &[Escaped<'_>]) -> Result<Filter, Error> {
+        let mut alternatives = Vec::new();
+        for parameter in parameters {
+            for value in values {
+                let parts = value.split('$');
+                if parts.len() != parameter.components.len() || parts.iter().any(Escaped::is_empty) {
+                    return Err(value.bad(&format!("expected {} values separated by $", parameter.components.len())));
+                }
+                let mut components = Vec::new();
+                for (component, part) in parameter.components.iter().zip(parts) {
+                    let criterion =
+                        self.values(component.search_type, Modifier::None, &component.targets, &[], &[part])?;
+                    components.push((component.id, criterion));
+                }
+                alternatives.push(components);
+            }
+        }
+        Ok(Filter::Composite(alternatives))
+    }
+
+    fn criterion(&self, parameters: &[&SearchParameter], modifier: Modifier, values: &[Escaped<'_>]) -> Result<Criterion, Error> {
+        let first = parameters[0];
+        let targets: Vec<ResourceType> = if parameters.iter().any(|p| p.targets.is_empty()) {
+            Vec::new()
+        } else {
+            parameters.iter().flat_map(|p| p.targets.iter().copied()).collect()
+        };
+        self.values(first.search_type, modifier, &targets, &first.implied_systems, values)
+    }
+
+    fn values(
+        &self,
+        search_type: SearchType,
+        modifier: Modifier,
+        targets: &[ResourceType],
+        implied_systems: &[Box<str>],
+        values: &[Escaped<'_>],
+    ) -> Result<Criterion, Error> {
+        let Context { definitions, base, now, .. } = self.context;
+        let tokens = || values.iter().map(|v| token::parse(v, implied_systems)).collect::<Result<Vec<_>, _>>().map(|t| t.concat());
+        Ok(match (search_type, modifier) {
+            (SearchType::String, _) => {
+                let mode = match modifier {
+                    Modifier::Exact => StringMode::Exact,
+                    Modifier::Contains => StringMode::Contains,
+                    _ => StringMode::StartsWith,
+                };
+                let text = |v: &Escaped<'_>| if mode == StringMode::Exact { v.text() } else { fold(&v.text()) };
+                Criterion::String(mode, values.iter().map(text).collect())
+            }
+            (SearchType::Token, _) | (SearchType::Reference, Modifier::Identifier) => Criterion::Token(tokens()?),
+            (SearchType::Date, _) => Criterion::Date(values.iter().map(|v| date::parse(v, now)).collect::<Result<_, _>>()?),
+            (SearchType::Number, _) => {
+                Criterion::Quantity(values.iter().map(quantity::parse_number).collect::<Result<_, _>>()?)
+            }
+            (SearchType::Quantity, _) => Criterion::Quantity(values.iter().map(quantity::parse).collect::<Result<_, _>>()?),
+            (SearchType::Reference, _) => {
+                let of_type = if let Modifier::Type(resource_type) = modifier { Some(resource_type) } else { None };
+                let parse = |v: &Escaped<'_>| reference::parse(v, of_type, targets, base, definitions);
+                Criterion::Reference(values.iter().map(parse).collect::<Result<_, _>>()?)
+            }
+            (SearchType::Uri, Modifier::Below) => Criterion::Uri(values.iter().map(|v| UriValue::below(&v.text())).collect()),
+            (SearchType::Uri, Modifier::Above) => Criterion::Uri(values.iter().map(|v| UriValue::above(&v.text())).collect()),
+            (SearchType::Uri, _) => Criterion::Uri(values.iter().map(|v| UriValue::exact(&v.text())).collect()),
+            (SearchType::Composite | SearchType::Special, _) => {
+                return Err(Error::NotSupported("this kind of search parameter is not supported here".into()));
+            }
+        })
+    }
+}
+
+fn missing(parameters: &[&SearchParameter], name: &str, value: &str) -> Result<Filter, Error> {
+    let first = parameters[0];
+    // A composite has values where its first component has any; ids and times are never missing.
+    let (ids, search_type): (Vec<ParameterId>, SearchType) = match first.components.first() {
+        Some(component) => (parameters.iter().filter_map(|p| p.components.first()).map(|c| c.id).collect(), component.search_type),
+        None => (parameters.iter().map(|p| p.id).collect(), first.search_type),
+    };
+    let always = super::extract::COLUMNS.contains(&&*first.code);
+    let present = if always { Filter::always() } else { Filter::Present(ids, search_type) };
+    match value {
+        "true" => Ok(Filter::Not(Box::new(present))),
+        "false" => Ok(present),
+        _ => Err(Error::BadParameter { parameter: name.to_owned(), reason: "expected true or false".into() }),
+    }
+}
+
+/// A value of a parameter, still with its escapes: `\,` `\|` `\$` `\\`.
+/// <https://hl7.org/fhir/R4/search.html#escaping>
+pub(super) struct Escaped<'a> {
+    parameter: &'a str,
+    raw: &'a str,
+}
+
+impl<'a> Escaped<'a> {
+    /// The value without escapes.
+    pub(super) fn text(&self) -> String {
+        let mut out = String::with_capacity(self.raw.len());
+        let mut characters = self.raw.chars().peekable();
+        while let Some(character) = characters.next() {
+            match characters.peek() {
+                Some(&next @ (',' | '|' | '$' | '\\')) if character == '\\' => {
+                    out.push(next);
+                    characters.next();
+                }
+                _ => out.push(character),
+            }
+        }
+        out
+    }
+
+    /// The parts between unescaped separators.
+    pub(super) fn split(&self, separator: char) -> Vec<Escaped<'a>> {
+        let mut parts = Vec::new();
+        let (mut start, mut escaped) = (0, false);
+        for (at, character) in self.raw.char_indices() {
+            if escaped {
+                escaped = false;
+            } else if character == '\\' {
+                escaped = true;
+            } else if character == separator {
+                parts.push(Escaped { parameter: self.parameter, raw: &self.raw[start..at] });
+                start = at + separator.len_utf8();
+            }
+        }
+        parts.push(Escaped { parameter: self.parameter, raw: &self.raw[start..] });
+        parts
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    pub(super) fn bad(&self, reason: &str) -> Error {
+        Error::BadParameter { parameter: format!("{}={}", self.parameter, self.raw), reason: reason.to_owned() }
+    }
+}
+
+fn split_alternatives<'a>(name: &'a str, value: &'a str) -> Result<Vec<Escaped<'a>>, Error> {
+    let whole = Escaped { parameter: name, raw: value };
+    let parts = whole.split(',');
+    if value.contains('\0') {
+        return Err(whole.bad("U+0000 is not accepted"));
+    }
+    if parts.iter().any(Escaped::is_empty) {
+        return Err(whole.bad("a value is empty; leave the parameter out, or escape a comma as \\,"));
+    }
+    if parts.len() > ALTERNATIVES_MAX {
+        return Err(Error::TooCostly(format!("{name}: more than {ALTERNATIVES_MAX} alternatives")));
+    }
+    Ok(parts)
+}
+
+/// The range of a `meta.lastUpdated` as a filter sees it.
+#[must_use]
+pub fn last_updated_range(last_updated: Micros) -> (Micros, Micros) {
+    (last_updated, last_updated_end(last_updated))
+}

@@ -1,0 +1,159 @@
+//! [`Query`]: a parsed, checked search. The only one there is: the planner, the compiler to SQL, `matches` and the access
+//! rules all read this.
+
+use super::{prefix::Comparison, reference::ReferenceValue, string::StringMode, token::TokenValue, uri::UriValue};
+use crate::{
+    Id, ResourceType,
+    definitions::{ParameterId, SearchType},
+    search::quantity::QuantityValue,
+};
+
+/// A search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// The types searched; empty: every type.
+    pub types: Vec<ResourceType>,
+    /// What must hold of a match.
+    pub filter: Filter,
+    /// The order; the order of creation where this does not decide.
+    pub sort: Vec<Sort>,
+    /// Matches a page.
+    pub count: u32,
+    /// Whether the total is wanted.
+    pub total: Total,
+    /// `_summary`
+    pub summary: Summary,
+    /// `_elements`; empty: all.
+    pub elements: Vec<String>,
+    /// `_include` and `_revinclude`
+    pub includes: Vec<Include>,
+}
+
+/// A condition on a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// All of them hold; of none: always.
+    All(Vec<Filter>),
+    /// One of them holds; of none: never.
+    Any(Vec<Filter>),
+    /// It does not hold.
+    Not(Box<Filter>),
+    /// The resource is of one of these types.
+    Type(Vec<ResourceType>),
+    /// Its id is one of these.
+    Id(Vec<Id>),
+    /// `meta.lastUpdated` satisfies one of these.
+    LastUpdated(Vec<Comparison<i64>>),
+    /// It has a value for one of the parameters (one for each type searched).
+    Present(Vec<ParameterId>, SearchType),
+    /// It has a value for one of the parameters that meets the criterion.
+    Value(Vec<ParameterId>, Criterion),
+    /// One of its elements meets, for one alternative, all the components.
+    Composite(Vec<Vec<(ParameterId, Criterion)>>),
+    /// One of its references under the parameters leads to a resource of `target` that meets the filter.
+    Chain {
+        /// The reference parameters.
+        parameters: Vec<ParameterId>,
+        /// The type at the other end.
+        target: ResourceType,
+        /// What must hold there.
+        filter: Box<Filter>,
+    },
+    /// A resource of `source` that meets the filter refers to it under the parameter (`_has`).
+    Has {
+        /// The type at the other end.
+        source: ResourceType,
+        /// The reference parameter there.
+        parameter: ParameterId,
+        /// What must hold there.
+        filter: Box<Filter>,
+    },
+}
+
+impl Filter {
+    /// Holds of every resource.
+    #[must_use]
+    pub const fn always() -> Self {
+        Self::All(Vec::new())
+    }
+
+    /// Whether it holds of every resource, as can be seen without looking at one.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        matches!(self, Self::All(all) if all.iter().all(Self::is_always))
+    }
+}
+
+/// What a value must be: one of the alternatives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Criterion {
+    /// A string.
+    String(StringMode, Vec<String>),
+    /// A token.
+    Token(Vec<TokenValue>),
+    /// A time.
+    Date(Vec<Comparison<i64>>),
+    /// A number or quantity.
+    Quantity(Vec<QuantityValue>),
+    /// A reference.
+    Reference(Vec<ReferenceValue>),
+    /// A URI.
+    Uri(Vec<UriValue>),
+}
+
+/// One key of `_sort`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sort {
+    /// What is compared.
+    pub key: SortKey,
+    /// Whether the largest come first. Resources without a value come last either way.
+    pub descending: bool,
+}
+
+/// What `_sort` compares.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SortKey {
+    /// The logical id.
+    Id,
+    /// `meta.lastUpdated`
+    LastUpdated,
+    /// The least value (ascending) or the greatest (descending) of a parameter.
+    Parameter(Vec<ParameterId>, SearchType),
+}
+
+/// `_total`: <https://hl7.org/fhir/R4/search.html#total>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    /// Not asked for: given where it costs nothing.
+    Unspecified,
+    /// Not wanted.
+    None,
+    /// Wanted, exact or not; this server counts.
+    Accurate,
+}
+
+/// `_summary`: <https://hl7.org/fhir/R4/search.html#summary>
+#[expect(missing_docs, reason = "the names are the specification's")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Summary {
+    False,
+    True,
+    Text,
+    Data,
+    Count,
+}
+
+/// `_include` or `_revinclude`: <https://hl7.org/fhir/R4/search.html#include>
+#[derive(Clone, Debug, PartialEq)]
+pub struct Include {
+    /// `_revinclude`: resources that refer to the matches, not those the matches refer to.
+    pub reverse: bool,
+    /// Also from what was included.
+    pub iterate: bool,
+    /// The type that holds the reference.
+    pub source: ResourceType,
+    /// Its reference parameters.
+    pub parameters: Vec<ParameterId>,
+    /// The type it must lead to; `None`: any.
+    pub target: Option<ResourceType>,
+}
