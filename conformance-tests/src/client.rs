@@ -69,7 +69,6 @@ impl Client {
     ///
     /// # Panics
     /// When the path is no part of a URL.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> Request {
         let url = self.url(path);
         let url = Url::parse(&url).unwrap_or_else(|error| panic!("{url} is no URL: {error}"));

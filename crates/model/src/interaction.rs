@@ -211,6 +211,49 @@ impl Interaction {
     }
 }
 
+/// The names and values of a query string, percent-decoded; `+` is a space.
+#[must_use]
+pub fn query_pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (percent_decode(n, true), percent_decode(v, true))).collect()
+}
+
+/// A percent-decoded text; what is not UTF-8 then becomes U+FFFD, which is in no valid name. `plus`: `+` is a space.
+#[must_use]
+pub fn percent_decode(text: &str, plus: bool) -> String {
+    if !text.contains(['%', '+']) {
+        return text.to_owned();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes().iter();
+    while let Some(&byte) = bytes.next() {
+        let rest = bytes.as_slice();
+        let hex = rest.get(..2).and_then(|h| std::str::from_utf8(h).ok()).filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
+        match (byte, hex.and_then(|h| u8::from_str_radix(h, 16).ok())) {
+            (b'%', Some(decoded)) => {
+                out.push(decoded);
+                bytes.nth(1);
+            }
+            (b'+', _) if plus => out.push(b' '),
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A text as a value of a query string.
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' | b',' | b'/' | b'*' | b'$' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 fn resource_type(name: &str, definitions: &Definitions) -> Result<ResourceType, Error> {
     definitions.resource_type(name).ok_or_else(|| Error::UnknownType {
         name: name.chars().take(64).collect(),

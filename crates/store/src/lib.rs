@@ -1,1 +1,23 @@
-//! placeholder
+//! What is kept, and how it is found. Start with [`Store`] (the five calls) and [`Change`] (a write as data); the SQL begins
+//! in `sql_store.rs`. This crate knows nothing of HTTP.
+
+mod backend;
+mod change;
+mod check;
+pub mod clock;
+mod error;
+mod index;
+mod migrate;
+mod search;
+mod sql;
+mod sql_store;
+mod store;
+mod transact;
+
+pub use backend::sqlite::Synchronous;
+pub use change::{Action, Change, Changed, Criteria, Method, Outcome, Precondition, Version, new_id};
+pub use check::{Difference, Report};
+pub use error::Error;
+pub use migrate::migrate;
+pub use sql_store::{Location, Options, SqlStore};
+pub use store::{HistoryPage, HistoryScope, HistoryVersions, Matches, Read, Seen, Store, Transacted};

@@ -1,0 +1,263 @@
+//! The conditional interactions: <https://hl7.org/fhir/R4/http.html#ccreate>, <https://hl7.org/fhir/R4/http.html#cond-update>
+//! and <https://hl7.org/fhir/R4/http.html#cread>.
+
+use std::thread;
+
+use conformance_tests::Reply;
+use serde_json::{Value, json};
+use tessera_fixtures::patient;
+
+use crate::space::{Space, on_each_backend, refused, refused_with, send};
+
+const MRN: &str = "https://hospital.example/mrn";
+
+/// A patient with an identifier that only this space has.
+fn identified(space: &Space) -> Value {
+    space.tagged(patient().identifier(MRN, &space.tag).build())
+}
+
+fn criteria(space: &Space) -> String {
+    format!("identifier={MRN}|{}", space.tag)
+}
+
+fn create_if_none(space: &Space, body: &Value) -> Reply {
+    send(space.request("POST", "Patient").header("if-none-exist", &criteria(space)).json(body))
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate: "No matches: The server processes the create as above"
+#[test]
+fn conditional_create_without_match_creates() {
+    on_each_backend(|space| {
+        let created = create_if_none(space, &identified(space)).expect_status(201);
+        assert!(created.header("location").is_some(), "{created}");
+        space.get(&format!("Patient/{}", created.id())).assert_status(200);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate: "One Match: The server ignore the post and returns 200 OK"
+#[test]
+fn conditional_create_with_one_match_returns_200_and_creates_nothing() {
+    on_each_backend(|space| {
+        let created = create_if_none(space, &identified(space)).expect_status(201);
+        let again = create_if_none(space, &identified(space)).expect_status(200);
+        if !again.id().is_empty() {
+            assert_eq!(again.id(), created.id(), "{again}");
+        }
+        assert_eq!(space.found("Patient").len(), 1);
+        // The criteria may also come with a question mark before them.
+        let question = format!("?{}", criteria(space));
+        let reply = send(space.request("POST", "Patient").header("if-none-exist", &question).json(&identified(space)));
+        assert!([200, 400].contains(&reply.status), "{reply}");
+        assert_eq!(space.get(&format!("Patient/{}", created.id())).version(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate: "Multiple matches: The server returns a 412 Precondition Failed error"
+#[test]
+fn conditional_create_with_several_matches_fails_with_412() {
+    on_each_backend(|space| {
+        space.add("a", identified(space));
+        space.add("b", identified(space));
+        refused(&create_if_none(space, &identified(space)), &[412]);
+        assert_eq!(space.found("Patient").len(), 2);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate: deleted resources do not match
+#[test]
+fn conditional_create_after_the_deletion_of_the_match_creates() {
+    on_each_backend(|space| {
+        let first = create_if_none(space, &identified(space)).expect_status(201);
+        assert!(space.delete(&format!("Patient/{}", first.id())).is_success());
+        let second = create_if_none(space, &identified(space)).expect_status(201);
+        assert_ne!(first.id(), second.id());
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate: an update may take the match away
+#[test]
+fn conditional_create_looks_at_the_current_version() {
+    on_each_backend(|space| {
+        let first = create_if_none(space, &identified(space)).expect_status(201);
+        let mut changed = space.tagged(patient().id(first.id()).identifier(MRN, &format!("{}-new", space.tag)).build());
+        space.put(&format!("Patient/{}", first.id()), &changed).assert_status(200);
+        create_if_none(space, &identified(space)).assert_status(201);
+        // And back: now there are two.
+        changed["identifier"][0]["value"] = json!(space.tag);
+        space.put(&format!("Patient/{}", first.id()), &changed).assert_status(200);
+        refused(&create_if_none(space, &identified(space)), &[412]);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate: "a way to avoid … creating a duplicate record"
+#[test]
+fn conditional_creates_at_the_same_time_make_one_resource() {
+    on_each_backend(|space| {
+        let body = identified(space);
+        let replies: Vec<Reply> = thread::scope(|scope| {
+            let create = || {
+                let request = space.client.request("POST".parse().unwrap(), "Patient");
+                let request = request.header("if-none-exist", &criteria(space)).json(&body);
+                scope.spawn(move || send(request))
+            };
+            let writers: Vec<_> = (0..16).map(|_| create()).collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        let count = |status: u16| replies.iter().filter(|reply| reply.status == status).count();
+        assert_eq!((count(201), count(200)), (1, 15), "{:?}", replies.iter().map(|r| r.status).collect::<Vec<_>>());
+        assert_eq!(space.found("Patient").len(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate
+#[test]
+fn conditional_create_refuses_criteria_that_it_does_not_know() {
+    on_each_backend(|space| {
+        for criteria in ["surname=a", "identifier:unheard-of=a", "birthdate=yesterday"] {
+            let request = space.request("POST", "Patient").header("if-none-exist", criteria).json(&identified(space));
+            refused(&send(request), &[400, 412]);
+        }
+        assert_eq!(space.found("Patient").len(), 0);
+    });
+}
+
+fn update(space: &Space, body: &Value) -> Reply {
+    space.put(&format!("Patient?{}", criteria(space)), body)
+}
+
+// https://hl7.org/fhir/R4/http.html#cond-update: "No matches, no id provided: The server creates the resource"
+#[test]
+fn conditional_update_without_match_creates() {
+    on_each_backend(|space| {
+        let created = update(space, &identified(space)).expect_status(201);
+        assert!(created.header("location").is_some(), "{created}");
+        assert_eq!(created.version(), 1);
+        assert_eq!(space.found("Patient").len(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cond-update: "No matches, id provided: … Update as Create"
+#[test]
+fn conditional_update_without_match_creates_under_the_id_in_the_body() {
+    on_each_backend(|space| {
+        let mut body = identified(space);
+        body["id"] = json!(space.tag);
+        let created = update(space, &body);
+        if created.status == 405 {
+            return;
+        }
+        created.assert_status(201);
+        space.get(&format!("Patient/{}", space.tag)).assert_status(200);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cond-update: "One Match, no resource id provided" and "… id provided and matches"
+#[test]
+fn conditional_update_with_one_match_updates_it() {
+    on_each_backend(|space| {
+        let key = space.add("a", identified(space));
+        let mut body = identified(space);
+        body["gender"] = json!("female");
+        assert_eq!(update(space, &body).expect_status(200).version(), 2);
+        body["gender"] = json!("other");
+        body["id"] = json!(key.rsplit('/').next().unwrap());
+        assert_eq!(update(space, &body).expect_status(200).version(), 3);
+        assert_eq!(space.get(&key).expect_status(200).body["gender"], "other");
+        space.finds("Patient", "a");
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cond-update: "One Match, resource id provided but does not match … 400 Bad Request"
+#[test]
+fn conditional_update_refuses_the_id_of_another_resource() {
+    on_each_backend(|space| {
+        let key = space.add("a", identified(space));
+        let mut body = identified(space);
+        body["id"] = json!(format!("{}-other", space.tag));
+        refused(&update(space, &body), &[400, 409, 412]);
+        assert_eq!(space.get(&key).version(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cond-update: "Multiple matches: The server returns a 412 Precondition Failed error"
+#[test]
+fn conditional_update_with_several_matches_fails_with_412() {
+    on_each_backend(|space| {
+        space.add("a", identified(space));
+        space.add("b", identified(space));
+        refused_with(&update(space, &identified(space)), 412, "multiple-matches");
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cond-update
+#[test]
+fn conditional_updates_at_the_same_time_make_one_resource() {
+    on_each_backend(|space| {
+        let body = identified(space);
+        let statuses: Vec<u16> = thread::scope(|scope| {
+            let put = |number: usize| {
+                let mut body = body.clone();
+                body["name"] = json!([{ "family": format!("Writer{number}") }]);
+                let request = space.client.request("PUT".parse().unwrap(), &format!("Patient?{}", criteria(space))).json(&body);
+                scope.spawn(move || send(request).status)
+            };
+            let writers: Vec<_> = (0..8).map(put).collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 7, "{statuses:?}");
+        assert_eq!(space.found("Patient").len(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cread: "If-None-Match … 304 Not Modified"
+#[test]
+fn read_with_the_current_etag_is_not_modified() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        let etag = space.get(&key).header("etag").unwrap().to_owned();
+        let read = |value: &str| send(space.request("GET", &key).header("if-none-match", value));
+        for value in [&*etag, "*", &format!("W/\"99\", {etag}")] {
+            let reply = read(value);
+            assert_eq!((reply.status, &*reply.text), (304, ""), "{value}: {reply}");
+        }
+        assert_eq!(read(&etag).header("etag"), Some(&*etag));
+        read("W/\"99\"").assert_status(200);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cread: "If-Modified-Since"
+#[test]
+fn read_since_the_last_modification_is_not_modified() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        let modified = space.get(&key).header("last-modified").unwrap().to_owned();
+        let read = |since: &str| send(space.request("GET", &key).header("if-modified-since", since));
+        read(&modified).assert_status(304);
+        read("Sat, 01 Jan 2000 00:00:00 GMT").assert_status(200);
+        // "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a valid
+        // HTTP-date": https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3
+        read("yesterday").assert_status(200);
+    });
+}
+
+// https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3: If-None-Match goes before If-Modified-Since
+#[test]
+fn read_with_another_etag_is_answered_whatever_the_date() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        let modified = space.get(&key).header("last-modified").unwrap().to_owned();
+        let request = space.request("GET", &key).header("if-none-match", "W/\"99\"").header("if-modified-since", &modified);
+        send(request).assert_status(200);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cread
+#[test]
+fn conditional_read_of_what_is_deleted_is_gone() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        assert!(space.delete(&key).is_success());
+        refused(&send(space.request("GET", &key).header("if-none-match", "W/\"1\"")), &[410]);
+    });
+}

@@ -1,0 +1,206 @@
+//! <https://hl7.org/fhir/R4/http.html#update>
+
+use serde_json::{Value, json};
+use tessera_fixtures::patient;
+
+use crate::space::{Space, on_each_backend, refused, send};
+
+/// A stored patient: its key and the body to update it with.
+fn stored(space: &Space) -> (String, Value) {
+    let key = space.add("patient", patient().family("Before").build());
+    let body = space.get(&key).expect_status(200).body;
+    (key, body)
+}
+
+// https://hl7.org/fhir/R4/http.html#update
+#[test]
+fn update_makes_the_next_version() {
+    on_each_backend(|space| {
+        let (key, mut body) = stored(space);
+        let before = space.get(&key).version();
+        body["name"][0]["family"] = json!("After");
+        let updated = space.put(&key, &body).expect_status(200);
+        assert_eq!(updated.version(), before + 1, "{updated}");
+        assert!(updated.header("last-modified").is_some(), "{updated}");
+        let read = space.get(&key).expect_status(200);
+        assert_eq!(read.body["name"][0]["family"], "After");
+        assert_eq!(read.version(), before + 1);
+        assert!(read.body["meta"]["lastUpdated"].as_str() > body["meta"]["lastUpdated"].as_str(), "{read}");
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#update: "the server SHALL … ignore the version and lastUpdated of the client"
+#[test]
+fn update_numbers_versions_without_gap_whatever_the_client_sends() {
+    on_each_backend(|space| {
+        let (key, mut body) = stored(space);
+        for number in 0..5 {
+            body["name"][0]["family"] = json!(format!("Name{number}"));
+            body["meta"]["versionId"] = json!("1000");
+            body["meta"]["lastUpdated"] = json!("2040-01-01T00:00:00Z");
+            space.put(&key, &body).assert_status(200);
+        }
+        let history = space.get(&format!("{key}/_history")).expect_status(200);
+        let versions: Vec<u64> =
+            history.resources().iter().map(|r| r["meta"]["versionId"].as_str().unwrap().parse().unwrap()).collect();
+        assert_eq!(versions, [6, 5, 4, 3, 2, 1]);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#update: "the request body SHALL be a Resource with an id element … identical"
+#[test]
+fn update_refuses_another_id_or_none_in_the_body() {
+    on_each_backend(|space| {
+        let (key, body) = stored(space);
+        let mut other = body.clone();
+        other["id"] = json!("another");
+        refused(&space.put(&key, &other), &[400]);
+        let mut without = body;
+        without.as_object_mut().unwrap().remove("id");
+        refused(&space.put(&key, &without), &[400]);
+        assert_eq!(space.get(&key).version(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#update
+#[test]
+fn update_refuses_another_type_in_the_body_and_what_is_no_json() {
+    on_each_backend(|space| {
+        let (key, body) = stored(space);
+        let person = json!({ "resourceType": "Person", "id": body["id"] });
+        refused(&space.put(&key, &person), &[400, 422]);
+        refused(&send(space.request("PUT", &key).body("application/fhir+json", "{")), &[400]);
+        refused(&send(space.request("PUT", &key).body("text/plain", body.to_string())), &[415]);
+        let mut invalid = body;
+        invalid["gender"] = json!("m");
+        refused(&space.put(&key, &invalid), &[400, 422]);
+        assert_eq!(space.get(&key).version(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#upsert: "servers MAY choose to allow clients to PUT a resource to a location that does not yet exist"
+#[test]
+fn update_of_what_does_not_exist_creates_it_under_the_clients_id() {
+    on_each_backend(|space| {
+        let key = format!("Patient/{}", space.tag);
+        let created = space.put(&key, &space.tagged(patient().id(&space.tag).build()));
+        if created.status == 405 {
+            return;
+        }
+        created.assert_status(201);
+        assert_eq!(created.version(), 1);
+        let location = created.header("location").unwrap_or_else(|| panic!("no Location: {created}"));
+        assert!(location.contains(&format!("/{key}")), "{created}");
+        assert_eq!(space.get(&key).expect_status(200).body["id"], *space.tag);
+        space.name(&key, "made");
+        space.finds("Patient", "made");
+    });
+}
+
+// https://hl7.org/fhir/R4/datatypes.html#id
+#[test]
+fn update_refuses_ids_that_are_none() {
+    on_each_backend(|space| {
+        for id in ["a_b", &"x".repeat(65), "a:b"] {
+            refused(&space.put(&format!("Patient/{id}"), &patient().id(id).build()), &[400, 404, 422]);
+        }
+        // The longest id, with every kind of character.
+        let id = format!("A.b-{:-<60}", space.tag);
+        assert_eq!(id.len(), 64);
+        let reply = space.put(&format!("Patient/{id}"), &space.tagged(patient().id(&id).build()));
+        assert!([201, 405].contains(&reply.status), "{reply}");
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#concurrency
+#[test]
+fn update_with_if_match_succeeds_on_the_current_version_only() {
+    on_each_backend(|space| {
+        let (key, mut body) = stored(space);
+        let put = |body: &Value, etag: &str| send(space.request("PUT", &key).header("if-match", etag).json(body));
+        body["name"][0]["family"] = json!("Second");
+        put(&body, "W/\"1\"").assert_status(200);
+        body["name"][0]["family"] = json!("Third");
+        let issue = refused(&put(&body, "W/\"1\""), &[412, 409]);
+        assert!(["conflict", "duplicate", "processing"].contains(&issue["code"].as_str().unwrap()), "{issue}");
+        refused(&put(&body, "W/\"7\""), &[412, 409]);
+        assert_eq!(space.get(&key).expect_status(200).body["name"][0]["family"], "Second");
+        put(&body, "W/\"2\"").assert_status(200);
+        assert_eq!(space.get(&key).version(), 3);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#concurrency
+#[test]
+fn update_with_if_match_creates_nothing() {
+    on_each_backend(|space| {
+        let key = format!("Patient/{}", space.tag);
+        let body = patient().id(&space.tag).build();
+        refused(&send(space.request("PUT", &key).header("if-match", "W/\"1\"").json(&body)), &[404, 409, 412]);
+        refused(&space.get(&key), &[404]);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#concurrency: of writers with the same version one wins
+#[test]
+fn update_with_if_match_lets_one_of_many_win() {
+    on_each_backend(|space| {
+        let (key, body) = stored(space);
+        let client = &space.client;
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let put = |number: usize| {
+                let mut body = body.clone();
+                body["name"][0]["family"] = json!(format!("Writer{number}"));
+                let request = client.request("PUT".parse().unwrap(), &key).header("if-match", "W/\"1\"").json(&body);
+                scope.spawn(move || send(request).status)
+            };
+            let writers: Vec<_> = (0..8).map(put).collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+        assert!(statuses.iter().all(|status| [200, 409, 412].contains(status)), "{statuses:?}");
+        assert_eq!(space.get(&key).version(), 2);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#delete: "a deleted resource may be brought back to life by … an update"
+#[test]
+fn update_brings_a_deleted_resource_back_with_the_next_version() {
+    on_each_backend(|space| {
+        let (key, body) = stored(space);
+        assert!(space.delete(&key).is_success());
+        let revived = space.put(&key, &body);
+        assert!([200, 201].contains(&revived.status), "{revived}");
+        assert_eq!(revived.version(), 3, "the deletion is version 2");
+        space.get(&key).assert_status(200);
+        space.finds("Patient", "patient");
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#update: "a server MAY … not create a new version if the content is unchanged"
+#[test]
+fn update_with_the_same_content_is_a_success() {
+    on_each_backend(|space| {
+        let (key, body) = stored(space);
+        let updated = space.put(&key, &body).expect_status(200);
+        assert!([1, 2].contains(&updated.version()), "{updated}");
+        assert_eq!(space.get(&key).version(), updated.version());
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#ops
+#[test]
+fn update_heeds_prefer_return() {
+    on_each_backend(|space| {
+        let (key, mut body) = stored(space);
+        for (family, preference) in [("B", "return=minimal"), ("C", "return=representation"), ("D", "return=OperationOutcome")] {
+            body["name"][0]["family"] = json!(family);
+            let reply = send(space.request("PUT", &key).header("prefer", preference).json(&body)).expect_status(200);
+            match family {
+                "B" => assert_eq!(reply.text, ""),
+                "C" => assert_eq!(reply.body["name"][0]["family"], "C", "{reply}"),
+                _ => assert_eq!(reply.body["resourceType"], "OperationOutcome", "{reply}"),
+            }
+        }
+    });
+}

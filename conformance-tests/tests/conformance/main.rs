@@ -1,0 +1,27 @@
+//! What the FHIR specification says of a server, one module per page or part of a page. Each test is named as the
+//! sentence it checks, and stands under the address of the section.
+
+mod bundle_batch;
+mod bundle_transaction;
+mod http_capabilities;
+mod http_conditional;
+mod http_create;
+mod http_delete;
+mod http_history;
+mod http_outcomes;
+mod http_read;
+mod http_update;
+mod search_chain;
+mod search_composite;
+mod search_date;
+mod search_modifiers;
+mod search_number_quantity;
+mod search_paging;
+mod search_reference;
+mod search_result;
+mod search_special;
+mod search_string;
+mod search_token;
+mod search_uri;
+mod space;
+mod validation;

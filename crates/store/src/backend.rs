@@ -1,0 +1,125 @@
+//! The two databases, and the few words in which they differ. All SQL is written above this, once; it reaches a database as
+//! a job that gets a [`Connection`] (docs/adr/0003-rusqlite-for-sqlite.md says why SQLite's runs on threads of its own).
+
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
+
+use crate::{
+    Error,
+    sql::{Row, Sql, Value},
+};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use tessera_model::temporal::Micros;
+
+/// What a job does its work on: one connection inside one transaction.
+pub(crate) trait Connection: Send {
+    /// Runs a statement and returns its rows.
+    fn query<'a>(&'a mut self, sql: &'a Sql) -> BoxFuture<'a, Result<Vec<Row>, Error>>;
+    /// Runs a statement for each row, or one for all of them where the database can.
+    fn insert<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>>;
+    /// Deletes the rows that equal these.
+    fn delete<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>>;
+    /// The rows of `resource` with these (type, id), in any order: rid, type, id, version, last_updated, deleted, and the
+    /// body if wanted.
+    fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>>;
+    /// Keeps other writers of these resources away until the transaction ends.
+    fn lock<'a>(&'a mut self, keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>>;
+    /// That many new rids, rising.
+    fn new_rids(&mut self, count: usize) -> BoxFuture<'_, Result<Vec<i64>, Error>>;
+    /// The number of this transaction in the change sequence and its time: a whole millisecond, later than `after`.
+    fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>>;
+    /// The words that differ.
+    fn dialect(&self) -> &'static Dialect;
+}
+
+/// A transaction's place in the change sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) seq: i64,
+    pub(crate) at: Micros,
+}
+
+/// The words in which the two databases differ.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// `position(haystack, needle)`: from 1, 0 if absent.
+    pub(crate) position: &'static str,
+    /// Whether the planner turns every `EXISTS` into the join it likes, so that nothing else need be tried.
+    pub(crate) exists_is_enough: bool,
+    /// A number below which every transaction of the change sequence has ended; `None`: all that can be seen have.
+    pub(crate) horizon: Option<&'static str>,
+}
+
+/// A table that many rows are written to at once.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static [(&'static str, Kind)],
+    /// What follows the values of an insertion.
+    pub(crate) on_conflict: &'static str,
+}
+
+/// The type of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Real,
+    Text,
+}
+
+impl Kind {
+    /// The type's name in PostgreSQL.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Int => "bigint",
+            Self::Real => "double precision",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Work on a connection. It may be run again from the start (REL-10), so it changes nothing but the database.
+pub(crate) type Job<T> = Arc<dyn for<'c> Fn(&'c mut dyn Connection) -> BoxFuture<'c, Result<T, Error>> + Send + Sync>;
+
+/// How far a write is kept apart from other writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// One resource: row by row, under its lock.
+    ReadCommitted,
+    /// A transaction bundle: as if it ran alone (REL-11).
+    Serializable,
+}
+
+/// One of the two databases.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+impl Backend {
+    /// Runs a job that reads, all its statements seeing one state.
+    pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.read(job).await,
+            Self::Postgres(postgres) => postgres.read(job, true).await,
+        }
+    }
+
+    /// Runs a job of a single statement.
+    pub(crate) async fn read_once<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.read(job).await,
+            Self::Postgres(postgres) => postgres.read(job, false).await,
+        }
+    }
+
+    /// Runs a job that writes. When this returns `Ok`, the change is on stable storage (REL-1).
+    pub(crate) async fn write<T: Send + 'static>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.write(job).await,
+            Self::Postgres(postgres) => postgres.write(isolation, job).await,
+        }
+    }
+}

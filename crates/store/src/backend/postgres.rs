@@ -1,0 +1,238 @@
+//! PostgreSQL, 15 or newer: a pool of connections, many rows a statement through arrays.
+
+use super::{Connection, Dialect, Isolation, Job, Kind, Stamp, Table};
+use crate::{
+    Error,
+    sql::{Row, Sql, Value},
+};
+use futures::{FutureExt as _, future::BoxFuture};
+use sqlx::{
+    AssertSqlSafe, Column as _, Executor as _, PgPool, Row as _, TypeInfo as _, ValueRef as _,
+    postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow},
+    query::Query,
+};
+use std::{fmt::Write as _, str::FromStr as _, time::Duration};
+use tessera_model::temporal::Micros;
+
+static DIALECT: Dialect =
+    Dialect { position: "strpos", exists_is_enough: true, horizon: Some("tessera_horizon()") };
+
+/// Connections of one server process.
+const CONNECTIONS_MAX: u32 = 16;
+/// How long a request waits for one before it is told that the server is busy (T12).
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A clock that is this far behind has been set back: then versions go on from where they were instead of waiting.
+const CLOCK_SET_BACK: Micros = 1_000_000;
+
+/// The pool of one database.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    pool: PgPool,
+}
+
+/// Options for a connection to `url`: the limits that every statement runs under.
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
+    let limits = [
+        ("statement_timeout", "10s"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+        ("synchronous_commit", "on"),
+    ];
+    Ok(PgConnectOptions::from_str(url)?.options(limits).application_name("tessera"))
+}
+
+impl Postgres {
+    /// Connects, and refuses a server that is too old or that loses commits when the power fails (REL-1).
+    pub(crate) async fn connect(url: &str, accept_fsync_off: bool) -> Result<Self, Error> {
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = pool.connect_with(options(url)?).await?;
+        let setting = async |sql: &'static str| -> Result<String, Error> { Ok(sqlx::query_scalar(sql).fetch_one(&pool).await?) };
+        if setting("SHOW server_version_num").await?.parse::<u32>().unwrap_or(0) < 150_000 {
+            return Err(Error::Backend("PostgreSQL 15 or newer is needed".to_owned()));
+        }
+        if setting("SHOW fsync").await? == "off" && !accept_fsync_off {
+            return Err(Error::Backend("PostgreSQL runs with fsync=off: it would lose acknowledged writes".to_owned()));
+        }
+        Ok(Self { pool })
+    }
+
+    pub(crate) async fn read<T>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
+        let mut connection = self.pool.acquire().await?;
+        if !snapshot {
+            return job(&mut PostgresConnection(&mut connection)).await;
+        }
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let mut transaction = sqlx::Connection::begin_with(&mut *connection, begin).await?;
+        let result = job(&mut PostgresConnection(&mut transaction)).await?;
+        transaction.commit().await?;
+        Ok(result)
+    }
+
+    pub(crate) async fn write<T>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {
+        let begin = match isolation {
+            Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        };
+        // Dropped on any error, and a dropped transaction is rolled back.
+        let mut transaction = self.pool.begin_with(begin).await?;
+        let result = job(&mut PostgresConnection(&mut transaction)).await?;
+        transaction.commit().await?;
+        Ok(result)
+    }
+}
+
+struct PostgresConnection<'c>(&'c mut PgConnection);
+
+impl PostgresConnection<'_> {
+    async fn rows(&mut self, sql: &Sql) -> Result<Vec<Row>, Error> {
+        // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere.
+        let mut query = sqlx::query(AssertSqlSafe(sql.text())).persistent(false);
+        for value in sql.binds() {
+            query = match value {
+                Value::Null => query.bind(None::<i64>),
+                Value::Int(number) => query.bind(*number),
+                Value::Real(number) => query.bind(*number),
+                Value::Text(text) => query.bind(text.clone()),
+            };
+        }
+        decode(&self.0.fetch_all(query).await?)
+    }
+
+    async fn run(&mut self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<(), Error> {
+        self.0.execute(query).await?;
+        Ok(())
+    }
+}
+
+fn decode(rows: &[PgRow]) -> Result<Vec<Row>, Error> {
+    rows.iter().map(|row| Ok(Row((0..row.columns().len()).map(|n| cell(row, n)).collect::<Result<_, Error>>()?))).collect()
+}
+
+fn cell(row: &PgRow, column: usize) -> Result<Value, Error> {
+    if row.try_get_raw(column)?.is_null() {
+        return Ok(Value::Null);
+    }
+    Ok(match row.column(column).type_info().name() {
+        "INT8" => Value::Int(row.try_get(column)?),
+        "INT4" => Value::Int(row.try_get::<i32, _>(column)?.into()),
+        "FLOAT8" => Value::Real(row.try_get(column)?),
+        _ => Value::Text(row.try_get(column)?),
+    })
+}
+
+/// Binds each column of the rows as one array.
+fn bind_columns<'q>(
+    mut query: Query<'q, sqlx::Postgres, PgArguments>,
+    table: &Table,
+    rows: Vec<Vec<Value>>,
+) -> Query<'q, sqlx::Postgres, PgArguments> {
+    let mut columns: Vec<Vec<Value>> = table.columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+    for row in rows {
+        columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+    }
+    for (values, (_, kind)) in columns.into_iter().zip(table.columns) {
+        query = match kind {
+            Kind::Int => query.bind(values.iter().map(|v| if let Value::Int(n) = v { *n } else { 0 }).collect::<Vec<_>>()),
+            Kind::Real => query.bind(values.iter().map(|v| if let Value::Real(n) = v { *n } else { 0.0 }).collect::<Vec<_>>()),
+            Kind::Text => {
+                let text = |value| if let Value::Text(text) = value { text } else { String::new() };
+                query.bind(values.into_iter().map(text).collect::<Vec<_>>())
+            }
+        };
+    }
+    query
+}
+
+/// `unnest($1::bigint[], $2::text[])`
+fn unnest(table: &Table) -> String {
+    let mut text = "unnest(".to_owned();
+    for (n, (_, kind)) in table.columns.iter().enumerate() {
+        let _ = write!(text, "{}${}::{}[]", if n > 0 { ", " } else { "" }, n + 1, kind.name());
+    }
+    text + ")"
+}
+
+impl Connection for PostgresConnection<'_> {
+    fn query<'a>(&'a mut self, sql: &'a Sql) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
+        self.rows(sql).boxed()
+    }
+
+    fn insert<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+            let columns = columns.join(", ");
+            let text = format!("INSERT INTO {} ({columns}) SELECT * FROM {} {}", table.name, unnest(table), table.on_conflict);
+            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows)).await
+        }
+        .boxed()
+    }
+
+    fn delete<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+            let equal: Vec<String> = columns.iter().map(|c| format!("t.{c} = k.{c}")).collect();
+            let (columns, equal) = (columns.join(", "), equal.join(" AND "));
+            let text = format!("DELETE FROM {} AS t USING {} AS k({columns}) WHERE {equal}", table.name, unnest(table));
+            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows)).await
+        }
+        .boxed()
+    }
+
+    fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
+        async move {
+            let text = if body {
+                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted, r.body FROM unnest($1::bigint[], $2::text[]) AS k(type, id)
+                 JOIN resource r ON r.type = k.type AND r.id = k.id"
+            } else {
+                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted FROM unnest($1::bigint[], $2::text[]) AS k(type, id)
+                 JOIN resource r ON r.type = k.type AND r.id = k.id"
+            };
+            let (types, ids): (Vec<i64>, Vec<String>) = keys.iter().cloned().unzip();
+            decode(&self.0.fetch_all(sqlx::query(text).bind(types).bind(ids)).await?)
+        }
+        .boxed()
+    }
+
+    /// In order, so that two writers never wait for each other. An advisory lock, unlike a row lock, gives the transaction
+    /// no number yet: the number must be drawn when the wait is over.
+    fn lock<'a>(&'a mut self, keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let mut sorted: Vec<String> = keys.iter().map(|(resource_type, id)| format!("{resource_type}/{id}")).collect();
+            sorted.sort_unstable();
+            let text = "SELECT pg_advisory_xact_lock(hashtextextended(k, 0)) FROM unnest($1::text[]) WITH ORDINALITY AS t(k, n) ORDER BY n";
+            self.run(sqlx::query(text).bind(sorted)).await
+        }
+        .boxed()
+    }
+
+    fn new_rids(&mut self, count: usize) -> BoxFuture<'_, Result<Vec<i64>, Error>> {
+        async move {
+            let count = i64::try_from(count).unwrap_or(0);
+            let rids = sqlx::query_scalar("SELECT nextval('rid') FROM generate_series(1, $1)").bind(count);
+            Ok(rids.fetch_all(&mut *self.0).await?)
+        }
+        .boxed()
+    }
+
+    fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>> {
+        async move {
+            let row = self.0.fetch_one(sqlx::query("SELECT seq, at FROM tessera_stamp()")).await?;
+            let (seq, now): (i64, Micros) = (row.try_get(0)?, row.try_get(1)?);
+            let at = now - now.rem_euclid(1000);
+            if at > after {
+                return Ok(Stamp { seq, at });
+            }
+            if after - at > CLOCK_SET_BACK {
+                return Ok(Stamp { seq, at: after + 1000 });
+            }
+            // Within the forerunner's millisecond: a later time under this number would break their common order.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Err(Error::Retry)
+        }
+        .boxed()
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+}

@@ -1,0 +1,189 @@
+//! SQLite: one writer thread with group commit, a few reader threads, statements cached. Every future of a job is ready at
+//! once here, so a thread runs the same asynchronous code as PostgreSQL without waiting anywhere.
+
+mod connection;
+
+use super::Job;
+use crate::{Error, clock::Clock};
+use connection::SqliteConnection;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use futures::executor::block_on;
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Most jobs that wait for a thread; beyond, the answer is "busy" (REL-12).
+const QUEUE_MAX: usize = 1024;
+/// Most writes that share one commit.
+const GROUP_MAX: usize = 64;
+/// How long another process may hold the write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a search may run (HTTP-5).
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How safely a commit is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synchronous {
+    /// A commit has reached stable storage when it returns.
+    Full,
+    /// It may not have: for the control run of the power-loss test, which must notice.
+    Normal,
+}
+
+/// The threads of one database file.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    writer: Sender<Box<dyn Write>>,
+    readers: Sender<Box<dyn Read>>,
+}
+
+/// A job for a reader thread.
+trait Read: Send {
+    fn run(self: Box<Self>, connection: &mut SqliteConnection);
+}
+
+/// A job for the writer thread: it may run several times, and ends with its group's commit.
+trait Write: Send {
+    fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Error>;
+    fn end(self: Box<Self>, result: Result<(), Error>);
+}
+
+impl Sqlite {
+    /// Opens the file's connections. The tables must be there.
+    pub(crate) fn open(path: &Path, synchronous: Synchronous, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
+        let (writer, jobs) = bounded(QUEUE_MAX);
+        let connection = open(path, synchronous)?;
+        let clock_of_writer = clock.clone();
+        spawn("sqlite-writer", move || write_loop(&mut SqliteConnection::new(connection, clock_of_writer), &jobs))?;
+        let (readers, jobs) = bounded(QUEUE_MAX);
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from).clamp(2, 8) {
+            let connection = open(path, synchronous)?;
+            connection.pragma_update(None, "query_only", true)?;
+            let (jobs, clock): (Receiver<Box<dyn Read>>, _) = (jobs.clone(), clock.clone());
+            spawn("sqlite-reader", move || {
+                let mut connection = SqliteConnection::new(connection, clock);
+                connection.limit_time();
+                jobs.iter().for_each(|job| job.run(&mut connection));
+            })?;
+        }
+        Ok(Self { writer, readers })
+    }
+
+    pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+        let (done, result) = oneshot::channel();
+        self.readers.try_send(Box::new(ReadJob { job, done })).map_err(refused)?;
+        result.await.map_err(|_| stopped())?
+    }
+
+    pub(crate) async fn write<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+        let (done, result) = oneshot::channel();
+        let value = Arc::new(Mutex::new(None));
+        self.writer.try_send(Box::new(WriteJob { job, value: value.clone(), done })).map_err(refused)?;
+        result.await.map_err(|_| stopped())??;
+        value.lock().map_err(|_| stopped())?.take().ok_or_else(stopped)
+    }
+}
+
+fn refused<T>(error: TrySendError<T>) -> Error {
+    match error {
+        TrySendError::Full(_) => Error::Busy,
+        TrySendError::Disconnected(_) => stopped(),
+    }
+}
+
+fn stopped() -> Error {
+    Error::Backend("a database thread has stopped".to_owned())
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map(drop).map_err(|error| Error::Backend(error.to_string()))
+}
+
+/// Opens one connection. WAL lets readers read while the writer writes.
+pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", if synchronous == Synchronous::Full { "FULL" } else { "NORMAL" })?;
+    // Pages of 4 KiB: 16 MiB a connection keeps the inner pages of every index at hand.
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
+}
+
+struct ReadJob<T> {
+    job: Job<T>,
+    done: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T: Send> Read for ReadJob<T> {
+    fn run(self: Box<Self>, connection: &mut SqliteConnection) {
+        if self.done.is_closed() {
+            return; // the client has gone
+        }
+        let result = connection.in_snapshot(|connection| block_on((self.job)(connection)));
+        // Nobody may be waiting any more, and that is all right.
+        let _ = self.done.send(result);
+    }
+}
+
+struct WriteJob<T> {
+    job: Job<T>,
+    value: Arc<Mutex<Option<T>>>,
+    done: oneshot::Sender<Result<(), Error>>,
+}
+
+impl<T: Send> Write for WriteJob<T> {
+    fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        let result = block_on((self.job)(connection))?;
+        *self.value.lock().map_err(|_| stopped())? = Some(result);
+        Ok(())
+    }
+
+    fn end(self: Box<Self>, result: Result<(), Error>) {
+        let _ = self.done.send(result);
+    }
+}
+
+/// Takes what waits, runs each in a savepoint, commits once, then acknowledges all.
+fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>) {
+    while let Ok(first) = jobs.recv() {
+        let mut group = Vec::with_capacity(8);
+        if let Err(error) = connection.begin() {
+            first.end(Err(error));
+            continue;
+        }
+        let mut next = Some(first);
+        while let Some(mut job) = next.take() {
+            match connection.in_savepoint(|connection| job.run(connection)) {
+                Ok(()) => group.push(job),
+                Err(error) => {
+                    job.end(Err(error));
+                    // A full disk or an I/O error rolls back everything, not the savepoint alone: the group runs again.
+                    if !connection.in_transaction() {
+                        break;
+                    }
+                }
+            }
+            if group.len() < GROUP_MAX {
+                next = jobs.try_recv().ok();
+            }
+        }
+        let committed = connection.in_transaction() && connection.commit().is_ok();
+        if !committed {
+            connection.abandon();
+        }
+        for job in group {
+            job.end(if committed { Ok(()) } else { Err(Error::Retry) });
+        }
+    }
+}

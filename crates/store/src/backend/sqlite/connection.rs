@@ -1,0 +1,218 @@
+//! One SQLite connection as a [`Connection`].
+
+use super::READ_TIMEOUT;
+use crate::{
+    Error,
+    backend::{Connection, Dialect, Stamp, Table},
+    clock::Clock,
+    sql::{Row, Sql, Value},
+};
+use futures::{FutureExt as _, future::{BoxFuture, ready}};
+use rusqlite::{params_from_iter, types::{ToSqlOutput, ValueRef}};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::{AtomicU64, Ordering}},
+    time::Instant,
+};
+use tessera_model::temporal::Micros;
+
+static DIALECT: Dialect = Dialect { position: "instr", exists_is_enough: false, horizon: None };
+
+/// How many steps of SQLite's virtual machine between looks at the clock: some hundred microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+/// A connection and the counters of the transaction it is in.
+pub(crate) struct SqliteConnection {
+    connection: rusqlite::Connection,
+    clock: Arc<dyn Clock>,
+    started: Instant,
+    /// When the running read must end, in milliseconds since `started`.
+    deadline: Arc<AtomicU64>,
+    seq: i64,
+    last_updated: Micros,
+    rid: i64,
+}
+
+impl SqliteConnection {
+    pub(crate) fn new(connection: rusqlite::Connection, clock: Arc<dyn Clock>) -> Self {
+        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        Self { connection, clock, started: Instant::now(), deadline, seq: 0, last_updated: 0, rid: 0 }
+    }
+
+    /// Interrupts reads that take longer than [`READ_TIMEOUT`].
+    pub(super) fn limit_time(&self) {
+        let (started, deadline) = (self.started, self.deadline.clone());
+        let late = move || millis(started) > deadline.load(Ordering::Relaxed);
+        if let Err(error) = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(late)) {
+            tracing::error!(%error, "searches have no time limit");
+        }
+    }
+
+    /// Runs `body` seeing one state of the database.
+    pub(super) fn in_snapshot<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let limit = u64::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+        self.deadline.store(millis(self.started).saturating_add(limit), Ordering::Relaxed);
+        self.run("BEGIN")?;
+        let result = body(self);
+        self.deadline.store(u64::MAX, Ordering::Relaxed);
+        self.abandon();
+        result
+    }
+
+    /// Begins a transaction that writes. The counters are read inside it, since another process may write too.
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
+        self.run("BEGIN IMMEDIATE")?;
+        let read = self.read_counters();
+        if read.is_err() {
+            self.abandon();
+        }
+        read
+    }
+
+    fn read_counters(&mut self) -> Result<(), Error> {
+        let last = self.rows("SELECT seq, last_updated FROM resource ORDER BY seq DESC LIMIT 1", &[])?;
+        (self.seq, self.last_updated) = last.first().map_or((0, 0), |row| (row.int(0), row.int(1)));
+        self.rid = self.rows("SELECT MAX(rid) FROM resource", &[])?.first().map_or(0, |row| row.int(0));
+        Ok(())
+    }
+
+    pub(super) fn in_savepoint(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        self.run("SAVEPOINT job")?;
+        let result = body(self);
+        if self.in_transaction() {
+            if result.is_err() {
+                self.run("ROLLBACK TO job")?;
+            }
+            self.run("RELEASE job")?;
+        }
+        result
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        self.run("COMMIT")
+    }
+
+    /// Ends whatever transaction is open, without its changes.
+    pub(super) fn abandon(&mut self) {
+        if self.in_transaction()
+            && let Err(error) = self.run("ROLLBACK")
+        {
+            tracing::error!(%error, "SQLite could not roll back");
+        }
+    }
+
+    fn run(&self, text: &str) -> Result<(), Error> {
+        self.connection.prepare_cached(text)?.execute([])?;
+        Ok(())
+    }
+
+    fn rows(&self, text: &str, binds: &[Value]) -> Result<Vec<Row>, Error> {
+        let mut statement = self.connection.prepare_cached(text)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(params_from_iter(binds))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let values = (0..columns).map(|column| row.get_ref(column).map(value)).collect::<Result<_, _>>()?;
+            found.push(Row(values));
+        }
+        Ok(found)
+    }
+
+    fn each(&self, text: &str, rows: &[Vec<Value>]) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(text)?;
+        for row in rows {
+            statement.execute(params_from_iter(row))?;
+        }
+        Ok(())
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+    }
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+impl Connection for SqliteConnection {
+    fn query<'a>(&'a mut self, sql: &'a Sql) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
+        ready(self.rows(sql.text(), sql.binds())).boxed()
+    }
+
+    fn insert<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>> {
+        let mut text = format!("INSERT INTO {} VALUES (", table.name);
+        for n in 1..=table.columns.len() {
+            let _ = write!(text, "{}${n}", if n > 1 { ", " } else { "" });
+        }
+        let _ = write!(text, ") {}", table.on_conflict);
+        ready(self.each(&text, &rows)).boxed()
+    }
+
+    fn delete<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>> {
+        let mut text = format!("DELETE FROM {} WHERE ", table.name);
+        for (n, (column, _)) in table.columns.iter().enumerate() {
+            let _ = write!(text, "{}{column} = ${}", if n > 0 { " AND " } else { "" }, n + 1);
+        }
+        ready(self.each(&text, &rows)).boxed()
+    }
+
+    fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
+        let text = if body {
+            "SELECT rid, type, id, version, last_updated, deleted, body FROM resource WHERE type = $1 AND id = $2"
+        } else {
+            "SELECT rid, type, id, version, last_updated, deleted FROM resource WHERE type = $1 AND id = $2"
+        };
+        let mut found = Vec::with_capacity(keys.len());
+        for (resource_type, id) in keys {
+            match self.rows(text, &[Value::Int(*resource_type), Value::Text(id.clone())]) {
+                Ok(rows) => found.extend(rows),
+                Err(error) => return ready(Err(error)).boxed(),
+            }
+        }
+        ready(Ok(found)).boxed()
+    }
+
+    /// There is one writer.
+    fn lock<'a>(&'a mut self, _keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>> {
+        ready(Ok(())).boxed()
+    }
+
+    fn new_rids(&mut self, count: usize) -> BoxFuture<'_, Result<Vec<i64>, Error>> {
+        let first = self.rid + 1;
+        self.rid += i64::try_from(count).unwrap_or(0);
+        ready(Ok((first..=self.rid).collect())).boxed()
+    }
+
+    fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>> {
+        let now = self.clock.now();
+        self.seq += 1;
+        // Never back, even if the clock goes back: number and time rise together.
+        self.last_updated = (now - now.rem_euclid(1000)).max(self.last_updated).max(after.saturating_add(1000));
+        ready(Ok(Stamp { seq: self.seq, at: self.last_updated })).boxed()
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+}

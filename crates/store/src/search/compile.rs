@@ -1,0 +1,398 @@
+//! Walks a filter with the pen and adds the access rule of every resource it names: match, chain link, `_has` (CORE-2).
+
+use super::{criterion, plan};
+use crate::{
+    backend::Dialect,
+    sql::{Alias, Sql, Value},
+};
+use tessera_model::{
+    AccessContext, ResourceType, Visible,
+    definitions::{ParameterId, SearchType},
+    search::{
+        prefix::{Comparison, End},
+        query::{Criterion, Filter},
+    },
+};
+
+/// A statement being compiled.
+pub(crate) struct Compiler<'a> {
+    pub(crate) sql: Sql,
+    pub(crate) access: &'a AccessContext,
+    pub(crate) dialect: &'static Dialect,
+}
+
+/// The row that a condition is about.
+#[derive(Clone, Copy)]
+pub(crate) struct At {
+    alias: Alias,
+    /// The column that holds the resource's rid.
+    rid: &'static str,
+    /// Whether it is a row of `resource`.
+    is_resource: bool,
+}
+
+impl At {
+    /// A row of `resource`.
+    pub(crate) const fn resource(alias: Alias) -> Self {
+        Self { alias, rid: "rid", is_resource: true }
+    }
+
+    /// A row of an index table.
+    const fn index(alias: Alias) -> Self {
+        Self { alias, rid: "rid", is_resource: false }
+    }
+}
+
+/// Whether a predicate is asked of each row, or searched first.
+#[derive(Clone, Copy)]
+enum Placed {
+    Probe(At),
+    Lead(At),
+}
+
+/// A page of rids: those after one and up to another, the lowest first.
+pub(crate) struct Window {
+    pub(crate) after: i64,
+    pub(crate) ceiling: i64,
+    pub(crate) limit: i64,
+}
+
+impl Compiler<'_> {
+    /// Writes `SELECT rid …`: the live, visible resources of these types that satisfy the filter, each once.
+    pub(crate) fn candidates(&mut self, types: &[ResourceType], filter: &Filter, window: Option<&Window>) {
+        let conjuncts = plan::conjuncts(filter);
+        let lead = plan::lead(&conjuncts);
+        let rest = conjuncts.iter().enumerate().filter(|(n, _)| Some(*n) != lead).map(|(_, filter)| *filter);
+        let direct = lead.and_then(|n| criterion::direct(conjuncts[n]));
+        let alias = self.sql.alias();
+        self.sql.push("SELECT ").column(alias, "rid").push(" AS rid FROM ");
+        let (at, grouped) = match (direct, lead) {
+            // The lead's own rows are walked: its key has the order of the page, so the walk ends with it.
+            (Some(direct), _) => {
+                self.sql.push(direct.table).push(" ").name(alias).push(" WHERE ");
+                let at = At::index(alias);
+                direct.write(self, alias);
+                (at, direct.may_repeat)
+            }
+            (None, lead) => {
+                self.sql.push("resource ").name(alias).push(" WHERE ").column(alias, "deleted").push(" = 0");
+                let at = At::resource(alias);
+                self.of_types(types, at);
+                if let Some(n) = lead {
+                    self.sql.push(" AND ");
+                    self.leading(conjuncts[n], at);
+                }
+                (at, false)
+            }
+        };
+        for filter in rest {
+            self.sql.push(" AND ");
+            self.condition(filter, at);
+        }
+        match types {
+            [one] => self.visible(*one, at),
+            _ => self.visible_of_any_type(at),
+        }
+        if let Some(window) = window {
+            self.sql.push(" AND ").column(alias, "rid").push(" > ").bind(window.after);
+            self.sql.push(" AND ").column(alias, "rid").push(" <= ").bind(window.ceiling);
+        }
+        if grouped {
+            self.sql.push(" GROUP BY ").column(alias, "rid");
+        }
+        if let Some(window) = window {
+            self.sql.push(" ORDER BY ").column(alias, "rid").push(" LIMIT ").bind(window.limit);
+        }
+    }
+
+    fn of_types(&mut self, types: &[ResourceType], at: At) {
+        match types {
+            [] => {}
+            [one] => {
+                self.sql.push(" AND ").column(at.alias, "type").push(" = ").bind(*one);
+            }
+            several => {
+                self.sql.push(" AND ").column(at.alias, "type").push(" IN ").bind_list(several.iter().copied());
+            }
+        }
+    }
+
+    /// Writes ` AND …`: what this caller may see of that type.
+    pub(crate) fn visible(&mut self, resource_type: ResourceType, at: At) {
+        let access = self.access;
+        match access.visible(resource_type) {
+            Visible::All => {}
+            Visible::None => {
+                self.sql.push(" AND 1 = 0");
+            }
+            Visible::If(filter) => {
+                self.sql.push(" AND ");
+                self.condition(filter, at);
+            }
+        }
+    }
+
+    /// Writes ` AND …`: what this caller may see, whatever the type.
+    pub(crate) fn visible_of_any_type(&mut self, at: At) {
+        let access = self.access;
+        let Some(types) = access.visible_types() else { return };
+        self.sql.push(" AND (1 = 0");
+        for resource_type in types {
+            self.sql.push(" OR (");
+            self.condition(&Filter::Type(vec![resource_type]), at);
+            self.visible(resource_type, at);
+            self.sql.push(")");
+        }
+        self.sql.push(")");
+    }
+
+    /// Writes the filter as a condition on the resource at `at`. It is never NULL, so `NOT` means what it says.
+    pub(crate) fn condition(&mut self, filter: &Filter, at: At) {
+        match filter {
+            Filter::All(all) => self.joined(" AND ", "1 = 1", all, at),
+            Filter::Any(any) => self.joined(" OR ", "1 = 0", any, at),
+            Filter::Not(filter) => {
+                self.sql.push("NOT (");
+                self.condition(filter, at);
+                self.sql.push(")");
+            }
+            Filter::Type(types) => self.on_resource(at, |compiler, alias| {
+                compiler.sql.column(alias, "type").push(" IN ").bind_list(types.iter().copied());
+            }),
+            Filter::Id(ids) => self.on_resource(at, |compiler, alias| {
+                compiler.sql.column(alias, "id").push(" IN ").bind_list(ids.iter().map(tessera_model::Id::as_str));
+            }),
+            Filter::LastUpdated(comparisons) => self.on_resource(at, |compiler, alias| {
+                compiler.last_updated(comparisons, alias);
+            }),
+            Filter::Present(parameters, search_type) => self.present(parameters, *search_type, at),
+            Filter::Value(parameters, criterion) => {
+                if self.dialect.exists_is_enough || criterion::can_probe(criterion) {
+                    self.exists(parameters, criterion, at);
+                } else {
+                    self.leading(filter, at);
+                }
+            }
+            Filter::Composite(alternatives) => self.composite(alternatives, Placed::Probe(at)),
+            Filter::Chain { parameters, target, filter } => self.chain(parameters, *target, filter, at),
+            Filter::Has { source, parameter, filter } => self.has(*source, *parameter, filter, at),
+        }
+    }
+
+    fn joined(&mut self, separator: &'static str, none: &'static str, filters: &[Filter], at: At) {
+        if filters.is_empty() {
+            self.sql.push(none);
+            return;
+        }
+        self.sql.push("(");
+        for (n, filter) in filters.iter().enumerate() {
+            if n > 0 {
+                self.sql.push(separator);
+            }
+            self.condition(filter, at);
+        }
+        self.sql.push(")");
+    }
+
+    /// A condition on the resource's own row.
+    fn on_resource(&mut self, at: At, write: impl FnOnce(&mut Self, Alias)) {
+        if at.is_resource {
+            return write(self, at.alias);
+        }
+        let alias = self.sql.alias();
+        self.sql.push("EXISTS (SELECT 1 FROM resource ").name(alias).push(" WHERE ").column(alias, "rid").push(" = ");
+        self.sql.column(at.alias, at.rid).push(" AND ");
+        write(self, alias);
+        self.sql.push(")");
+    }
+
+    fn last_updated(&mut self, comparisons: &[Comparison<i64>], alias: Alias) {
+        self.sql.push("(");
+        let all = comparisons.iter().flat_map(|comparison| &comparison.0);
+        self.sql.join(" OR ", all, |sql, conditions| {
+            sql.push("(").join(" AND ", conditions, |sql, condition| {
+                sql.column(alias, "last_updated");
+                if condition.end == End::High {
+                    sql.push(" + ").bind(tessera_model::search::matches::last_updated_end(0));
+                }
+                sql.push(" ").push(condition.operator.text()).push(" ").bind(condition.value);
+            });
+            sql.push(")");
+        });
+        self.sql.push(")");
+    }
+
+    /// Whether the resource has a value at all.
+    fn present(&mut self, parameters: &[ParameterId], search_type: SearchType, at: At) {
+        let tables: &[&'static str] = match search_type {
+            SearchType::String => &["idx_string"],
+            SearchType::Token => &["idx_token"],
+            SearchType::Date => &["idx_date"],
+            SearchType::Number | SearchType::Quantity => &["idx_quantity"],
+            SearchType::Reference => &["idx_reference", "idx_uri"],
+            SearchType::Uri => &["idx_uri"],
+            SearchType::Composite | SearchType::Special => &[],
+        };
+        self.sql.push("(1 = 0");
+        for &table in tables {
+            let alias = self.sql.alias();
+            self.sql.push(" OR ");
+            // These two have no key by rid: a pass over the parameter is better than a probe a row.
+            let has_key_by_rid = !matches!(table, "idx_token" | "idx_uri");
+            if has_key_by_rid || self.dialect.exists_is_enough {
+                self.sql.push("EXISTS (SELECT 1 FROM ").push(table).push(" ").name(alias).push(" WHERE ");
+                self.sql.column(alias, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
+            } else {
+                self.sql.column(at.alias, at.rid).push(" IN (SELECT ").column(alias, "rid").push(" FROM ").push(table);
+                self.sql.push(" ").name(alias).push(" WHERE ");
+            }
+            self.parameter(alias, parameters);
+            self.sql.push(")");
+        }
+        self.sql.push(")");
+    }
+
+    /// `param = $1` or `param IN (…)`.
+    pub(super) fn parameter(&mut self, alias: Alias, parameters: &[ParameterId]) {
+        self.sql.column(alias, "param");
+        match parameters {
+            [one] => self.sql.push(" = ").bind(*one),
+            several => self.sql.push(" IN ").bind_list(several.iter().copied()),
+        };
+    }
+
+    /// Probes the index for this resource's rows.
+    fn exists(&mut self, parameters: &[ParameterId], criterion: &Criterion, at: At) {
+        self.sql.push("(");
+        for (n, table) in criterion::tables(criterion).iter().enumerate() {
+            let alias = self.sql.alias();
+            self.sql.push(if n > 0 { " OR " } else { "" }).push("EXISTS (SELECT 1 FROM ").push(table.name()).push(" ").name(alias);
+            self.sql.push(" WHERE ").column(alias, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
+            self.parameter(alias, parameters);
+            self.sql.push(" AND ");
+            table.write(self, criterion, alias);
+            self.sql.push(")");
+        }
+        self.sql.push(")");
+    }
+
+    /// Writes the filter so that its own index is searched first: `rid IN (SELECT …)`.
+    fn leading(&mut self, filter: &Filter, at: At) {
+        match filter {
+            Filter::Value(parameters, criterion) => {
+                self.sql.column(at.alias, at.rid).push(" IN (");
+                for (n, table) in criterion::tables(criterion).iter().enumerate() {
+                    let alias = self.sql.alias();
+                    self.sql.push(if n > 0 { " UNION ALL " } else { "" }).push("SELECT ").column(alias, "rid").push(" FROM ");
+                    self.sql.push(table.name()).push(" ").name(alias).push(" WHERE ");
+                    self.parameter(alias, parameters);
+                    self.sql.push(" AND ");
+                    table.write(self, criterion, alias);
+                }
+                self.sql.push(")");
+            }
+            Filter::Composite(alternatives) => self.composite(alternatives, Placed::Lead(at)),
+            Filter::Chain { parameters, target, filter } => {
+                let alias = self.sql.alias();
+                self.sql.column(at.alias, at.rid).push(" IN (SELECT ").column(alias, "rid").push(" FROM idx_reference ").name(alias);
+                self.sql.push(" WHERE ").column(alias, "target").push(" IN (");
+                self.candidates(&[*target], filter, None);
+                self.sql.push(") AND ");
+                self.parameter(alias, parameters);
+                self.sql.push(")");
+            }
+            Filter::Has { source, parameter, filter } => {
+                let alias = self.sql.alias();
+                self.sql.column(at.alias, at.rid).push(" IN (SELECT ").column(alias, "target").push(" FROM idx_reference ").name(alias);
+                self.sql.push(" WHERE ").column(alias, "rid").push(" IN (");
+                self.candidates(&[*source], filter, None);
+                self.sql.push(") AND ");
+                self.parameter(alias, &[*parameter]);
+                self.sql.push(")");
+            }
+            Filter::Any(any) => {
+                self.sql.push("(");
+                for (n, filter) in any.iter().enumerate() {
+                    self.sql.push(if n > 0 { " OR " } else { "" });
+                    self.leading(filter, at);
+                }
+                self.sql.push(")");
+            }
+            other => self.condition(other, at),
+        }
+    }
+
+    /// All components within one element: rows of equal ordinal.
+    fn composite(&mut self, alternatives: &[Vec<(ParameterId, Criterion)>], at: Placed) {
+        self.sql.push("(1 = 0");
+        for components in alternatives {
+            self.sql.push(" OR ");
+            let aliases: Vec<Alias> = components.iter().map(|_| self.sql.alias()).collect();
+            let Some(&first) = aliases.first() else { continue };
+            match at {
+                Placed::Probe(at) => {
+                    self.sql.push("EXISTS (SELECT 1 FROM ");
+                    self.component_tables(components, &aliases);
+                    self.sql.push(" WHERE ").column(first, "rid").push(" = ").column(at.alias, at.rid);
+                }
+                Placed::Lead(at) => {
+                    self.sql.column(at.alias, at.rid).push(" IN (SELECT ").column(first, "rid").push(" FROM ");
+                    self.component_tables(components, &aliases);
+                    self.sql.push(" WHERE 1 = 1");
+                }
+            }
+            for ((parameter, criterion), &alias) in components.iter().zip(&aliases) {
+                if alias != first {
+                    self.sql.push(" AND ").column(alias, "rid").push(" = ").column(first, "rid");
+                    self.sql.push(" AND ").column(alias, "ord").push(" = ").column(first, "ord");
+                }
+                self.sql.push(" AND ");
+                self.parameter(alias, &[*parameter]);
+                self.sql.push(" AND ");
+                criterion::tables(criterion)[0].write(self, criterion, alias);
+            }
+            self.sql.push(")");
+        }
+        self.sql.push(")");
+    }
+
+    fn component_tables(&mut self, components: &[(ParameterId, Criterion)], aliases: &[Alias]) {
+        self.sql.join(", ", components.iter().zip(aliases), |sql, ((_, criterion), alias)| {
+            sql.push(criterion::tables(criterion)[0].name()).push(" ").name(*alias);
+        });
+    }
+
+    /// A reference of this resource leads to a live, visible one that satisfies the filter.
+    fn chain(&mut self, parameters: &[ParameterId], target: ResourceType, filter: &Filter, at: At) {
+        let (link, end) = (self.sql.alias(), self.sql.alias());
+        self.sql.push("EXISTS (SELECT 1 FROM idx_reference ").name(link).push(" JOIN resource ").name(end).push(" ON ");
+        self.sql.column(end, "rid").push(" = ").column(link, "target").push(" WHERE ").column(link, "rid").push(" = ");
+        self.sql.column(at.alias, at.rid).push(" AND ");
+        self.parameter(link, parameters);
+        self.far_end(target, filter, end);
+    }
+
+    /// A live, visible resource that satisfies the filter refers to this one.
+    fn has(&mut self, source: ResourceType, parameter: ParameterId, filter: &Filter, at: At) {
+        let (link, end) = (self.sql.alias(), self.sql.alias());
+        self.sql.push("EXISTS (SELECT 1 FROM idx_reference ").name(link).push(" JOIN resource ").name(end).push(" ON ");
+        self.sql.column(end, "rid").push(" = ").column(link, "rid").push(" WHERE ").column(link, "target").push(" = ");
+        self.sql.column(at.alias, at.rid).push(" AND ");
+        self.parameter(link, &[parameter]);
+        self.far_end(source, filter, end);
+    }
+
+    fn far_end(&mut self, resource_type: ResourceType, filter: &Filter, end: Alias) {
+        self.sql.push(" AND ").column(end, "type").push(" = ").bind(resource_type);
+        self.sql.push(" AND ").column(end, "deleted").push(" = 0");
+        self.visible(resource_type, At::resource(end));
+        self.sql.push(" AND ");
+        self.condition(filter, At::resource(end));
+        self.sql.push(")");
+    }
+
+    /// `rid IN (…)` for rids that are at hand.
+    pub(super) fn among(&mut self, alias: Alias, column: &'static str, rids: &[i64]) {
+        self.sql.column(alias, column).push(" IN ").bind_list(rids.iter().map(|rid| Value::Int(*rid)));
+    }
+}

@@ -1,0 +1,84 @@
+//! `_include` and `_revinclude`: one statement a parameter and round over the page's rids; `:iterate` until nothing new comes.
+//! <https://hl7.org/fhir/R4/search.html#include>
+
+use super::{
+    Search,
+    compile::{At, Compiler},
+    page::Found,
+};
+use crate::{
+    Error,
+    backend::Connection,
+    sql::{Row, Sql},
+    sql_store::{VERSION_COLUMNS, version},
+};
+use rustc_hash::FxHashSet;
+use tessera_model::search::query::Include;
+
+/// Most included resources of a page; beyond, the answer says that it was cut (HTTP-5).
+const INCLUDED_MAX: usize = 1000;
+/// Most rounds of `:iterate` (HTTP-5).
+const ROUNDS_MAX: usize = 3;
+
+pub(super) async fn run(search: &Search, found: &mut Found, connection: &mut dyn Connection) -> Result<(), Error> {
+    let mut seen: FxHashSet<i64> = found.rids.iter().copied().collect();
+    let mut fresh = found.rids.clone();
+    for round in 0..ROUNDS_MAX {
+        let mut next = Vec::new();
+        for include in search.query.includes.iter().filter(|include| round == 0 || include.iterate) {
+            for mut row in follow(search, include, &fresh, connection).await? {
+                let rid = row.int(VERSION_COLUMNS.len());
+                if !seen.insert(rid) {
+                    continue;
+                }
+                if found.included.len() >= INCLUDED_MAX {
+                    found.included_cut = true;
+                    return Ok(());
+                }
+                next.push(rid);
+                found.included.push(version(&mut row, 0, search.shared.definitions)?);
+            }
+        }
+        if next.is_empty() {
+            break;
+        }
+        fresh = next;
+    }
+    Ok(())
+}
+
+/// The live, visible resources at the other end of the references of, or to, these.
+async fn follow(
+    search: &Search,
+    include: &Include,
+    from: &[i64],
+    connection: &mut dyn Connection,
+) -> Result<Vec<Row>, Error> {
+    if from.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (near, far) = if include.reverse { ("target", "rid") } else { ("rid", "target") };
+    let mut sql = Sql::new("SELECT ");
+    let (resource, link) = (sql.alias(), sql.alias());
+    sql.join(", ", VERSION_COLUMNS, |sql, column| {
+        sql.column(resource, column);
+    });
+    sql.push(", ").column(resource, "rid").push(" FROM resource ").name(resource).push(" WHERE ");
+    sql.column(resource, "deleted").push(" = 0 AND ").column(resource, "rid").push(" IN (SELECT ").column(link, far);
+    sql.push(" FROM idx_reference ").name(link).push(" WHERE ");
+    let mut compiler = Compiler { sql, access: &search.access, dialect: connection.dialect() };
+    compiler.among(link, near, from);
+    compiler.sql.push(" AND ");
+    compiler.parameter(link, &include.parameters);
+    compiler.sql.push(")");
+    let wanted = if include.reverse { Some(include.source) } else { include.target };
+    match wanted {
+        Some(resource_type) => {
+            compiler.sql.push(" AND ").column(resource, "type").push(" = ").bind(resource_type);
+            compiler.visible(resource_type, At::resource(resource));
+        }
+        None => compiler.visible_of_any_type(At::resource(resource)),
+    }
+    compiler.sql.push(" ORDER BY ").column(resource, "rid").push(" LIMIT ").bind(i64::try_from(INCLUDED_MAX).unwrap_or(0) + 1);
+    connection.query(&compiler.sql).await
+}

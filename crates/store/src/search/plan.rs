@@ -1,0 +1,60 @@
+//! Which predicate leads: the one that is looked up first, the others being probed for each row it gives
+//! (docs/search.md, "How a search runs").
+
+use tessera_model::search::{
+    query::{Criterion, Filter},
+    string::StringMode,
+};
+
+/// How few rows a predicate is likely to find; the highest leads. `None`: it cannot lead.
+fn rank(filter: &Filter) -> Option<u8> {
+    Some(match filter {
+        Filter::Id(_) => 100,
+        Filter::Value(_, criterion) => match criterion {
+            // A reference to one resource: its patient's few hundred.
+            Criterion::Reference(values) if values.len() <= 10 => 90,
+            Criterion::Token(values) => {
+                let coded = values.iter().all(|v| v.code.is_some());
+                let in_system = values.iter().all(|v| v.system.as_deref().is_some_and(|s| !s.is_empty()));
+                match (coded, in_system) {
+                    // An identifier, or a code of a large terminology.
+                    (true, true) => 80,
+                    // A bare code is often that of a required binding: status, gender. Those are broad.
+                    (true, false) => 40,
+                    _ => 20,
+                }
+            }
+            Criterion::Uri(_) => 75,
+            Criterion::String(StringMode::Exact, _) => 70,
+            Criterion::String(StringMode::StartsWith, values) => if values.iter().all(|v| v.len() >= 3) { 65 } else { 30 },
+            Criterion::String(StringMode::Contains, _) => 25,
+            Criterion::Reference(_) => 60,
+            Criterion::Quantity(_) | Criterion::Date(_) => 15,
+        },
+        Filter::Composite(_) => 50,
+        Filter::Chain { filter, .. } => inner_rank(filter)?.saturating_sub(10),
+        Filter::Has { filter, .. } => inner_rank(filter)?.saturating_sub(15),
+        Filter::Any(any) if !any.is_empty() => any.iter().map(rank).min()??.saturating_sub(5),
+        Filter::All(all) => all.iter().filter_map(rank).max()?,
+        Filter::Any(_) | Filter::Not(_) | Filter::Type(_) | Filter::LastUpdated(_) | Filter::Present(..) => return None,
+    })
+}
+
+/// A link of a chain can always be walked from its other end, at worst through all of that type.
+fn inner_rank(filter: &Filter) -> Option<u8> {
+    Some(rank(filter).unwrap_or(12))
+}
+
+/// The conjuncts of a filter, nested `All`s opened.
+pub(super) fn conjuncts(filter: &Filter) -> Vec<&Filter> {
+    match filter {
+        Filter::All(all) => all.iter().flat_map(conjuncts).collect(),
+        other => vec![other],
+    }
+}
+
+/// The index of the conjunct that leads.
+pub(super) fn lead(conjuncts: &[&Filter]) -> Option<usize> {
+    let ranked = conjuncts.iter().enumerate().filter_map(|(n, filter)| Some((rank(filter)?, n)));
+    ranked.max_by_key(|&(rank, n)| (rank, std::cmp::Reverse(n))).map(|(_, n)| n)
+}

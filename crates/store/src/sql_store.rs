@@ -1,0 +1,245 @@
+//! [`SqlStore`]: the five calls over a [`Backend`]. All SQL is written here and in the modules below, once for both.
+
+mod history;
+mod read;
+
+use crate::{
+    Change, Error, HistoryPage, HistoryScope, HistoryVersions, Matches, Read, Store, Transacted, Version,
+    backend::{Backend, Connection, Isolation, Job},
+    clock::Clock,
+    search::Search,
+    sql::Row,
+    transact::Transaction,
+};
+use futures::future::BoxFuture;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tessera_model::{AccessContext, Definitions, Key, Query, VersionId};
+
+/// How often a request that met other writers is run again before the client is told to (REL-10).
+const TRIES_MAX: u32 = 5;
+
+/// Where a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A file.
+    Sqlite(PathBuf),
+    /// `postgres://…`
+    Postgres(String),
+}
+
+impl Location {
+    /// Reads `sqlite:PATH` or `postgres://…`.
+    #[must_use]
+    pub fn parse(url: &str) -> Option<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Some(Self::Postgres(url.to_owned()));
+        }
+        let path = url.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        (!path.is_empty()).then(|| Self::Sqlite(path.into()))
+    }
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where.
+    pub location: Location,
+    /// This server's base URL, without a slash at its end: references that start with it are local.
+    pub base: String,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How safely SQLite commits: anything but `Full` is for the power-loss test's control run.
+    pub synchronous: crate::Synchronous,
+    /// Accept a PostgreSQL that runs with `fsync=off`: for tests.
+    pub accept_fsync_off: bool,
+}
+
+/// A store in a SQL database.
+#[derive(Clone, Debug)]
+pub struct SqlStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    backend: Backend,
+    shared: Shared,
+}
+
+/// What every job needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) definitions: &'static Definitions,
+    pub(crate) base: Arc<str>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl SqlStore {
+    /// Opens a database whose tables are current (see [`crate::migrate`]).
+    ///
+    /// # Errors
+    /// [`Error::Backend`]: it cannot be opened, or would not keep what it acknowledges.
+    pub async fn open(options: Options) -> Result<Self, Error> {
+        let backend = match &options.location {
+            Location::Sqlite(path) => {
+                Backend::Sqlite(crate::backend::sqlite::Sqlite::open(path, options.synchronous, &options.clock)?)
+            }
+            Location::Postgres(url) => {
+                Backend::Postgres(crate::backend::postgres::Postgres::connect(url, options.accept_fsync_off).await?)
+            }
+        };
+        let shared = Shared { definitions: Definitions::r4(), base: options.base.into(), clock: options.clock };
+        Ok(Self { inner: Arc::new(Inner { backend, shared }) })
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.inner.backend
+    }
+
+    /// Runs a read again if other writers were in its way.
+    async fn reading<T: Send + 'static>(&self, once: bool, job: Job<T>) -> Result<T, Error> {
+        let mut tries = 0;
+        loop {
+            let result = if once {
+                self.inner.backend.read_once(job.clone()).await
+            } else {
+                self.inner.backend.read(job.clone()).await
+            };
+            match result {
+                Err(Error::Retry) => wait_before_retry(&mut tries).await?,
+                result => return result,
+            }
+        }
+    }
+
+    /// Runs a whole write again, from what was asked, if other writers were in its way (REL-10).
+    pub(crate) async fn writing<T: Send + 'static>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {
+        let mut tries = 0;
+        loop {
+            match self.inner.backend.write(isolation, job.clone()).await {
+                Err(Error::Retry) => wait_before_retry(&mut tries).await?,
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Waits a random while that grows with each try; after the last one, the client is told that the server is busy.
+async fn wait_before_retry(tries: &mut u32) -> Result<(), Error> {
+    *tries += 1;
+    if *tries >= TRIES_MAX {
+        return Err(Error::Busy);
+    }
+    // The random bits of a fresh UUID serve as jitter.
+    let jitter = uuid::Uuid::now_v7().as_bytes()[15];
+    tokio::time::sleep(Duration::from_millis(u64::from(jitter % 8 + 1) << *tries)).await;
+    Ok(())
+}
+
+/// A job made of an asynchronous function of what it holds.
+pub(crate) fn job<S, T>(
+    state: S,
+    run: for<'c> fn(Arc<S>, &'c mut dyn Connection) -> BoxFuture<'c, Result<T, Error>>,
+) -> Job<T>
+where
+    S: Send + Sync + 'static,
+    T: 'static,
+{
+    let state = Arc::new(state);
+    Arc::new(move |connection| run(state.clone(), connection))
+}
+
+impl Store for SqlStore {
+    fn read<'a>(&'a self, access: &'a AccessContext, key: &'a Key) -> BoxFuture<'a, Result<Option<Version>, Error>> {
+        let state = (self.shared().clone(), access.clone(), key.clone());
+        let run = job(state, |s, c| Box::pin(async move { read::current(&s.0, &s.1, &s.2, c).await }));
+        Box::pin(self.reading(true, run))
+    }
+
+    fn vread<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        key: &'a Key,
+        version: VersionId,
+    ) -> BoxFuture<'a, Result<Option<Version>, Error>> {
+        let state = (self.shared().clone(), access.clone(), key.clone(), version);
+        let run = job(state, |s, c| Box::pin(async move { read::version(&s.0, &s.1, &s.2, s.3, c).await }));
+        Box::pin(self.reading(true, run))
+    }
+
+    fn history<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        scope: HistoryScope,
+        page: HistoryPage,
+    ) -> BoxFuture<'a, Result<HistoryVersions, Error>> {
+        let state = (self.shared().clone(), access.clone(), scope, page);
+        let run = job(state, |s, c| Box::pin(async move { history::page(&s.0, &s.1, &s.2, &s.3, c).await }));
+        Box::pin(self.reading(true, run))
+    }
+
+    fn search<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        query: Query,
+        cursor: Option<String>,
+    ) -> BoxFuture<'a, Result<Matches, Error>> {
+        let search = Search { shared: self.shared().clone(), access: access.clone(), query, cursor };
+        let once = search.is_one_statement();
+        let run = job(search, |search, c| Box::pin(async move { search.run(c).await }));
+        Box::pin(self.reading(once, run))
+    }
+
+    fn transact<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        changes: Vec<Change>,
+        reads: Vec<Read>,
+    ) -> BoxFuture<'a, Result<Transacted, Error>> {
+        let single = changes.len() + reads.len() == 1;
+        let isolation = if single { Isolation::ReadCommitted } else { Isolation::Serializable };
+        let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), changes, reads };
+        let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
+        Box::pin(self.writing(isolation, run))
+    }
+}
+
+/// What a reading transaction entry does, on the transaction's own connection.
+pub(crate) async fn perform_read(
+    shared: &Shared,
+    access: &AccessContext,
+    read: &Read,
+    connection: &mut dyn Connection,
+) -> Result<crate::Seen, Error> {
+    Ok(match read {
+        Read::Current(key) => crate::Seen::Version(read::current(shared, access, key, connection).await?),
+        Read::Version(key, version) => crate::Seen::Version(read::version(shared, access, key, *version, connection).await?),
+        Read::Search(query) => {
+            let search = Search { shared: shared.clone(), access: access.clone(), query: (**query).clone(), cursor: None };
+            crate::Seen::Matches(search.run(connection).await?)
+        }
+        Read::History(scope, page) => crate::Seen::History(history::page(shared, access, scope, page, connection).await?),
+    })
+}
+
+/// The columns that make a [`Version`], in the order in which [`version`] reads them.
+pub(crate) const VERSION_COLUMNS: [&str; 6] = ["type", "id", "version", "last_updated", "method", "body"];
+
+/// A version from the columns [`VERSION_COLUMNS`] starting at `first`.
+pub(crate) fn version(row: &mut Row, first: usize, definitions: &Definitions) -> Result<Version, Error> {
+    let broken = || Error::Backend("a row of resource names no type or id".to_owned());
+    let resource_type = definitions.resource_type_numbered(row.int(first)).ok_or_else(broken)?;
+    let id = tessera_model::Id::parse(row.text(first + 1)).ok_or_else(broken)?;
+    Ok(Version {
+        key: Key::new(resource_type, id),
+        version: row.int(first + 2),
+        last_updated: row.int(first + 3),
+        method: crate::change::Method::numbered(row.int(first + 4)),
+        body: row.take_text(first + 5),
+    })
+}

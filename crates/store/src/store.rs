@@ -1,0 +1,127 @@
+//! [`Store`]: the five calls. Each takes the [`AccessContext`]; what is not visible to it is not there (CORE-2, CORE-6).
+
+use crate::{Change, Changed, Error, Version};
+use futures::future::BoxFuture;
+use tessera_model::{AccessContext, Key, Query, ResourceType, VersionId, temporal::Micros};
+
+/// What keeps resources and finds them.
+pub trait Store: Send + Sync {
+    /// The current version; a deletion is one too. `None`: there is no such resource.
+    fn read<'a>(&'a self, access: &'a AccessContext, key: &'a Key) -> BoxFuture<'a, Result<Option<Version>, Error>>;
+
+    /// That version. `None`: there is no such version.
+    fn vread<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        key: &'a Key,
+        version: VersionId,
+    ) -> BoxFuture<'a, Result<Option<Version>, Error>>;
+
+    /// Versions, the newest first.
+    fn history<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        scope: HistoryScope,
+        page: HistoryPage,
+    ) -> BoxFuture<'a, Result<HistoryVersions, Error>>;
+
+    /// A page of matches, with what they include.
+    fn search<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        query: Query,
+        cursor: Option<String>,
+    ) -> BoxFuture<'a, Result<Matches, Error>>;
+
+    /// All changes or none; then the reads, which see them and nothing newer. When this returns `Ok`, the changes are on
+    /// stable storage.
+    fn transact<'a>(
+        &'a self,
+        access: &'a AccessContext,
+        changes: Vec<Change>,
+        reads: Vec<Read>,
+    ) -> BoxFuture<'a, Result<Transacted, Error>>;
+}
+
+/// Whose versions a history lists.
+#[derive(Clone, Debug)]
+pub enum HistoryScope {
+    /// One resource's.
+    Instance(Key),
+    /// A type's.
+    Type(ResourceType),
+    /// Everything's.
+    System,
+}
+
+/// Which versions of a history.
+#[derive(Clone, Debug)]
+pub struct HistoryPage {
+    /// Made at this time or later.
+    pub since: Option<Micros>,
+    /// Current at some time within this range.
+    pub at: Option<(Micros, Micros)>,
+    /// How many at most.
+    pub count: u32,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// A page of a history.
+#[derive(Clone, Debug)]
+pub struct HistoryVersions {
+    /// The versions, the newest first.
+    pub versions: Vec<Version>,
+    /// For [`HistoryPage::cursor`], if there are more.
+    pub next: Option<String>,
+    /// How many there are altogether, if this is all of them.
+    pub total: Option<i64>,
+}
+
+/// A page of a search.
+#[derive(Clone, Debug, Default)]
+pub struct Matches {
+    /// The matches, in order.
+    pub matches: Vec<Version>,
+    /// What they include, each once.
+    pub included: Vec<Version>,
+    /// Whether there was more to include than the limit allows.
+    pub included_cut: bool,
+    /// How many matches there are altogether, if it was asked for or is known.
+    pub total: Option<i64>,
+    /// For the next page, if there is one.
+    pub next: Option<String>,
+}
+
+/// A reading entry of a transaction.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// The current version.
+    Current(Key),
+    /// A certain version.
+    Version(Key, VersionId),
+    /// A search.
+    Search(Box<Query>),
+    /// A history.
+    History(HistoryScope, HistoryPage),
+}
+
+/// What a [`Read`] saw.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// The version asked for.
+    Version(Option<Version>),
+    /// The matches.
+    Matches(Matches),
+    /// The history.
+    History(HistoryVersions),
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug)]
+pub struct Transacted {
+    /// One for each change, in order.
+    pub changed: Vec<Changed>,
+    /// One for each read, in order.
+    pub seen: Vec<Seen>,
+}

@@ -1,0 +1,278 @@
+//! Writes, all or nothing: resolve conditions → rewrite references → write versions → index → read.
+//! <https://hl7.org/fhir/R4/http.html#trules>
+//!
+//! A create is a transaction of one change. The whole may run again from the start when other writers are in the way, so it
+//! reads its input and never changes it (REL-10).
+
+mod resolve;
+mod write;
+
+use crate::{
+    Change, Changed, Error, Outcome, Read, Transacted, Version,
+    backend::Connection,
+    change::{Action, Precondition},
+    sql_store::{Shared, perform_read},
+};
+use resolve::Target;
+use rustc_hash::FxHashMap;
+use tessera_model::{AccessContext, Id, IndexRow, Key, Resource, Stamp, VersionId, search::extract, temporal::Micros};
+
+/// A transaction to run.
+pub(crate) struct Transaction {
+    pub(crate) shared: Shared,
+    pub(crate) access: AccessContext,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) reads: Vec<Read>,
+}
+
+/// The row of `resource` before the transaction.
+pub(crate) struct Current {
+    pub(crate) rid: i64,
+    /// 0: it does not exist, something only refers to it.
+    pub(crate) version: VersionId,
+    pub(crate) last_updated: Micros,
+    pub(crate) deleted: bool,
+    pub(crate) body: String,
+}
+
+/// A version to be written.
+pub(crate) struct Written {
+    pub(crate) key: Key,
+    pub(crate) before: Option<Current>,
+    pub(crate) version: Version,
+    pub(crate) rows: Vec<IndexRow>,
+    pub(crate) old_rows: Vec<IndexRow>,
+}
+
+impl Transaction {
+    pub(crate) async fn run(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
+        let targets = resolve::targets(self, connection).await?;
+        let links = resolve::Links::new(self, &targets, connection).await?;
+        let keys: Vec<Key> = targets.iter().filter_map(Target::written).cloned().collect();
+        if keys.is_empty() {
+            let changed = self.nothing_written(&targets, connection).await?;
+            return Ok(Transacted { changed, seen: self.perform_reads(connection).await? });
+        }
+        let mut current = self.lock_and_read(&targets, &keys, connection).await?;
+        self.check_preconditions(&targets, &current, connection).await?;
+        let newest = current.values().map(|c| c.last_updated).max().unwrap_or(Micros::MIN / 2);
+        let stamp = connection.stamp(newest).await?;
+        let mut written = Vec::with_capacity(keys.len());
+        let mut changed = Vec::with_capacity(targets.len());
+        for (entry, (change, target)) in self.changes.iter().zip(&targets).enumerate() {
+            let made = self.make(change, target, &links, &mut current, stamp.at).map_err(|e| e.at_entry(entry))?;
+            changed.push(match made {
+                Made::Written(version, outcome) => {
+                    let made = Changed { version: Some(version.version.clone()), outcome };
+                    written.push(*version);
+                    made
+                }
+                Made::Unwritten(version, outcome) => Changed { version, outcome },
+            });
+        }
+        self.judge(&written)?;
+        write::write(&self.shared, written, stamp.seq, connection).await?;
+        self.fill_found(&targets, &mut changed, connection).await?;
+        Ok(Transacted { changed, seen: self.perform_reads(connection).await? })
+    }
+
+    async fn perform_reads(&self, connection: &mut dyn Connection) -> Result<Vec<crate::Seen>, Error> {
+        let mut seen = Vec::with_capacity(self.reads.len());
+        for read in &self.reads {
+            seen.push(perform_read(&self.shared, &self.access, read, connection).await?);
+        }
+        Ok(seen)
+    }
+
+    /// Every change found what it wanted there already.
+    async fn nothing_written(&self, targets: &[Target], connection: &mut dyn Connection) -> Result<Vec<Changed>, Error> {
+        let mut changed: Vec<Changed> = targets.iter().map(|_| Changed { version: None, outcome: Outcome::Nothing }).collect();
+        self.fill_found(targets, &mut changed, connection).await?;
+        Ok(changed)
+    }
+
+    /// The resources that conditional creates found, as they are now.
+    async fn fill_found(&self, targets: &[Target], changed: &mut [Changed], connection: &mut dyn Connection) -> Result<(), Error> {
+        for (target, changed) in targets.iter().zip(changed) {
+            if let Target::Found(key) = target {
+                let read = perform_read(&self.shared, &self.access, &Read::Current(key.clone()), connection).await?;
+                if let crate::Seen::Version(version) = read {
+                    *changed = Changed { version, outcome: Outcome::Found };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps other writers of these resources away, then reads them. What was just given a new id is not there yet.
+    async fn lock_and_read(
+        &self,
+        targets: &[Target],
+        keys: &[Key],
+        connection: &mut dyn Connection,
+    ) -> Result<FxHashMap<Key, Current>, Error> {
+        let new: rustc_hash::FxHashSet<&Key> =
+            targets.iter().filter_map(|t| if let Target::New(key) = t { Some(key) } else { None }).collect();
+        let old: Vec<(i64, String)> =
+            keys.iter().filter(|key| !new.contains(key)).map(|key| (key.resource_type.number(), key.id.to_string())).collect();
+        if old.is_empty() {
+            return Ok(FxHashMap::default());
+        }
+        connection.lock(&old).await?;
+        let mut current = FxHashMap::default();
+        for mut row in connection.find(&old, true).await? {
+            let resource_type = self.shared.definitions.resource_type_numbered(row.int(1));
+            let (Some(resource_type), Some(id)) = (resource_type, Id::parse(row.text(2))) else { continue };
+            current.insert(
+                Key::new(resource_type, id),
+                Current {
+                    rid: row.int(0),
+                    version: row.int(3),
+                    last_updated: row.int(4),
+                    deleted: row.int(5) != 0,
+                    body: row.take_text(6),
+                },
+            );
+        }
+        Ok(current)
+    }
+
+    async fn check_preconditions(
+        &self,
+        targets: &[Target],
+        current: &FxHashMap<Key, Current>,
+        connection: &mut dyn Connection,
+    ) -> Result<(), Error> {
+        for (entry, (change, target)) in self.changes.iter().zip(targets).enumerate() {
+            let (Some(key), Some(precondition)) = (target.written(), change.action.precondition()) else { continue };
+            let live = current.get(key).filter(|c| !c.deleted);
+            // What cannot be seen cannot be changed, and is not there (CORE-6).
+            if live.is_some() && !is_visible(&self.shared, &self.access, key, connection).await? {
+                return Err(Error::Forbidden.at_entry(entry));
+            }
+            precondition.check(live).map_err(|e| e.at_entry(entry))?;
+        }
+        Ok(())
+    }
+
+    /// The version that a change makes.
+    fn make(
+        &self,
+        change: &Change,
+        target: &Target,
+        links: &resolve::Links,
+        current: &mut FxHashMap<Key, Current>,
+        at: Micros,
+    ) -> Result<Made, Error> {
+        let (Target::New(key) | Target::Write(key)) = target else { return Ok(Made::Unwritten(None, Outcome::Nothing)) };
+        let before = current.remove(key);
+        let Some(resource) = change.action.resource() else { return self.make_deletion(key, before, at) };
+        let rewritten = links.rewrite(resource, &self.shared)?;
+        let resource = rewritten.as_ref().unwrap_or(resource);
+        let (version, live) = before.as_ref().map_or((1, false), |c| (c.version + 1, !c.deleted));
+        if let Some(before) = before.as_ref().filter(|_| live) {
+            // The same content again makes no new version: retries and mirrors do no harm (lessons.md 15).
+            let same = Stamp { id: &key.id, version: before.version, last_updated: before.last_updated };
+            if resource.stored_text(&same) == before.body {
+                let version = self.version(key, before.version, before.last_updated, crate::Method::Put, before.body.clone());
+                return Ok(Made::Unwritten(Some(version), Outcome::Unchanged));
+            }
+        }
+        let body = resource.stored_text(&Stamp { id: &key.id, version, last_updated: at });
+        let rows = extract::extract(resource, &self.shared.base, self.shared.definitions);
+        let old_rows = self.old_rows(before.as_ref().filter(|_| live))?;
+        let method = if matches!(target, Target::New(_)) { crate::Method::Post } else { crate::Method::Put };
+        let version = self.version(key, version, at, method, body);
+        let outcome = if live { Outcome::Updated } else { Outcome::Created };
+        Ok(Made::Written(Box::new(Written { key: key.clone(), before, version, rows, old_rows }), outcome))
+    }
+
+    fn make_deletion(&self, key: &Key, before: Option<Current>, at: Micros) -> Result<Made, Error> {
+        let Some(before) = before.filter(|c| !c.deleted) else { return Ok(Made::Unwritten(None, Outcome::Nothing)) };
+        let old_rows = self.old_rows(Some(&before))?;
+        let version = self.version(key, before.version + 1, at, crate::Method::Delete, String::new());
+        Ok(Made::Written(Box::new(Written { key: key.clone(), before: Some(before), version, rows: Vec::new(), old_rows }), Outcome::Deleted))
+    }
+
+    fn old_rows(&self, before: Option<&Current>) -> Result<Vec<IndexRow>, Error> {
+        let Some(before) = before else { return Ok(Vec::new()) };
+        let resource = Resource::parse(before.body.as_str(), self.shared.definitions)?;
+        Ok(extract::extract(&resource, &self.shared.base, self.shared.definitions))
+    }
+
+    fn version(&self, key: &Key, version: VersionId, last_updated: Micros, method: crate::Method, body: String) -> Version {
+        Version { key: key.clone(), version, last_updated, method, body }
+    }
+
+    /// A new version must be one that its writer may see (CMP-5): judged in memory, by the meaning of search itself.
+    fn judge(&self, written: &[Written]) -> Result<(), Error> {
+        use tessera_model::search::matches::{Candidate, matches};
+        for written in written.iter().filter(|w| !w.version.is_deletion()) {
+            let may = match self.access.visible(written.key.resource_type) {
+                tessera_model::Visible::All => true,
+                tessera_model::Visible::None => false,
+                tessera_model::Visible::If(filter) => {
+                    let candidate = Candidate {
+                        key: written.key.clone(),
+                        last_updated: written.version.last_updated,
+                        rows: written.rows.clone(),
+                    };
+                    matches(filter, &candidate, &Vec::new())
+                }
+            };
+            if !may {
+                return Err(Error::Forbidden);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a change has made.
+enum Made {
+    Written(Box<Written>, Outcome),
+    Unwritten(Option<Version>, Outcome),
+}
+
+/// Whether this caller sees the current version.
+async fn is_visible(shared: &Shared, access: &AccessContext, key: &Key, connection: &mut dyn Connection) -> Result<bool, Error> {
+    Ok(match access.visible(key.resource_type) {
+        tessera_model::Visible::All => true,
+        tessera_model::Visible::None => false,
+        tessera_model::Visible::If(_) => {
+            let read = perform_read(shared, access, &Read::Current(key.clone()), connection).await?;
+            matches!(read, crate::Seen::Version(Some(_)))
+        }
+    })
+}
+
+impl Action {
+    fn resource(&self) -> Option<&Resource> {
+        match self {
+            Self::Create { resource, .. } | Self::Update { resource, .. } | Self::ConditionalUpdate { resource, .. } => Some(resource),
+            Self::Delete { .. } | Self::ConditionalDelete { .. } => None,
+        }
+    }
+
+    fn precondition(&self) -> Option<&Precondition> {
+        match self {
+            Self::Update { precondition, .. } | Self::ConditionalUpdate { precondition, .. } | Self::Delete { precondition, .. } => {
+                Some(precondition)
+            }
+            Self::Create { .. } | Self::ConditionalDelete { .. } => None,
+        }
+    }
+}
+
+impl Precondition {
+    /// <https://hl7.org/fhir/R4/http.html#concurrency>
+    fn check(&self, live: Option<&Current>) -> Result<(), Error> {
+        match live {
+            Some(_) if self.if_none_match => Err(Error::Exists),
+            _ if self.if_match.is_empty() => Ok(()),
+            None => Err(Error::NothingToMatch),
+            Some(current) if self.if_match.contains(&current.version) => Ok(()),
+            Some(current) => Err(Error::VersionConflict { current: current.version }),
+        }
+    }
+}

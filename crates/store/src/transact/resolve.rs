@@ -1,0 +1,258 @@
+//! Which resource each change is about: conditions are searched, new resources get their ids, and references between
+//! entries become references to those ids. <https://hl7.org/fhir/R4/http.html#ccreate>
+
+use super::Transaction;
+use crate::{
+    Change, Error, Matches,
+    backend::Connection,
+    change::{Action, Criteria, new_id},
+    search::Search,
+    sql::Sql,
+    sql_store::Shared,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tessera_model::{
+    Id, Key, Query, Resource,
+    reference::{Literal, parse as parse_reference},
+    search::{parse::{Context, parse}, query::{Summary, Total}},
+};
+
+/// What a change is about.
+pub(super) enum Target {
+    /// A resource under an id that nothing has yet.
+    New(Key),
+    /// This resource, whether it is there or not.
+    Write(Key),
+    /// What a conditional create found: nothing is to be written.
+    Found(Key),
+    /// A conditional delete found nothing.
+    Nothing,
+}
+
+impl Target {
+    /// The resource that is written.
+    pub(super) fn written(&self) -> Option<&Key> {
+        match self {
+            Self::New(key) | Self::Write(key) => Some(key),
+            Self::Found(_) | Self::Nothing => None,
+        }
+    }
+
+    fn key(&self) -> Option<&Key> {
+        match self {
+            Self::New(key) | Self::Write(key) | Self::Found(key) => Some(key),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// The targets of all changes, no two of which write the same resource.
+pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Connection) -> Result<Vec<Target>, Error> {
+    claim(transaction, connection).await?;
+    let mut resolved: Vec<Option<Target>> = transaction.changes.iter().map(|_| None).collect();
+    let mut deleted = FxHashSet::default();
+    // Deletions come first, whatever the order of entries: what they delete is not there for the others.
+    for deletions in [true, false] {
+        let mut created: FxHashMap<&Criteria, Key> = FxHashMap::default();
+        for (entry, change) in transaction.changes.iter().enumerate() {
+            if matches!(change.action, Action::Delete { .. } | Action::ConditionalDelete { .. }) != deletions {
+                continue;
+            }
+            let target = target(transaction, change, &deleted, &mut created, connection).await.map_err(|e| e.at_entry(entry))?;
+            if let (true, Some(key)) = (deletions, target.written()) {
+                deleted.insert(key.clone());
+            }
+            resolved[entry] = Some(target);
+        }
+    }
+    let targets: Vec<Target> = resolved.into_iter().map(|target| target.unwrap_or(Target::Nothing)).collect();
+    refuse_same_identity(&targets)?;
+    Ok(targets)
+}
+
+/// Equal criteria take turns: whoever comes second waits here, and then finds what the first has made (REL-9).
+async fn claim(transaction: &Transaction, connection: &mut dyn Connection) -> Result<(), Error> {
+    let mut claims: Vec<(i64, String)> = transaction.changes.iter().filter_map(|change| criteria(&change.action)).map(claim_key).collect();
+    claims.sort_unstable();
+    claims.dedup();
+    for (resource_type, criteria) in claims {
+        let mut sql = Sql::new("INSERT INTO claim (type, criteria, claimed) VALUES (");
+        sql.bind(resource_type).push(", ").bind(criteria).push(", ").bind(transaction.shared.clock.now());
+        sql.push(") ON CONFLICT (type, criteria) DO UPDATE SET claimed = excluded.claimed");
+        connection.query(&sql).await?;
+    }
+    Ok(())
+}
+
+fn criteria(action: &Action) -> Option<&Criteria> {
+    match action {
+        Action::Create { if_none_exist, .. } => if_none_exist.as_ref(),
+        Action::ConditionalUpdate { criteria, .. } | Action::ConditionalDelete { criteria } => Some(criteria),
+        Action::Update { .. } | Action::Delete { .. } => None,
+    }
+}
+
+/// The same criteria in another order are the same.
+fn claim_key(criteria: &Criteria) -> (i64, String) {
+    let mut parameters: Vec<String> = criteria.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    parameters.sort_unstable();
+    (criteria.resource_type.number(), crate::index::key_text(&parameters.join("&")))
+}
+
+async fn target<'t>(
+    transaction: &Transaction,
+    change: &'t Change,
+    deleted: &FxHashSet<Key>,
+    created: &mut FxHashMap<&'t Criteria, Key>,
+    connection: &mut dyn Connection,
+) -> Result<Target, Error> {
+    Ok(match &change.action {
+        Action::Create { resource, if_none_exist: None } => Target::New(Key::new(resource.resource_type(), new_id())),
+        Action::Create { resource, if_none_exist: Some(criteria) } => {
+            // Two entries with equal criteria mean one resource.
+            if let Some(key) = created.get(criteria) {
+                return Ok(Target::Found(key.clone()));
+            }
+            match find_one(transaction, criteria, deleted, connection).await? {
+                Some(key) => Target::Found(key),
+                None => {
+                    let key = Key::new(resource.resource_type(), new_id());
+                    created.insert(criteria, key.clone());
+                    Target::New(key)
+                }
+            }
+        }
+        Action::Update { key, .. } | Action::Delete { key, .. } => Target::Write(key.clone()),
+        Action::ConditionalUpdate { criteria, resource, .. } => {
+            let sent = resource.id().and_then(|id| Id::parse(&id));
+            match (find_one(transaction, criteria, deleted, connection).await?, sent) {
+                (Some(key), Some(sent)) if key.id != sent => return Err(Error::IdMismatch { body: sent.to_string() }),
+                (Some(key), _) => Target::Write(key),
+                (None, Some(sent)) => Target::Write(Key::new(resource.resource_type(), sent)),
+                (None, None) => Target::New(Key::new(resource.resource_type(), new_id())),
+            }
+        }
+        Action::ConditionalDelete { criteria } => {
+            find_one(transaction, criteria, &FxHashSet::default(), connection).await?.map_or(Target::Nothing, Target::Write)
+        }
+    })
+}
+
+/// The one resource that matches and is visible; several are an error.
+async fn find_one(
+    transaction: &Transaction,
+    criteria: &Criteria,
+    deleted: &FxHashSet<Key>,
+    connection: &mut dyn Connection,
+) -> Result<Option<Key>, Error> {
+    let mut found = find(transaction, criteria, deleted, connection).await?;
+    if found.len() > 1 {
+        return Err(Error::MultipleMatches(criteria.resource_type));
+    }
+    Ok(found.pop())
+}
+
+/// The first matches, enough to tell one from several.
+async fn find(
+    transaction: &Transaction,
+    criteria: &Criteria,
+    deleted: &FxHashSet<Key>,
+    connection: &mut dyn Connection,
+) -> Result<Vec<Key>, Error> {
+    let shared = &transaction.shared;
+    let context = Context { definitions: shared.definitions, base: &shared.base, now: shared.clock.now(), lenient: false };
+    let parsed = parse(&[criteria.resource_type], &criteria.parameters, context)?;
+    if parsed.query.filter.is_always() {
+        let parameter = criteria.parameters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Error::Model(tessera_model::Error::BadParameter {
+            parameter,
+            reason: "the criteria of a conditional interaction must select something".into(),
+        }));
+    }
+    // One more than the deleted, and one more to see that there are several.
+    let count = u32::try_from(deleted.len() + 2).unwrap_or(u32::MAX);
+    let query = Query { count, sort: Vec::new(), includes: Vec::new(), total: Total::None, summary: Summary::False, ..parsed.query };
+    let search = Search { shared: shared.clone(), access: transaction.access.clone(), query, cursor: None };
+    let Matches { matches, .. } = search.run(connection).await?;
+    Ok(matches.into_iter().map(|version| version.key).filter(|key| !deleted.contains(key)).collect())
+}
+
+/// "If any resource identities overlap … the server SHALL fail"
+fn refuse_same_identity(targets: &[Target]) -> Result<(), Error> {
+    let mut writers: FxHashMap<&Key, usize> = FxHashMap::default();
+    for (entry, target) in targets.iter().enumerate() {
+        let Some(key) = target.written() else { continue };
+        if let Some(first) = writers.insert(key, entry) {
+            return Err(Error::SameIdentity { entries: (first, entry), key: key.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// What references between entries become.
+pub(super) struct Links(FxHashMap<String, String>);
+
+impl Links {
+    pub(super) async fn new(transaction: &Transaction, targets: &[Target], connection: &mut dyn Connection) -> Result<Self, Error> {
+        let mut links = FxHashMap::default();
+        for (change, target) in transaction.changes.iter().zip(targets) {
+            if let (Some(full_url), Some(key)) = (&change.full_url, target.key()) {
+                links.insert(full_url.clone(), key.to_string());
+            }
+        }
+        let deleted: FxHashSet<Key> = transaction
+            .changes
+            .iter()
+            .zip(targets)
+            .filter(|(change, _)| change.action.resource().is_none())
+            .filter_map(|(_, target)| target.written().cloned())
+            .collect();
+        for (entry, change) in transaction.changes.iter().enumerate() {
+            let Some(resource) = change.action.resource() else { continue };
+            let mut conditional = Vec::new();
+            resource.each_reference(transaction.shared.definitions, &mut |text| {
+                if !links.contains_key(text)
+                    && let Literal::Conditional(relative) = parse_reference(text, &transaction.shared.base, transaction.shared.definitions)
+                {
+                    conditional.push((text.to_owned(), relative.to_owned()));
+                }
+            });
+            for (text, relative) in conditional {
+                let key = resolve_reference(transaction, &relative, &deleted, connection).await.map_err(|e| e.at_entry(entry))?;
+                links.insert(text, key.to_string());
+            }
+        }
+        Ok(Self(links))
+    }
+
+    /// The resource with its references rewritten, if it has any to rewrite.
+    pub(super) fn rewrite(&self, resource: &Resource, shared: &Shared) -> Result<Option<Resource>, Error> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let replace = |text: &str| {
+            // A version or a fragment after the fullUrl stays.
+            let (bare, rest) = text.find("/_history/").map_or((text, ""), |at| text.split_at(at));
+            self.0.get(bare).map(|link| format!("{link}{rest}"))
+        };
+        Ok(Some(resource.rewrite_references(&replace, shared.definitions)?))
+    }
+}
+
+async fn resolve_reference(
+    transaction: &Transaction,
+    relative: &str,
+    deleted: &FxHashSet<Key>,
+    connection: &mut dyn Connection,
+) -> Result<Key, Error> {
+    let unresolved = |matches| Error::UnresolvedReference { reference: relative.to_owned(), matches };
+    let (name, query) = relative.split_once('?').unwrap_or((relative, ""));
+    let resource_type = transaction.shared.definitions.resource_type(name).ok_or_else(|| unresolved("no"))?;
+    let criteria = Criteria { resource_type, parameters: tessera_model::interaction::query_pairs(query) };
+    let found = find(transaction, &criteria, deleted, connection).await?;
+    match &found[..] {
+        [key] => Ok(key.clone()),
+        [] => Err(unresolved("no")),
+        _ => Err(unresolved("several")),
+    }
+}

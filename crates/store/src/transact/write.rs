@@ -1,0 +1,158 @@
+//! The rows of a transaction: a handful of statements, however many resources it writes.
+
+use super::Written;
+use crate::{
+    Error,
+    backend::{Connection, Kind, Table},
+    index::Rows,
+    sql::{Sql, Value},
+    sql_store::Shared,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tessera_model::{Id, IndexValue, Key};
+
+use Kind::{Int, Text};
+
+static RESOURCE: Table = Table {
+    name: "resource",
+    columns: &[
+        ("rid", Int),
+        ("type", Int),
+        ("id", Text),
+        ("version", Int),
+        ("last_updated", Int),
+        ("seq", Int),
+        ("method", Int),
+        ("deleted", Int),
+        ("body", Text),
+    ],
+    on_conflict: "ON CONFLICT (rid) DO UPDATE SET version = excluded.version, last_updated = excluded.last_updated,
+        seq = excluded.seq, method = excluded.method, deleted = excluded.deleted, body = excluded.body",
+};
+
+/// Resources that something refers to and that do not exist (yet).
+static PLACEHOLDER: Table = Table {
+    name: "resource",
+    columns: RESOURCE.columns,
+    on_conflict: "ON CONFLICT (type, id) DO NOTHING",
+};
+
+/// Rids of superseded versions that one statement moves to the history.
+const MOVED_MAX: usize = 500;
+
+/// Writes the versions, their forerunners and their index rows.
+pub(super) async fn write(shared: &Shared, written: Vec<Written>, seq: i64, connection: &mut dyn Connection) -> Result<(), Error> {
+    if written.is_empty() {
+        return Ok(());
+    }
+    let mut rids = own_rids(&written, connection).await?;
+    supersede(&written, connection).await?;
+    let mut resources = Vec::with_capacity(written.len());
+    for written in &written {
+        resources.push(resource_row(rids[&written.key], written, seq));
+    }
+    connection.insert(&RESOURCE, resources).await?;
+    add_targets(shared, &written, &mut rids, connection).await?;
+    let (mut old, mut new) = (Rows::default(), Rows::default());
+    for written in written {
+        let rid = rids[&written.key];
+        let (mut before, mut after) = (Rows::default(), Rows::default());
+        before.add(rid, &written.old_rows, &rids);
+        after.add(rid, &written.rows, &rids);
+        if !written.old_rows.is_empty() {
+            after.cancel(&mut before);
+        }
+        old.append(before);
+        new.append(after);
+    }
+    old.delete(connection).await?;
+    new.insert(connection).await
+}
+
+fn resource_row(rid: i64, written: &Written, seq: i64) -> Vec<Value> {
+    let version = &written.version;
+    vec![
+        rid.into(),
+        written.key.resource_type.into(),
+        written.key.id.as_str().into(),
+        version.version.into(),
+        version.last_updated.into(),
+        seq.into(),
+        version.method.number().into(),
+        i64::from(version.is_deletion()).into(),
+        version.body.as_str().into(),
+    ]
+}
+
+/// The rids of the resources written: new ones for those that have no row yet.
+async fn own_rids(written: &[Written], connection: &mut dyn Connection) -> Result<FxHashMap<Key, i64>, Error> {
+    let new: Vec<&Key> = written.iter().filter(|w| w.before.is_none()).map(|w| &w.key).collect();
+    let mut rids: FxHashMap<Key, i64> =
+        written.iter().filter_map(|w| Some((w.key.clone(), w.before.as_ref()?.rid))).collect();
+    if !new.is_empty() {
+        rids.extend(new.iter().map(|key| (*key).clone()).zip(connection.new_rids(new.len()).await?));
+    }
+    Ok(rids)
+}
+
+/// Copies the versions that are about to be replaced into the history.
+async fn supersede(written: &[Written], connection: &mut dyn Connection) -> Result<(), Error> {
+    let live = |w: &Written| w.before.as_ref().filter(|b| b.version > 0).map(|b| b.rid);
+    let rids: Vec<i64> = written.iter().filter_map(live).collect();
+    for rids in rids.chunks(MOVED_MAX) {
+        let mut sql = Sql::new(
+            "INSERT INTO resource_history (rid, type, version, last_updated, seq, method, body)
+             SELECT rid, type, version, last_updated, seq, method, body FROM resource WHERE rid IN ",
+        );
+        sql.bind_list(rids.iter().copied());
+        connection.query(&sql).await?;
+    }
+    Ok(())
+}
+
+/// Adds the rids of everything that is referred to; what does not exist gets a row of version 0, and keeps its rid when it is
+/// created. In (type, id) order, so that two writers never wait for each other.
+async fn add_targets(
+    shared: &Shared,
+    written: &[Written],
+    rids: &mut FxHashMap<Key, i64>,
+    connection: &mut dyn Connection,
+) -> Result<(), Error> {
+    let rows = written.iter().flat_map(|w| w.rows.iter().chain(&w.old_rows));
+    let referred = rows.filter_map(|row| if let IndexValue::Reference(key) = &row.value { Some(key) } else { None });
+    let unknown: FxHashSet<&Key> = referred.filter(|key| !rids.contains_key(key)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut unknown: Vec<Key> = unknown.into_iter().cloned().collect();
+    unknown.sort_unstable();
+    look_up(shared, &unknown, rids, connection).await?;
+    unknown.retain(|key| !rids.contains_key(key));
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let new = connection.new_rids(unknown.len()).await?;
+    let placeholder = |(key, rid): (&Key, i64)| {
+        let zero = || Value::Int(0);
+        vec![rid.into(), key.resource_type.into(), key.id.as_str().into(), zero(), zero(), zero(), zero(), 1.into(), "".into()]
+    };
+    connection.insert(&PLACEHOLDER, unknown.iter().zip(new).map(placeholder).collect()).await?;
+    // Another writer may have made some of them in the meantime: then theirs count.
+    look_up(shared, &unknown, rids, connection).await
+}
+
+async fn look_up(
+    shared: &Shared,
+    keys: &[Key],
+    rids: &mut FxHashMap<Key, i64>,
+    connection: &mut dyn Connection,
+) -> Result<(), Error> {
+    let wanted: Vec<(i64, String)> = keys.iter().map(|key| (key.resource_type.number(), key.id.to_string())).collect();
+    for row in connection.find(&wanted, false).await? {
+        let resource_type = shared.definitions.resource_type_numbered(row.int(1));
+        if let (Some(resource_type), Some(id)) = (resource_type, Id::parse(row.text(2))) {
+            rids.insert(Key::new(resource_type, id), row.int(0));
+        }
+    }
+    Ok(())
+}
