@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use tessera_fixtures::postgres;
+use tessera_fixtures::postgres::{self, Cluster};
 
 use crate::binary::tessera;
 use crate::client::Client;
@@ -58,7 +58,7 @@ impl Database {
                 Some(Self { url, folder: Some(Arc::new(folder)) })
             }
             Backend::Postgres => {
-                let cluster = postgres::shared_or_skip(test)?;
+                let cluster = cluster_or_skip(test)?;
                 Some(Self { url: cluster.create_database(), folder: None })
             }
         }
@@ -96,6 +96,16 @@ impl Database {
     pub fn check(&self) {
         crate::check(&self.url);
     }
+}
+
+/// The PostgreSQL of this process. Unlike that of other tests, it writes commits to the disk, as in production: the
+/// server refuses one that does not.
+fn cluster_or_skip(test: &str) -> Option<&'static Cluster> {
+    static DURABLE: OnceLock<Option<Cluster>> = OnceLock::new();
+    if env::var(postgres::URL_VARIABLE).is_ok_and(|url| !url.is_empty()) {
+        return postgres::shared_or_skip(test);
+    }
+    DURABLE.get_or_init(|| Cluster::options().durable(true).start_or_skip(test)).as_ref()
 }
 
 /// A server that is ready, killed when dropped.

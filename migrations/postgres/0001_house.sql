@@ -109,6 +109,15 @@ CREATE TABLE claim (
   PRIMARY KEY (type, criteria)
 );
 
+-- What was answered to a request with an Idempotency-Key: the same request again gets the same answer (REL-16).
+CREATE TABLE idempotency (
+  key TEXT COLLATE "C" NOT NULL,
+  request TEXT COLLATE "C" NOT NULL,
+  made BIGINT NOT NULL,
+  answer TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (key)
+);
+
 -- Numbers the server keeps about this database: what base URL its index was made with, and so on.
 CREATE TABLE setting (
   name TEXT COLLATE "C" NOT NULL,

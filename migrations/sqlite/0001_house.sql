@@ -109,6 +109,15 @@ CREATE TABLE claim (
   PRIMARY KEY (type, criteria)
 ) WITHOUT ROWID;
 
+-- What was answered to a request with an Idempotency-Key: the same request again gets the same answer (REL-16).
+CREATE TABLE idempotency (
+  key TEXT NOT NULL,
+  request TEXT NOT NULL,
+  made BIGINT NOT NULL,
+  answer TEXT NOT NULL,
+  PRIMARY KEY (key)
+) WITHOUT ROWID;
+
 -- Numbers the server keeps about this database: what base URL its index was made with, and so on.
 CREATE TABLE setting (
   name TEXT NOT NULL,

@@ -1,4 +1,4 @@
-//! <https://hl7.org/fhir/R4/http.html#transaction>: "For a batch, … there SHALL be no interdependencies"
+//! <https://hl7.org/fhir/R4/http.html#transaction>: a batch has no interdependencies
 
 use conformance_tests::Reply;
 use serde_json::{Value, json};
@@ -22,35 +22,61 @@ fn status(reply: &Reply, entry: usize) -> &str {
 fn each_entry_has_an_answer_of_its_own() {
     on_each_backend(|space| {
         let key = space.add("a", patient().family("Windsor").build());
-        let reply = batch(space, &[
-            entry("POST", "Observation", &space.tagged(observation().build())),
-            bare_entry("GET", &key),
-            bare_entry("GET", "Patient/not-there"),
-            entry("POST", "Patient", &json!({ "resourceType": "Patient", "gender": "m" })),
-            bare_entry("GET", &space.within("Patient?family=windsor")),
-            bare_entry("GET", "Patient?nmae=a"),
-            bare_entry("DELETE", "Patient/a_b"),
-        ]);
+        let reply = batch(
+            space,
+            &[
+                entry("POST", "Observation", &space.tagged(observation().build())),
+                bare_entry("GET", &key),
+                bare_entry("GET", "Patient/not-there"),
+                entry("POST", "Patient", &json!({ "resourceType": "Patient", "gender": "m" })),
+                bare_entry("GET", &space.within("Patient?family=windsor")),
+                bare_entry("GET", "Patient?nmae=a"),
+                bare_entry("DELETE", "Patient/a_b"),
+            ],
+        );
         assert_eq!(status(&reply, 0), "201", "{reply}");
-        assert!(reply.entries()[0]["response"]["location"].is_string() && reply.entries()[0]["response"]["etag"].is_string(), "{reply}");
-        assert_eq!((status(&reply, 1), &reply.entries()[1]["resource"]["name"][0]["family"]), ("200", &json!("Windsor")), "{reply}");
+        assert!(
+            reply.entries()[0]["response"]["location"].is_string()
+                && reply.entries()[0]["response"]["etag"].is_string(),
+            "{reply}"
+        );
+        assert_eq!(
+            (status(&reply, 1), &reply.entries()[1]["resource"]["name"][0]["family"]),
+            ("200", &json!("Windsor")),
+            "{reply}"
+        );
         assert_eq!(status(&reply, 2), "404", "{reply}");
         assert!(["400", "422"].contains(&status(&reply, 3)), "{reply}");
-        assert_eq!((status(&reply, 4), &reply.entries()[4]["resource"]["type"]), ("200", &json!("searchset")), "{reply}");
+        assert_eq!(
+            (status(&reply, 4), &reply.entries()[4]["resource"]["type"]),
+            ("200", &json!("searchset")),
+            "{reply}"
+        );
         assert_eq!(status(&reply, 5), "400", "{reply}");
         assert!(["400", "404"].contains(&status(&reply, 6)), "{reply}");
         for failed in [2, 3, 5, 6] {
-            assert!(first_error(&reply.entries()[failed]["response"]["outcome"]).is_some(), "no outcome at {failed}: {reply}");
+            assert!(
+                first_error(&reply.entries()[failed]["response"]["outcome"]).is_some(),
+                "no outcome at {failed}: {reply}"
+            );
         }
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#transaction: "the success or failure of one … SHOULD not alter the success … of another"
+// https://hl7.org/fhir/R4/http.html#transaction: entries succeed or fail independently
 #[test]
 fn a_bad_entry_leaves_the_others_alone() {
     on_each_backend(|space| {
         let good = |name: &str| entry("POST", "Patient", &space.tagged(patient().family(name).build()));
-        batch(space, &[good("one"), entry("POST", "Patient", &json!({ "resourceType": "Patient", "gender": 1 })), good("two"), json!({ "request": { "method": "GET" } })]);
+        batch(
+            space,
+            &[
+                good("one"),
+                entry("POST", "Patient", &json!({ "resourceType": "Patient", "gender": 1 })),
+                good("two"),
+                json!({ "request": { "method": "GET" } }),
+            ],
+        );
         assert_eq!(space.found("Patient").len(), 2);
     });
 }
@@ -60,14 +86,26 @@ fn a_bad_entry_leaves_the_others_alone() {
 fn an_entry_is_answered_as_the_request_alone() {
     on_each_backend(|space| {
         let key = space.add("a", patient().build());
-        for url in [key.clone(), format!("{key}/_history/1"), format!("{key}/_history"), "Patient/not-there".into(), "Nothing/1".into(), "Patient?birthdate=soon".into(), "metadata".into()] {
+        for url in [
+            key.clone(),
+            format!("{key}/_history/1"),
+            format!("{key}/_history"),
+            "Patient/not-there".into(),
+            "Nothing/1".into(),
+            "Patient?birthdate=soon".into(),
+            "metadata".into(),
+        ] {
             let (alone, reply) = (space.get(&url), batch(space, &[bare_entry("GET", &url)]));
             assert_eq!(status(&reply, 0), alone.status.to_string(), "{url}: {reply}");
             if alone.status >= 400 {
                 let inner = &reply.entries()[0]["response"]["outcome"];
                 assert_eq!(inner["issue"][0]["code"], alone.body["issue"][0]["code"], "{url}: {reply}");
             } else {
-                assert_eq!(reply.entries()[0]["resource"]["resourceType"], alone.body["resourceType"], "{url}: {reply}");
+                assert_eq!(
+                    reply.entries()[0]["resource"]["resourceType"],
+                    alone.body["resourceType"],
+                    "{url}: {reply}"
+                );
             }
         }
     });
@@ -115,6 +153,8 @@ fn an_empty_batch_is_answered_and_a_broken_one_refused() {
     on_each_backend(|space| {
         batch(space, &[]);
         refused(&space.post("", &json!({ "resourceType": "Bundle" })), &[400, 422]);
+        refused(&space.post("", &bundle("collection", &[])), &[400, 422]);
+        refused(&space.post("", &patient().build()), &[400, 422]);
         refused(&space.post("", &json!({ "resourceType": "Bundle", "type": "batch", "entry": {} })), &[400, 422]);
     });
 }

@@ -2,13 +2,13 @@
 
 use conformance_tests::Reply;
 use serde_json::{Value, json};
-use tessera_fixtures::{condition, observation, patient, resource};
+use tessera_fixtures::{condition, observation, patient};
 
 use crate::space::{Space, bare_entry, bundle, entry, expressions, on_each_backend, refused};
 
-const MRN: &str = "https://hospital.example/mrn";
+pub(crate) const MRN: &str = "https://hospital.example/mrn";
 
-fn transact(space: &Space, entries: &[Value]) -> Reply {
+pub(crate) fn transact(space: &Space, entries: &[Value]) -> Reply {
     let reply = space.post("", &bundle("transaction", entries));
     if reply.status == 200 {
         assert_eq!(reply.body["type"], "transaction-response", "{reply}");
@@ -18,33 +18,39 @@ fn transact(space: &Space, entries: &[Value]) -> Reply {
 }
 
 /// The keys in the locations of the answers, empty where there is none.
-fn locations(reply: &Reply) -> Vec<String> {
+pub(crate) fn locations(reply: &Reply) -> Vec<String> {
     let key = |entry: &Value| {
-        let location = entry["response"]["location"].as_str().unwrap_or_default().split("/_history").next()?.to_owned();
-        let mut parts = location.rsplit('/');
-        let (id, resource_type) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        Some(format!("{resource_type}/{id}"))
+        let location = entry["response"]["location"].as_str().unwrap_or_default().split("/_history").next();
+        let parts: Vec<&str> = location.unwrap_or_default().rsplitn(3, '/').collect();
+        if let [id, resource_type, ..] = parts[..] { format!("{resource_type}/{id}") } else { String::new() }
     };
-    reply.entries().iter().map(|entry| key(entry).unwrap_or_default()).collect()
+    reply.entries().iter().map(key).collect()
 }
 
 fn statuses(reply: &Reply) -> Vec<&str> {
     reply.entries().iter().map(|entry| entry["response"]["status"].as_str().unwrap()[..3].trim()).collect()
 }
 
-fn urn(number: usize) -> String {
+pub(crate) fn urn(number: usize) -> String {
     format!("urn:uuid:00000000-0000-4000-8000-{number:012}")
 }
 
 /// A create whose resource others may refer to by [`urn`].
-fn known_as(number: usize, resource: &Value) -> Value {
+pub(crate) fn known_as(number: usize, resource: &Value) -> Value {
     let mut entry = entry("POST", resource["resourceType"].as_str().unwrap(), resource);
     entry["fullUrl"] = json!(urn(number));
     entry
 }
 
-fn identified(space: &Space, value: &str) -> Value {
+pub(crate) fn identified(space: &Space, value: &str) -> Value {
     space.tagged(patient().identifier(MRN, &format!("{}{value}", space.tag)).build())
+}
+
+/// A conditional create of the patient with this space's identifier.
+fn create_if_none(space: &Space, number: usize) -> Value {
+    let mut entry = known_as(number, &identified(space, ""));
+    entry["request"]["ifNoneExist"] = json!(format!("identifier={MRN}|{}", space.tag));
+    entry
 }
 
 // https://hl7.org/fhir/R4/http.html#transaction-response
@@ -54,12 +60,16 @@ fn answers_stand_in_the_order_of_the_entries() {
         let (old, gone) = (space.add("old", patient().build()), space.add("gone", patient().build()));
         let id = old.rsplit('/').next().unwrap();
         let updated = space.tagged(patient().id(id).family("New").build());
-        let reply = transact(space, &[
-            bare_entry("GET", &old),
-            entry("PUT", &old, &updated),
-            entry("POST", "Observation", &space.tagged(observation().build())),
-            bare_entry("DELETE", &gone),
-        ]).expect_status(200);
+        let reply = transact(
+            space,
+            &[
+                bare_entry("GET", &old),
+                entry("PUT", &old, &updated),
+                entry("POST", "Observation", &space.tagged(observation().build())),
+                bare_entry("DELETE", &gone),
+            ],
+        )
+        .expect_status(200);
         let found = statuses(&reply);
         assert_eq!(found[..3], ["200", "200", "201"], "{reply}");
         assert!(["200", "204"].contains(&found[3]), "{reply}");
@@ -82,7 +92,8 @@ fn entries_are_processed_in_the_order_of_their_methods() {
         create["request"]["ifNoneExist"] = json!(format!("identifier={MRN}|{}", space.tag));
         let old = space.search("Patient").resources()[0]["id"].as_str().unwrap().to_owned();
         let search = bare_entry("GET", &space.within("Patient?_summary=count"));
-        let reply = transact(space, &[search, create, bare_entry("DELETE", &format!("Patient/{old}"))]).expect_status(200);
+        let reply =
+            transact(space, &[search, create, bare_entry("DELETE", &format!("Patient/{old}"))]).expect_status(200);
         assert_eq!(statuses(&reply)[1], "201", "{reply}");
         assert_eq!(reply.entries()[0]["resource"]["total"], 1, "{reply}");
         assert_ne!(locations(&reply)[1], format!("Patient/{old}"));
@@ -90,90 +101,13 @@ fn entries_are_processed_in_the_order_of_their_methods() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#trules: "If the server assigns a new id … it SHALL update any references"
-#[test]
-fn references_by_full_url_are_rewritten_wherever_they_stand() {
-    on_each_backend(|space| {
-        let div = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{}\">Eve</a><img src=\"{}\"/></div>", urn(1), urn(2));
-        let list = resource("List").set("status", "current").set("mode", "working")
-            .set("text", json!({ "status": "generated", "div": div }))
-            .set("extension.0", json!({ "url": "http://example.org/x", "valueReference": { "reference": urn(1) } }))
-            .set("contained.0", json!({ "resourceType": "Observation", "id": "o", "status": "final", "code": { "text": "x" }, "subject": { "reference": urn(1) } }))
-            .set("entry.0.item.reference", "#o").set("entry.1.item.reference", urn(1)).set("source.reference", urn(3));
-        let binary = resource("Binary").set("contentType", "text/plain").set("data", "aGVsbG8=");
-        let reply = transact(space, &[
-            entry("POST", "List", &space.tagged(list.build())),
-            known_as(1, &space.tagged(patient().set("link.0", json!({ "other": { "reference": urn(1) }, "type": "seealso" })).build())),
-            known_as(2, &binary.build()),
-            known_as(3, &space.tagged(resource("Practitioner").build())),
-        ]).expect_status(200);
-        let keys = locations(&reply);
-        let list = space.get(&keys[0]).expect_status(200);
-        assert!(!list.text.contains("urn:uuid:"), "{list}");
-        assert_eq!(list.body["extension"][0]["valueReference"]["reference"], keys[1]);
-        assert_eq!(list.body["contained"][0]["subject"]["reference"], keys[1]);
-        assert_eq!(list.body["entry"][0]["item"]["reference"], "#o");
-        assert_eq!(list.body["entry"][1]["item"]["reference"], keys[1]);
-        assert_eq!(list.body["source"]["reference"], keys[3]);
-        let narrative = list.body["text"]["div"].as_str().unwrap();
-        assert!(narrative.contains(&format!("{}\"", keys[1])) && narrative.contains(&format!("{}\"", keys[2])), "{narrative}");
-        // The patient refers to itself.
-        assert_eq!(space.get(&keys[1]).body["link"][0]["other"]["reference"], keys[1]);
-        space.name(&keys[0], "list");
-        space.finds(&format!("List?source={}", keys[3]), "list");
-    });
-}
-
-// https://hl7.org/fhir/R4/bundle.html#references: relative and absolute full URLs
-#[test]
-fn references_to_other_full_urls_of_the_bundle_are_rewritten_too() {
-    on_each_backend(|space| {
-        let mut person = entry("POST", "Patient", &space.tagged(patient().build()));
-        person["fullUrl"] = json!("http://elsewhere.example/fhir/Patient/17");
-        let mut by_url = entry("POST", "Observation", &space.tagged(observation().subject("http://elsewhere.example/fhir/Patient/17").build()));
-        by_url["fullUrl"] = json!("http://elsewhere.example/fhir/Observation/1");
-        let mut relative = entry("POST", "Observation", &space.tagged(observation().subject("Patient/17").build()));
-        relative["fullUrl"] = json!("http://elsewhere.example/fhir/Observation/2");
-        let reply = transact(space, &[by_url, person, relative]).expect_status(200);
-        let keys = locations(&reply);
-        for observation in [&keys[0], &keys[2]] {
-            assert_eq!(space.get(observation).expect_status(200).body["subject"]["reference"], keys[1]);
-        }
-    });
-}
-
-// https://hl7.org/fhir/R4/http.html#trules: conditional references
-#[test]
-fn conditional_references_are_resolved_or_fail_the_transaction() {
-    on_each_backend(|space| {
-        let eve = space.add("eve", identified(space, ""));
-        let about = |value: &str| {
-            entry("POST", "Observation", &space.tagged(observation().subject(&format!("Patient?identifier={MRN}|{value}")).build()))
-        };
-        let reply = transact(space, &[about(&space.tag)]).expect_status(200);
-        assert_eq!(space.get(&locations(&reply)[0]).expect_status(200).body["subject"]["reference"], eve);
-        // None, and several: "the transaction fails".
-        let none = transact(space, &[about("nobody-at-all")]);
-        refused(&none, &[400, 404, 412, 422]);
-        assert!(expressions(&none.body).iter().any(|e| e.starts_with("Bundle.entry[0]")), "{none}");
-        space.add("twin", identified(space, ""));
-        refused(&transact(space, &[about(&space.tag)]), &[400, 412, 422]);
-        assert_eq!(space.found("Observation").len(), 1);
-    });
-}
-
-// https://hl7.org/fhir/R4/http.html#trules: conditional references see what the bundle creates
+// https://hl7.org/fhir/R4/http.html#ccreate
 #[test]
 fn conditional_creates_match_what_is_stored() {
     on_each_backend(|space| {
-        let create = |number: usize| {
-            let mut entry = known_as(number, &identified(space, ""));
-            entry["request"]["ifNoneExist"] = json!(format!("identifier={MRN}|{}", space.tag));
-            entry
-        };
         let weight = || entry("POST", "Observation", &space.tagged(observation().subject(&urn(1)).build()));
-        let first = transact(space, &[create(1), weight()]).expect_status(200);
-        let second = transact(space, &[weight(), create(1)]).expect_status(200);
+        let first = transact(space, &[create_if_none(space, 1), weight()]).expect_status(200);
+        let second = transact(space, &[weight(), create_if_none(space, 1)]).expect_status(200);
         assert_eq!(statuses(&first), ["201", "201"], "{first}");
         assert_eq!(statuses(&second), ["201", "200"], "{second}");
         let person = &locations(&first)[0];
@@ -184,13 +118,17 @@ fn conditional_creates_match_what_is_stored() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#trules: "if any resource identities … overlap …, then the transaction SHALL fail"
+// https://hl7.org/fhir/R4/http.html#trules: overlapping identities fail the transaction
 #[test]
 fn one_identity_twice_fails_and_names_both_entries() {
     on_each_backend(|space| {
         let key = space.add("one", patient().build());
         let update = entry("PUT", &key, &space.tagged(patient().id(key.rsplit('/').next().unwrap()).build()));
-        for entries in [[update.clone(), update.clone()], [update.clone(), bare_entry("DELETE", &key)], [bare_entry("DELETE", &key), bare_entry("DELETE", &key)]] {
+        for entries in [
+            [update.clone(), update.clone()],
+            [update.clone(), bare_entry("DELETE", &key)],
+            [bare_entry("DELETE", &key), bare_entry("DELETE", &key)],
+        ] {
             let reply = transact(space, &entries);
             refused(&reply, &[400]);
             for place in ["Bundle.entry[0]", "Bundle.entry[1]"] {
@@ -198,8 +136,8 @@ fn one_identity_twice_fails_and_names_both_entries() {
             }
         }
         assert_eq!(space.get(&key).version(), 1);
-        // Reads may repeat.
-        transact(space, &[bare_entry("GET", &key), bare_entry("GET", &key), update]).assert_status(200);
+        let read = bare_entry("GET", &key);
+        transact(space, &[read.clone(), read, update]).assert_status(200);
     });
 }
 
@@ -219,13 +157,9 @@ fn one_identity_by_id_and_by_condition_fails() {
 #[test]
 fn two_conditional_creates_with_equal_criteria_make_one_resource_at_most() {
     on_each_backend(|space| {
-        let create = |number: usize| {
-            let mut entry = known_as(number, &identified(space, ""));
-            entry["request"]["ifNoneExist"] = json!(format!("identifier={MRN}|{}", space.tag));
-            entry
-        };
-        let weight = |number: usize| entry("POST", "Observation", &space.tagged(observation().subject(&urn(number)).build()));
-        let reply = transact(space, &[create(1), create(2), weight(1), weight(2)]);
+        let weight =
+            |number: usize| entry("POST", "Observation", &space.tagged(observation().subject(&urn(number)).build()));
+        let reply = transact(space, &[create_if_none(space, 1), create_if_none(space, 2), weight(1), weight(2)]);
         if reply.status == 200 {
             let keys = locations(&reply);
             assert_eq!(keys[0], keys[1], "{reply}");
@@ -240,7 +174,7 @@ fn two_conditional_creates_with_equal_criteria_make_one_resource_at_most() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#transaction: "the entire set of changes succeed or fail as a single entity"
+// https://hl7.org/fhir/R4/http.html#transaction: all succeed or fail together
 #[test]
 fn one_bad_entry_and_nothing_is_stored() {
     on_each_backend(|space| {
@@ -255,15 +189,16 @@ fn one_bad_entry_and_nothing_is_stored() {
             (entry("POST", "Patient", &observation().build()), vec![400, 422]),
             (entry("PUT", "Patient/a", &patient().id("b").build()), vec![400, 422]),
             (stale, vec![412, 409]),
-            (bare_entry("GET", "Patient/not-there"), vec![404, 400]),
-            (bare_entry("GET", "Patient?nmae=a"), vec![400]),
             (bare_entry("POST", "Patient"), vec![400, 422]),
             (json!({ "resource": patient().build() }), vec![400, 422]),
         ] {
             println!("{bad}");
             let reply = transact(space, &[good(), bare_entry("DELETE", &key), bad]);
             refused(&reply, &status);
-            assert!(expressions(&reply.body).iter().any(|e| e.starts_with("Bundle.entry[2]")), "no Bundle.entry[2]: {reply}");
+            assert!(
+                expressions(&reply.body).iter().any(|e| e.starts_with("Bundle.entry[2]")),
+                "no Bundle.entry[2]: {reply}"
+            );
             space.get(&key).assert_status(200);
             space.finds("Observation", "");
         }
@@ -276,7 +211,8 @@ fn if_match_holds_for_an_entry() {
     on_each_backend(|space| {
         let key = space.add("a", patient().build());
         let update = |version: u64, family: &str| {
-            let mut entry = entry("PUT", &key, &space.tagged(patient().id(key.rsplit('/').next().unwrap()).family(family).build()));
+            let mut entry =
+                entry("PUT", &key, &space.tagged(patient().id(key.rsplit('/').next().unwrap()).family(family).build()));
             entry["request"]["ifMatch"] = json!(format!("W/\"{version}\""));
             entry
         };
@@ -295,14 +231,17 @@ fn entries_may_be_conditional_updates_and_deletions() {
         let mut known = entry("PUT", &criteria("1"), &identified(space, "1"));
         known["fullUrl"] = json!(urn(1));
         known["resource"]["gender"] = json!("other");
-        let reply = transact(space, &[
-            entry("POST", "Condition", &space.tagged(condition().subject(&urn(1)).build())),
-            known,
-            bare_entry("DELETE", &criteria("2")),
-            entry("PUT", &criteria("3"), &identified(space, "3")),
-        ]).expect_status(200);
-        assert_eq!(statuses(&reply)[1], "200", "{reply}");
-        assert_eq!(statuses(&reply)[3], "201", "{reply}");
+        let reply = transact(
+            space,
+            &[
+                entry("POST", "Condition", &space.tagged(condition().subject(&urn(1)).build())),
+                known,
+                bare_entry("DELETE", &criteria("2")),
+                entry("PUT", &criteria("3"), &identified(space, "3")),
+            ],
+        )
+        .expect_status(200);
+        assert_eq!((statuses(&reply)[1], statuses(&reply)[3]), ("200", "201"), "{reply}");
         assert_eq!(space.get(&keys[0]).expect_status(200).body["gender"], "other");
         refused(&space.get(&keys[1]), &[410]);
         // The urn leads to the resource that the condition found.
@@ -322,30 +261,34 @@ fn a_deleted_resource_is_brought_back() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#transaction: circles of references
+// https://hl7.org/fhir/R4/http.html#transaction: large bundles and an empty one
 #[test]
-fn entries_may_refer_to_each_other_in_a_circle() {
-    on_each_backend(|space| {
-        let clinic = |number: usize, other: usize| {
-            known_as(number, &space.tagged(resource("Organization").set("name", format!("C{number}")).set("partOf.reference", urn(other)).build()))
-        };
-        let reply = transact(space, &[clinic(1, 2), clinic(2, 1)]).expect_status(200);
-        let keys = locations(&reply);
-        assert_eq!(space.get(&keys[0]).body["partOf"]["reference"], *keys[1]);
-        assert_eq!(space.get(&keys[1]).body["partOf"]["reference"], *keys[0]);
-    });
-}
-
-// https://hl7.org/fhir/R4/http.html#transaction: large bundles, an empty one, and other Bundles
-#[test]
-fn bundles_of_all_sizes_are_taken_and_other_types_refused() {
+fn bundles_of_all_sizes_are_taken() {
     on_each_backend(|space| {
         transact(space, &[]).assert_status(200);
-        let entries: Vec<Value> = (0..1000).map(|_| entry("POST", "Observation", &space.tagged(observation().build()))).collect();
+        let entries: Vec<Value> =
+            (0..1000).map(|_| entry("POST", "Observation", &space.tagged(observation().build()))).collect();
         transact(space, &entries).assert_status(200);
         let count = space.search("Observation?_summary=count");
         assert_eq!(count.body["total"], 1000, "{count}");
-        refused(&space.post("", &bundle("collection", &[])), &[400, 422]);
-        refused(&space.post("", &patient().build()), &[400, 422]);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#transaction-response: a read that finds nothing
+#[test]
+fn a_read_that_fails_is_told_as_such() {
+    on_each_backend(|space| {
+        for url in ["Patient/not-there", "Patient?nmae=a", "Nothing"] {
+            let space = &space.apart();
+            let good = entry("POST", "Observation", &space.tagged(observation().build()));
+            let reply = transact(space, &[good, bare_entry("GET", url)]);
+            // The specification leaves open whether this fails the transaction.
+            if reply.status == 200 {
+                assert!(statuses(&reply)[1].starts_with('4'), "{reply}");
+            } else {
+                refused(&reply, &[400, 404]);
+            }
+            assert_eq!(space.found("Observation").len(), usize::from(reply.status == 200), "{reply}");
+        }
     });
 }

@@ -41,7 +41,11 @@ fn capabilities_satisfy_the_constraints_of_the_resource() {
             "instance" => assert!(statement["implementation"]["description"].is_string(), "cpb-15: {statement}"),
             kind => assert!(["capability", "requirements"].contains(&kind)),
         }
-        assert!(statement["description"].is_string() || statement["software"].is_object() || statement["implementation"].is_object());
+        assert!(
+            statement["description"].is_string()
+                || statement["software"].is_object()
+                || statement["implementation"].is_object()
+        );
         // What the server says of itself is a resource that it would take.
         let mut resource = space.tagged(statement);
         resource.as_object_mut().unwrap().remove("id");
@@ -54,7 +58,8 @@ fn capabilities_satisfy_the_constraints_of_the_resource() {
 fn capabilities_list_all_resource_types_once() {
     on_each_backend(|space| {
         let statement = statement(space);
-        let mut types: Vec<_> = rest(&statement)["resource"].as_array().unwrap().iter().map(|r| r["type"].as_str().unwrap()).collect();
+        let mut types: Vec<_> =
+            rest(&statement)["resource"].as_array().unwrap().iter().map(|r| r["type"].as_str().unwrap()).collect();
         types.sort_unstable();
         let listed = types.len();
         types.dedup();
@@ -78,13 +83,20 @@ fn capabilities_list_the_interactions() {
         }
         for resource in rest(&statement)["resource"].as_array().unwrap() {
             let listed = codes(&resource["interaction"]);
-            for code in ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"] {
+            for code in
+                ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"]
+            {
                 assert!(listed.contains(&code), "{}: {code} is not in {listed:?}", resource["type"]);
             }
-            for (name, value) in [("conditionalCreate", json!(true)), ("conditionalUpdate", json!(true)), ("updateCreate", json!(true))] {
+            for (name, value) in
+                [("conditionalCreate", json!(true)), ("conditionalUpdate", json!(true)), ("updateCreate", json!(true))]
+            {
                 assert_eq!(resource[name], value, "{}: {name}", resource["type"]);
             }
-            assert!(["versioned", "versioned-update"].contains(&resource["versioning"].as_str().unwrap_or_default()), "{resource}");
+            assert!(
+                ["versioned", "versioned-update"].contains(&resource["versioning"].as_str().unwrap_or_default()),
+                "{resource}"
+            );
         }
     });
 }
@@ -100,13 +112,28 @@ fn capabilities_list_the_search_parameters_of_a_type_with_their_types() {
             listed.map(|parameter| parameter["type"].as_str().unwrap_or_default().to_owned())
         };
         for (name, search_type) in [
-            ("family", "string"), ("birthdate", "date"), ("gender", "token"), ("identifier", "token"), ("general-practitioner", "reference"),
-            ("deceased", "token"), ("death-date", "date"), ("address-city", "string"), ("phone", "token"), ("link", "reference"),
-            ("organization", "reference"), ("language", "token"), ("phonetic", "string"), ("_id", "token"), ("_lastUpdated", "date"),
+            ("family", "string"),
+            ("birthdate", "date"),
+            ("gender", "token"),
+            ("identifier", "token"),
+            ("general-practitioner", "reference"),
+            ("deceased", "token"),
+            ("death-date", "date"),
+            ("address-city", "string"),
+            ("phone", "token"),
+            ("link", "reference"),
+            ("organization", "reference"),
+            ("language", "token"),
+            ("phonetic", "string"),
+            ("_id", "token"),
+            ("_lastUpdated", "date"),
         ] {
             let listed = of(name);
             // Parameters of all resources may stand at the level of the server.
-            assert!(listed.as_deref() == Some(search_type) || name.starts_with('_') && listed.is_none(), "{name}: {listed:?}");
+            assert!(
+                listed.as_deref() == Some(search_type) || name.starts_with('_') && listed.is_none(),
+                "{name}: {listed:?}"
+            );
         }
     });
 }
@@ -128,8 +155,11 @@ fn example(search_type: &str) -> &'static str {
 fn every_search_parameter_that_is_listed_is_accepted() {
     on_each_backend(|space| {
         let statement = statement(space);
-        for resource_type in ["Patient", "Condition", "Encounter", "MedicationStatement", "AllergyIntolerance", "Location"] {
-            let resource = rest(&statement)["resource"].as_array().unwrap().iter().find(|r| r["type"] == resource_type).unwrap();
+        for resource_type in
+            ["Patient", "Condition", "Encounter", "MedicationStatement", "AllergyIntolerance", "Location"]
+        {
+            let resource =
+                rest(&statement)["resource"].as_array().unwrap().iter().find(|r| r["type"] == resource_type).unwrap();
             for parameter in resource["searchParam"].as_array().unwrap() {
                 let (name, search_type) = (parameter["name"].as_str().unwrap(), parameter["type"].as_str().unwrap());
                 let value = match name {
@@ -168,10 +198,12 @@ fn every_include_that_is_listed_is_accepted() {
     on_each_backend(|space| {
         let statement = statement(space);
         for resource_type in ["Patient", "Observation", "Encounter"] {
-            let resource = rest(&statement)["resource"].as_array().unwrap().iter().find(|r| r["type"] == resource_type).unwrap();
+            let resource =
+                rest(&statement)["resource"].as_array().unwrap().iter().find(|r| r["type"] == resource_type).unwrap();
             for (list, parameter) in [("searchInclude", "_include"), ("searchRevInclude", "_revinclude")] {
                 for include in resource[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                    let reply = space.get(&format!("{resource_type}?_count=1&_lastUpdated=gt2999&{parameter}={include}"));
+                    let reply =
+                        space.get(&format!("{resource_type}?_count=1&_lastUpdated=gt2999&{parameter}={include}"));
                     assert_eq!(reply.status, 200, "{include}: {reply}");
                 }
             }

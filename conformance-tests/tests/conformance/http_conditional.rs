@@ -1,5 +1,5 @@
-//! The conditional interactions: <https://hl7.org/fhir/R4/http.html#ccreate>, <https://hl7.org/fhir/R4/http.html#cond-update>
-//! and <https://hl7.org/fhir/R4/http.html#cread>.
+//! The conditional interactions: <https://hl7.org/fhir/R4/http.html#ccreate>,
+//! <https://hl7.org/fhir/R4/http.html#cond-update> and <https://hl7.org/fhir/R4/http.html#cread>.
 
 use std::thread;
 
@@ -24,7 +24,7 @@ fn create_if_none(space: &Space, body: &Value) -> Reply {
     send(space.request("POST", "Patient").header("if-none-exist", &criteria(space)).json(body))
 }
 
-// https://hl7.org/fhir/R4/http.html#ccreate: "No matches: The server processes the create as above"
+// https://hl7.org/fhir/R4/http.html#ccreate: no match: an ordinary create
 #[test]
 fn conditional_create_without_match_creates() {
     on_each_backend(|space| {
@@ -34,7 +34,7 @@ fn conditional_create_without_match_creates() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#ccreate: "One Match: The server ignore the post and returns 200 OK"
+// https://hl7.org/fhir/R4/http.html#ccreate: one match: nothing is created, 200
 #[test]
 fn conditional_create_with_one_match_returns_200_and_creates_nothing() {
     on_each_backend(|space| {
@@ -52,7 +52,7 @@ fn conditional_create_with_one_match_returns_200_and_creates_nothing() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#ccreate: "Multiple matches: The server returns a 412 Precondition Failed error"
+// https://hl7.org/fhir/R4/http.html#ccreate: several matches: 412
 #[test]
 fn conditional_create_with_several_matches_fails_with_412() {
     on_each_backend(|space| {
@@ -89,7 +89,7 @@ fn conditional_create_looks_at_the_current_version() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#ccreate: "a way to avoid … creating a duplicate record"
+// https://hl7.org/fhir/R4/http.html#ccreate: it is there so that no duplicates arise
 #[test]
 fn conditional_creates_at_the_same_time_make_one_resource() {
     on_each_backend(|space| {
@@ -125,7 +125,7 @@ fn update(space: &Space, body: &Value) -> Reply {
     space.put(&format!("Patient?{}", criteria(space)), body)
 }
 
-// https://hl7.org/fhir/R4/http.html#cond-update: "No matches, no id provided: The server creates the resource"
+// https://hl7.org/fhir/R4/http.html#cond-update: no match, no id in the body
 #[test]
 fn conditional_update_without_match_creates() {
     on_each_backend(|space| {
@@ -136,7 +136,7 @@ fn conditional_update_without_match_creates() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#cond-update: "No matches, id provided: … Update as Create"
+// https://hl7.org/fhir/R4/http.html#cond-update: no match, an id in the body: update as create
 #[test]
 fn conditional_update_without_match_creates_under_the_id_in_the_body() {
     on_each_backend(|space| {
@@ -151,7 +151,7 @@ fn conditional_update_without_match_creates_under_the_id_in_the_body() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#cond-update: "One Match, no resource id provided" and "… id provided and matches"
+// https://hl7.org/fhir/R4/http.html#cond-update: one match, and no id or the same one in the body
 #[test]
 fn conditional_update_with_one_match_updates_it() {
     on_each_backend(|space| {
@@ -167,7 +167,7 @@ fn conditional_update_with_one_match_updates_it() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#cond-update: "One Match, resource id provided but does not match … 400 Bad Request"
+// https://hl7.org/fhir/R4/http.html#cond-update: one match, another id in the body
 #[test]
 fn conditional_update_refuses_the_id_of_another_resource() {
     on_each_backend(|space| {
@@ -179,7 +179,7 @@ fn conditional_update_refuses_the_id_of_another_resource() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#cond-update: "Multiple matches: The server returns a 412 Precondition Failed error"
+// https://hl7.org/fhir/R4/http.html#cond-update: several matches: 412
 #[test]
 fn conditional_update_with_several_matches_fails_with_412() {
     on_each_backend(|space| {
@@ -198,7 +198,8 @@ fn conditional_updates_at_the_same_time_make_one_resource() {
             let put = |number: usize| {
                 let mut body = body.clone();
                 body["name"] = json!([{ "family": format!("Writer{number}") }]);
-                let request = space.client.request("PUT".parse().unwrap(), &format!("Patient?{}", criteria(space))).json(&body);
+                let request =
+                    space.client.request("PUT".parse().unwrap(), &format!("Patient?{}", criteria(space))).json(&body);
                 scope.spawn(move || send(request).status)
             };
             let writers: Vec<_> = (0..8).map(put).collect();
@@ -210,7 +211,7 @@ fn conditional_updates_at_the_same_time_make_one_resource() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#cread: "If-None-Match … 304 Not Modified"
+// https://hl7.org/fhir/R4/http.html#cread: If-None-Match
 #[test]
 fn read_with_the_current_etag_is_not_modified() {
     on_each_backend(|space| {
@@ -226,7 +227,7 @@ fn read_with_the_current_etag_is_not_modified() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#cread: "If-Modified-Since"
+// https://hl7.org/fhir/R4/http.html#cread: If-Modified-Since
 #[test]
 fn read_since_the_last_modification_is_not_modified() {
     on_each_backend(|space| {
@@ -247,7 +248,8 @@ fn read_with_another_etag_is_answered_whatever_the_date() {
     on_each_backend(|space| {
         let key = space.add("a", patient().build());
         let modified = space.get(&key).header("last-modified").unwrap().to_owned();
-        let request = space.request("GET", &key).header("if-none-match", "W/\"99\"").header("if-modified-since", &modified);
+        let request =
+            space.request("GET", &key).header("if-none-match", "W/\"99\"").header("if-modified-since", &modified);
         send(request).assert_status(200);
     });
 }

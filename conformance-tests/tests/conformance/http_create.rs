@@ -1,7 +1,7 @@
 //! <https://hl7.org/fhir/R4/http.html#create>
 
 use serde_json::json;
-use tessera_fixtures::{observation, patient};
+use tessera_fixtures::{observation, patient, resource};
 
 use crate::space::{expressions, on_each_backend, refused, send};
 
@@ -19,7 +19,7 @@ fn create_answers_201_with_the_location_of_the_new_version() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#create: "the server SHALL ignore … id, meta.versionId and meta.lastUpdated"
+// https://hl7.org/fhir/R4/http.html#create: these three are the server's
 #[test]
 fn create_ignores_the_clients_id_version_and_last_updated() {
     on_each_backend(|space| {
@@ -66,7 +66,8 @@ fn prefer_return_chooses_what_comes_back() {
     on_each_backend(|space| {
         let body = space.tagged(patient().build());
         let create = |preference: &str| {
-            let created = send(space.request("POST", "Patient").header("prefer", preference).json(&body)).expect_status(201);
+            let created =
+                send(space.request("POST", "Patient").header("prefer", preference).json(&body)).expect_status(201);
             assert!(created.header("location").is_some() && created.header("etag").is_some(), "{created}");
             created
         };
@@ -80,14 +81,26 @@ fn prefer_return_chooses_what_comes_back() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#create: "400 Bad Request - resource could not be parsed"
+// https://hl7.org/fhir/R4/http.html#create: 400 where the resource cannot be parsed
 #[test]
 fn create_refuses_what_is_not_json() {
     on_each_backend(|space| {
         let bodies = [
-            "", " ", "{", "{\"resourceType\":\"Patient\",}", "{'resourceType':'Patient'}", "{\"resourceType\":\"Patient\"} {}", "[]", "null",
-            "\"Patient\"", "{\"resourceType\":\"Patient\",\"active\":tru}", "{\"resourceType\":\"Patient\",\"active\":01}",
-            "<Patient xmlns=\"http://hl7.org/fhir\"/>", "{\"resourceType\":\"Patient\",\"language\":\"a\nb\"}", "{}", "{\"id\":\"a\"}",
+            "",
+            " ",
+            "{",
+            "{\"resourceType\":\"Patient\",}",
+            "{'resourceType':'Patient'}",
+            "{\"resourceType\":\"Patient\"} {}",
+            "[]",
+            "null",
+            "\"Patient\"",
+            "{\"resourceType\":\"Patient\",\"active\":tru}",
+            "{\"resourceType\":\"Patient\",\"active\":01}",
+            "<Patient xmlns=\"http://hl7.org/fhir\"/>",
+            "{\"resourceType\":\"Patient\",\"language\":\"a\nb\"}",
+            "{}",
+            "{\"id\":\"a\"}",
         ];
         for body in bodies {
             let reply = send(space.request("POST", "Patient").body("application/fhir+json", body));
@@ -97,7 +110,7 @@ fn create_refuses_what_is_not_json() {
     });
 }
 
-// https://hl7.org/fhir/R4/json.html: "property names SHALL be unique"
+// https://hl7.org/fhir/R4/json.html: property names are unique
 #[test]
 fn create_refuses_duplicate_members() {
     on_each_backend(|space| {
@@ -134,7 +147,7 @@ fn create_refuses_a_resource_of_another_type_than_the_url() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#mime-type: "415 … when the client posts a format that is not supported"
+// https://hl7.org/fhir/R4/http.html#mime-type: 415 for a format that is not supported
 #[test]
 fn create_refuses_media_types_that_it_does_not_know() {
     on_each_backend(|space| {
@@ -151,7 +164,9 @@ fn create_refuses_media_types_that_it_does_not_know() {
 fn create_takes_the_media_types_of_json() {
     on_each_backend(|space| {
         let body = space.tagged(patient().build()).to_string();
-        for media_type in ["application/fhir+json", "application/json", "application/fhir+json; charset=UTF-8", "text/json"] {
+        for media_type in
+            ["application/fhir+json", "application/json", "application/fhir+json; charset=UTF-8", "text/json"]
+        {
             let reply = send(space.request("POST", "Patient").body(media_type, &*body));
             assert_eq!(reply.status, 201, "{media_type}: {reply}");
         }
@@ -166,7 +181,10 @@ fn create_refuses_what_is_nested_too_deep() {
         let nested = |times: usize| {
             let open = r#""extension":[{"url":"http://example.org/x","#.repeat(times);
             let close = "}]".repeat(times);
-            format!(r#"{{"resourceType":"Patient","meta":{{"tag":[{{"code":"{}"}}]}},{open}"valueBoolean":true{close}}}"#, space.tag)
+            format!(
+                r#"{{"resourceType":"Patient","meta":{{"tag":[{{"code":"{}"}}]}},{open}"valueBoolean":true{close}}}"#,
+                space.tag
+            )
         };
         let create = |times| send(space.request("POST", "Patient").body("application/fhir+json", nested(times)));
         create(25).assert_status(201);
@@ -187,14 +205,17 @@ fn create_works_for_types_of_every_kind() {
             json!({ "resourceType": "Questionnaire", "status": "draft", "item": [{ "linkId": "1", "type": "group",
                 "item": [{ "linkId": "1.1", "type": "string", "text": "?" }] }] }),
             json!({ "resourceType": "MolecularSequence", "coordinateSystem": 0 }),
-            json!({ "resourceType": "Bundle", "type": "collection", "entry": [{ "resource": { "resourceType": "Patient", "active": true } }] }),
+            resource("Bundle")
+                .set("type", "collection")
+                .set("entry.0.resource", patient().active(true).build())
+                .build(),
         ];
-        for resource in resources {
-            let resource_type = resource["resourceType"].as_str().unwrap();
-            let created = space.post(resource_type, &resource).expect_status(201);
+        for body in resources {
+            let resource_type = body["resourceType"].as_str().unwrap();
+            let created = space.post(resource_type, &body).expect_status(201);
             let read = space.get(&format!("{resource_type}/{}", created.id())).expect_status(200);
             // A server may send a Binary as what it holds.
-            assert!(read.body["resourceType"] == resource["resourceType"] || resource_type == "Binary", "{read}");
+            assert!(read.body["resourceType"] == body["resourceType"] || resource_type == "Binary", "{read}");
         }
     });
 }

@@ -44,13 +44,15 @@ fn told(entry: &Value) -> (&str, &str, bool) {
 
 /// The entries that tell of one resource, by its key in `fullUrl` or request.
 fn of<'a>(entries: &'a [Value], key: &str) -> Vec<&'a Value> {
-    let names = |entry: &&Value| ["/fullUrl", "/request/url", "/response/location"].iter().any(|place| {
-        entry.pointer(place).and_then(Value::as_str).is_some_and(|url| url.contains(key))
-    });
+    let names = |entry: &&Value| {
+        ["/fullUrl", "/request/url", "/response/location"]
+            .iter()
+            .any(|place| entry.pointer(place).and_then(Value::as_str).is_some_and(|url| url.contains(key)))
+    };
     entries.iter().filter(names).collect()
 }
 
-// https://hl7.org/fhir/R4/http.html#history: newest first, "deleted … with no resource"
+// https://hl7.org/fhir/R4/http.html#history: newest first, deletions without resource
 #[test]
 fn history_of_an_instance_tells_its_versions_newest_first() {
     on_each_backend(|space| {
@@ -130,12 +132,13 @@ fn history_pages_together_are_the_whole() {
         assert_eq!(first.entries().len(), 2, "{first}");
         assert!(first.link("next").is_some(), "{first}");
         let entries = all(space, &format!("{key}/_history?_count=2"));
-        let versions: Vec<_> = entries.iter().filter_map(|entry| entry["resource"]["meta"]["versionId"].as_str()).collect();
+        let versions: Vec<_> =
+            entries.iter().filter_map(|entry| entry["resource"]["meta"]["versionId"].as_str()).collect();
         assert_eq!(versions, ["7", "6", "5", "4", "3", "2", "1"]);
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#history: _since: "Only include resource versions that were created at or after the given instant"
+// https://hl7.org/fhir/R4/http.html#history: _since: versions made at that instant or later
 #[test]
 fn history_since_leaves_out_what_is_older() {
     on_each_backend(|space| {
@@ -161,7 +164,7 @@ fn history_since_leaves_out_what_is_older() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#history: _at: "Only include resource versions that were current at some point during the time period"
+// https://hl7.org/fhir/R4/http.html#history: _at: versions current at that time
 #[test]
 fn history_at_an_instant_tells_the_version_that_was_current() {
     on_each_backend(|space| {
@@ -205,7 +208,7 @@ fn history_refuses_parameters_that_it_does_not_know() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#history: "_since and the last seen instant" make a feed
+// https://hl7.org/fhir/R4/http.html#history: who asks again with the last seen instant misses nothing
 #[test]
 fn history_since_the_last_seen_instant_misses_no_concurrent_write() {
     on_each_backend(|space| {

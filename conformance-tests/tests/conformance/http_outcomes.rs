@@ -5,11 +5,13 @@ use tessera_fixtures::patient;
 
 use crate::space::{expressions, on_each_backend, refused, refused_with, send};
 
-// https://hl7.org/fhir/R4/http.html#Status-Codes: 404 "resource type not supported, or not a FHIR end-point"
+// https://hl7.org/fhir/R4/http.html#Status-Codes: 404 for types and paths that there are not
 #[test]
 fn a_type_that_there_is_not_is_404() {
     on_each_backend(|space| {
-        for path in ["Nothing", "Nothing/1", "Nothing?name=a", "Nothing/_history", "patient/1", "DomainResource", "HumanName"] {
+        for path in
+            ["Nothing", "Nothing/1", "Nothing?name=a", "Nothing/_history", "patient/1", "DomainResource", "HumanName"]
+        {
             println!("{path}");
             refused(&space.get(path), &[404]);
         }
@@ -32,7 +34,9 @@ fn a_type_that_is_misspelt_is_told_the_right_one() {
 #[test]
 fn a_path_that_means_nothing_is_refused() {
     on_each_backend(|space| {
-        for path in ["Patient/1/2/3", "Patient/1/_history/1/2", "_nothing", "metadata/x", "Patient/_nothing", "Patient//1"] {
+        for path in
+            ["Patient/1/2/3", "Patient/1/_history/1/2", "_nothing", "metadata/x", "Patient/_nothing", "Patient//1"]
+        {
             println!("{path}");
             refused(&space.get(path), &[400, 404, 501]);
         }
@@ -44,7 +48,13 @@ fn a_path_that_means_nothing_is_refused() {
 fn a_method_that_the_path_does_not_have_is_405() {
     on_each_backend(|space| {
         let key = space.add("a", patient().build());
-        for (method, path) in [("POST", &*key), ("PUT", "metadata"), ("DELETE", "metadata"), ("POST", "_history"), ("DELETE", "Patient/_history")] {
+        for (method, path) in [
+            ("POST", &*key),
+            ("PUT", "metadata"),
+            ("DELETE", "metadata"),
+            ("POST", "_history"),
+            ("DELETE", "Patient/_history"),
+        ] {
             println!("{method} {path}");
             let reply = send(space.request(method, path).json(&json!({ "resourceType": "Patient" })));
             refused(&reply, &[405]);
@@ -70,7 +80,7 @@ fn an_unknown_parameter_is_refused_with_a_suggestion() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#errors: "handling=lenient"
+// https://hl7.org/fhir/R4/search.html#errors: `Prefer: handling=lenient`
 #[test]
 fn lenient_handling_leaves_unknown_parameters_out_and_says_so() {
     on_each_backend(|space| {
@@ -87,7 +97,7 @@ fn lenient_handling_leaves_unknown_parameters_out_and_says_so() {
         let issue = &outcomes[0]["resource"]["issue"][0];
         assert!(["warning", "information"].contains(&issue["severity"].as_str().unwrap()), "{reply}");
         assert!(issue.to_string().contains("nmae"), "{reply}");
-        // "an unknown modifier … the server SHALL reject": https://hl7.org/fhir/R4/search.html#modifiers
+        // Unknown modifiers are refused all the same: https://hl7.org/fhir/R4/search.html#modifiers
         let path = space.within("Patient?name:unheard-of=a");
         refused(&send(space.request("GET", &path).header("prefer", "handling=lenient")), &[400]);
     });
@@ -125,7 +135,8 @@ fn a_value_that_the_parameter_cannot_have_is_refused() {
 #[test]
 fn an_outcome_of_validation_says_where_each_issue_is() {
     on_each_backend(|space| {
-        let invalid = patient().gender("m").born("1974-13-01").set("name.0.family", "A").set("name.1.use", "unknown").build();
+        let invalid =
+            patient().gender("m").born("1974-13-01").set("name.0.family", "A").set("name.1.use", "unknown").build();
         let reply = space.post("Patient", &invalid);
         refused(&reply, &[400, 422]);
         let expressions = expressions(&reply.body);
@@ -170,7 +181,15 @@ fn a_body_where_none_can_be_is_no_error_of_the_server() {
         let key = space.add("a", patient().build());
         let reply = send(space.request("GET", &key).body("application/fhir+json", "{"));
         assert!(reply.status < 500, "{reply}");
-        for path in ["Patient?name=%00", "Patient?name=%FF", "Patient?%00=a", "Patient?name=%C3%28", "Patient?=a", "Patient?&&", "Patient?name"] {
+        for path in [
+            "Patient?name=%00",
+            "Patient?name=%FF",
+            "Patient?%00=a",
+            "Patient?name=%C3%28",
+            "Patient?=a",
+            "Patient?&&",
+            "Patient?name",
+        ] {
             let reply = space.get(path);
             assert!(reply.status < 500, "{reply}");
         }

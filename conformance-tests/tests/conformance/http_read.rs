@@ -36,7 +36,11 @@ fn read_returns_last_modified_that_agrees_with_meta() {
         let instant = read.body["meta"]["lastUpdated"].as_str().unwrap();
         // Both name the second, one as `Thu, 05 Mar 2026 10:11:12 GMT`, the other as `2026-03-05T10:11:12.345Z`.
         assert!(header.ends_with(" GMT"), "{header}");
-        assert_eq!(header.split(' ').nth(4), instant.split('T').nth(1).map(|time| &time[..8]), "{header} and {instant}");
+        assert_eq!(
+            header.split(' ').nth(4),
+            instant.split('T').nth(1).map(|time| &time[..8]),
+            "{header} and {instant}"
+        );
     });
 }
 
@@ -61,7 +65,8 @@ fn format_takes_every_spelling_of_json_and_goes_before_accept() {
     on_each_backend(|space| {
         let key = space.add("a", patient().build());
         for spelling in ["json", "application/fhir%2Bjson", "application/json", "text/json", "application/fhir+json"] {
-            for path in [format!("{key}?_format={spelling}"), format!("{}&_format={spelling}", space.within("Patient"))] {
+            for path in [format!("{key}?_format={spelling}"), format!("{}&_format={spelling}", space.within("Patient"))]
+            {
                 let read = send(space.request("GET", &path).header("accept", "text/html")).expect_status(200);
                 assert!(read.header("content-type").unwrap_or_default().contains("json"), "{spelling}: {read}");
                 assert!(read.body.is_object(), "{spelling}: {read}");
@@ -70,7 +75,7 @@ fn format_takes_every_spelling_of_json_and_goes_before_accept() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#mime-type: "the server SHOULD respond with 406"
+// https://hl7.org/fhir/R4/http.html#mime-type: 406 for a format that cannot be sent
 #[test]
 fn a_format_that_the_server_does_not_have_is_not_acceptable() {
     on_each_backend(|space| {
@@ -106,7 +111,8 @@ fn pretty_changes_white_space_and_nothing_else() {
 #[test]
 fn read_takes_summary_and_elements_and_says_that_the_resource_is_a_part() {
     on_each_backend(|space| {
-        let key = space.add("a", patient().family("Chalmers").born("1974-12-25").set("contact.0.name.family", "B").build());
+        let key =
+            space.add("a", patient().family("Chalmers").born("1974-12-25").set("contact.0.name.family", "B").build());
         for parameter in ["_summary=true", "_elements=birthDate"] {
             let part = space.get(&format!("{key}?{parameter}")).expect_status(200);
             assert_eq!(part.body["birthDate"], "1974-12-25", "{part}");
@@ -137,7 +143,7 @@ fn read_of_what_is_no_id_is_refused() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#read: "deleted resource … 410"
+// https://hl7.org/fhir/R4/http.html#read: 410 for a deleted resource
 #[test]
 fn read_of_what_was_deleted_is_gone() {
     on_each_backend(|space| {
@@ -180,7 +186,7 @@ fn vread_of_a_version_that_is_not_there_is_not_found() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#vread: "if the version referred to is actually one where the resource was deleted …"
+// https://hl7.org/fhir/R4/http.html#vread: the version that is the deletion
 #[test]
 fn vread_of_a_deletion_is_gone_and_older_versions_stay() {
     on_each_backend(|space| {
@@ -206,7 +212,7 @@ fn head_answers_as_get_without_the_body() {
     });
 }
 
-// https://hl7.org/fhir/R4/json.html: "the decimal … precision … SHALL be preserved"
+// https://hl7.org/fhir/R4/json.html: the precision of decimals is kept
 #[test]
 fn decimals_and_the_order_of_members_are_those_of_the_sender() {
     on_each_backend(|space| {

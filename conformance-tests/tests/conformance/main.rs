@@ -1,7 +1,14 @@
 //! What the FHIR specification says of a server, one module per page or part of a page. Each test is named as the
 //! sentence it checks, and stands under the address of the section.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and what it prints is shown when it does"
+)]
+
 mod bundle_batch;
+mod bundle_references;
 mod bundle_transaction;
 mod http_capabilities;
 mod http_conditional;

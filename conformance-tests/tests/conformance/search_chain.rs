@@ -10,16 +10,25 @@ fn people(space: &Space) {
     for (name, gender, family, practitioner, organization) in
         [("eve", "female", "Windsor", "Careful", "North Clinic"), ("adam", "male", "Chalmers", "Adams", "South Clinic")]
     {
-        let clinic = space.add(&format!("clinic-of-{name}"), resource("Organization").set("name", organization).build());
-        let doctor = space.add(&format!("doctor-of-{name}"), resource("Practitioner").set("name.0.family", practitioner).build());
+        let clinic =
+            space.add(&format!("clinic-of-{name}"), resource("Organization").set("name", organization).build());
+        let doctor = space
+            .add(&format!("doctor-of-{name}"), resource("Practitioner").set("name.0.family", practitioner).build());
         let person = patient().family(family).gender(gender).identifier("http://example.org/mrn", name);
         let person = space.add(name, person.general_practitioner(&doctor).managing_organization(&clinic).build());
-        space.add(&format!("weight-of-{name}"), observation().quantity(if name == "eve" { "60" } else { "90" }, "kg").subject(&person).performer(&doctor).build());
+        space.add(
+            &format!("weight-of-{name}"),
+            observation()
+                .quantity(if name == "eve" { "60" } else { "90" }, "kg")
+                .subject(&person)
+                .performer(&doctor)
+                .build(),
+        );
         space.add(&format!("condition-of-{name}"), condition().subject(&person).build());
     }
 }
 
-// https://hl7.org/fhir/R4/search.html#chaining: "subject:Patient.name=peter"
+// https://hl7.org/fhir/R4/search.html#chaining: `subject:Patient.name=peter`
 #[test]
 fn a_typed_chain_asks_the_target() {
     on_each_backend(|space| {
@@ -33,7 +42,7 @@ fn a_typed_chain_asks_the_target() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#chaining: "patient.name" has only one type
+// https://hl7.org/fhir/R4/search.html#chaining: `patient.name` has only one type
 #[test]
 fn a_chain_needs_no_type_where_only_one_is_possible() {
     on_each_backend(|space| {
@@ -118,7 +127,7 @@ fn the_last_parameter_of_a_chain_may_have_modifiers_and_prefixes() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#has: "_has:Observation:patient:code=1234-5"
+// https://hl7.org/fhir/R4/search.html#has: `_has:Observation:patient:code=1234-5`
 #[test]
 fn has_finds_what_is_referred_to() {
     on_each_backend(|space| {
@@ -148,7 +157,10 @@ fn two_has_may_be_met_by_two_resources() {
 fn has_and_chains_nest() {
     on_each_backend(|space| {
         people(space);
-        space.finds("Organization?_has:Patient:organization:_has:Observation:patient:value-quantity=gt80", "clinic-of-adam");
+        space.finds(
+            "Organization?_has:Patient:organization:_has:Observation:patient:value-quantity=gt80",
+            "clinic-of-adam",
+        );
         space.finds("Condition?patient._has:Observation:patient:value-quantity=gt80", "condition-of-adam");
         space.finds("Practitioner?_has:Observation:performer:patient.family=windsor", "doctor-of-eve");
     });
@@ -200,13 +212,17 @@ fn chains_follow_updates_and_deletions_of_the_target() {
 fn chains_never_multiply_the_matches() {
     on_each_backend(|space| {
         let eve = space.add("eve", patient().given("Anna").given("Annabel").given("Anne").build());
-        let doctors: Vec<_> = (0..3).map(|n| space.add(&format!("d{n}"), resource("Practitioner").set("name.0.family", "Same").build())).collect();
+        let doctors: Vec<_> = (0..3)
+            .map(|n| space.add(&format!("d{n}"), resource("Practitioner").set("name.0.family", "Same").build()))
+            .collect();
         let weight = doctors.iter().fold(observation().subject(&eve), |weight, doctor| weight.performer(doctor));
         space.add("weight", weight.build());
         space.add("other", condition().subject(&eve).set("recorder", datatypes::reference(&doctors[0])).build());
         space.finds("Observation?patient.given=ann&performer:Practitioner.family=same", "weight");
         space.finds("Patient?_has:Observation:patient:performer:Practitioner.family=same", "eve");
-        let count = space.get(&space.within("Observation?performer:Practitioner.family=same&_summary=count")).expect_status(200);
+        let count = space
+            .get(&space.within("Observation?performer:Practitioner.family=same&_summary=count"))
+            .expect_status(200);
         assert_eq!(count.body["total"], 1, "{count}");
     });
 }

@@ -12,7 +12,13 @@ const DIASTOLIC: &str = "8462-4";
 
 fn pressure(space: &Space, name: &str, systolic: &str, diastolic: &str) {
     let panel = observation().code(LOINC, "85354-9", "Blood pressure panel");
-    let with = panel.component(LOINC, SYSTOLIC, "Systolic", systolic, "mm[Hg]").component(LOINC, DIASTOLIC, "Diastolic", diastolic, "mm[Hg]");
+    let with = panel.component(LOINC, SYSTOLIC, "Systolic", systolic, "mm[Hg]").component(
+        LOINC,
+        DIASTOLIC,
+        "Diastolic",
+        diastolic,
+        "mm[Hg]",
+    );
     space.add(name, with.build());
 }
 
@@ -28,7 +34,9 @@ fn the_parts_must_match_within_one_component() {
         space.finds(&format!("Observation?component-code-value-quantity={DIASTOLIC}$gt150"), "crossed");
         space.finds(&format!("Observation?component-code-value-quantity={LOINC}|{SYSTOLIC}$lt120"), "normal crossed");
         space.finds(&format!("Observation?component-code-value-quantity={LOINC}|{SYSTOLIC}$165|{UCUM}|mm[Hg]"), "high");
-        space.finds(&format!("Observation?component-code-value-quantity={SYSTOLIC}$gt150&component-code-value-quantity={DIASTOLIC}$gt100"), "high");
+        let both = [(SYSTOLIC, 150), (DIASTOLIC, 100)]
+            .map(|(code, value)| format!("component-code-value-quantity={code}$gt{value}"));
+        space.finds(&format!("Observation?{}", both.join("&")), "high");
         // Separate parameters say something else.
         space.finds(&format!("Observation?component-code={SYSTOLIC}&component-value-quantity=gt150"), "high crossed");
     });
@@ -41,7 +49,8 @@ fn composites_combine_by_or() {
         pressure(space, "normal", "118", "76");
         pressure(space, "high", "165", "101");
         pressure(space, "low", "85", "55");
-        space.finds(&format!("Observation?component-code-value-quantity={SYSTOLIC}$gt150,{DIASTOLIC}$lt60"), "high low");
+        space
+            .finds(&format!("Observation?component-code-value-quantity={SYSTOLIC}$gt150,{DIASTOLIC}$lt60"), "high low");
     });
 }
 
@@ -84,7 +93,8 @@ fn combo_looks_at_the_resource_and_its_components() {
         pressure(space, "component", "165", "101");
         space.add("root", observation().code(LOINC, SYSTOLIC, "Systolic").quantity("170", "mm[Hg]").build());
         // The code of the whole with the value of a part does not count.
-        let mixed = observation().code(LOINC, SYSTOLIC, "Systolic").component(LOINC, DIASTOLIC, "Diastolic", "175", "mm[Hg]");
+        let mixed =
+            observation().code(LOINC, SYSTOLIC, "Systolic").component(LOINC, DIASTOLIC, "Diastolic", "175", "mm[Hg]");
         space.add("mixed", mixed.build());
         space.finds(&format!("Observation?combo-code-value-quantity={SYSTOLIC}$gt150"), "component root");
     });
@@ -100,7 +110,10 @@ fn composites_of_other_types_match_within_one_element() {
         };
         let group = |parts: [(&str, &str); 2]| {
             let group = resource("Group").set("type", "person").set("actual", false);
-            parts.iter().fold(group, |group, (code, value)| group.push("characteristic", characteristic(code, value))).build()
+            parts
+                .iter()
+                .fold(group, |group, (code, value)| group.push("characteristic", characteristic(code, value)))
+                .build()
         };
         space.add("right", group([("gender", "mixed"), ("owner", "john")]));
         space.add("crossed", group([("gender", "john"), ("owner", "mixed")]));

@@ -5,12 +5,17 @@ use tessera_fixtures::{builders::datatypes, observation, patient, resource};
 
 use crate::space::{on_each_backend, refused};
 
-// https://hl7.org/fhir/R4/search.html#modifiers: ":missing … e.g. gender:missing=true"
+// https://hl7.org/fhir/R4/search.html#modifiers: `gender:missing=true`
 #[test]
 fn missing_works_for_parameters_of_each_type() {
     on_each_backend(|space| {
         let target = space.add("target", patient().build());
-        let full = observation().subject(&target).effective("2020-01-01").quantity("5", "mg").category("laboratory").value_string("words");
+        let full = observation()
+            .subject(&target)
+            .effective("2020-01-01")
+            .quantity("5", "mg")
+            .category("laboratory")
+            .value_string("words");
         space.add("words", full.clone().build());
         space.add("number", full.clone().quantity("5", "mg").build());
         space.add("none", observation().build());
@@ -32,7 +37,8 @@ fn missing_works_for_parameters_of_each_type() {
 #[test]
 fn missing_works_for_numbers_and_uris() {
     on_each_backend(|space| {
-        let risk = resource("RiskAssessment").set("status", "final").set("subject", datatypes::reference("Patient/example"));
+        let risk =
+            resource("RiskAssessment").set("status", "final").set("subject", datatypes::reference("Patient/example"));
         space.add("likely", risk.clone().push("prediction", json!({ "probabilityDecimal": 0.5 })).build());
         space.add("open", risk.build());
         space.finds("RiskAssessment?probability:missing=true", "open");
@@ -62,7 +68,8 @@ fn missing_combines_with_other_parameters() {
 #[test]
 fn an_element_without_value_is_missing() {
     on_each_backend(|space| {
-        let absent = json!({ "extension": [{ "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown" }] });
+        let reason = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
+        let absent = json!({ "extension": [{ "url": reason, "valueCode": "unknown" }] });
         space.add("absent", patient().set("_birthDate", absent).build());
         space.add("there", patient().born("1974").build());
         space.finds("Patient?birthdate:missing=true", "absent");
@@ -70,7 +77,7 @@ fn an_element_without_value_is_missing() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#modifiers: ":not"
+// https://hl7.org/fhir/R4/search.html#modifiers: `:not`
 #[test]
 fn not_includes_what_has_no_value() {
     on_each_backend(|space| {
@@ -83,7 +90,7 @@ fn not_includes_what_has_no_value() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#modifiers: ":exact" and ":contains"
+// https://hl7.org/fhir/R4/search.html#modifiers: `:exact` and `:contains`
 #[test]
 fn exact_and_contains_take_alternatives() {
     on_each_backend(|space| {
@@ -96,11 +103,17 @@ fn exact_and_contains_take_alternatives() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#modifiers: "Servers SHALL reject any search request that contains a … modifier … the server does not support"
+// https://hl7.org/fhir/R4/search.html#modifiers: modifiers that are not supported are rejected
 #[test]
 fn an_unknown_modifier_is_refused() {
     on_each_backend(|space| {
-        for query in ["Patient?name:unheard-of=a", "Patient?birthdate:unheard-of=2000", "Patient?_id:unheard-of=a", "Patient?gender:=male", "Observation?value-quantity:unheard-of=5"] {
+        for query in [
+            "Patient?name:unheard-of=a",
+            "Patient?birthdate:unheard-of=2000",
+            "Patient?_id:unheard-of=a",
+            "Patient?gender:=male",
+            "Observation?value-quantity:unheard-of=5",
+        ] {
             println!("{query}");
             refused(&space.get(query), &[400]);
         }

@@ -17,13 +17,16 @@ fn measured(space: &Space, unit: &str, values: &[&str]) {
 /// Risk assessments named by their probability.
 fn risks(space: &Space, values: &[&str]) {
     for value in values {
-        let mut risk = resource("RiskAssessment").set("status", "final").set("subject", datatypes::reference("Patient/example")).build();
+        let mut risk = resource("RiskAssessment")
+            .set("status", "final")
+            .set("subject", datatypes::reference("Patient/example"))
+            .build();
         risk["prediction"] = json!([{ "probabilityDecimal": datatypes::decimal(value) }]);
         space.add(value, risk);
     }
 }
 
-// https://hl7.org/fhir/R4/search.html#number: "100 … any value in the range 99.5 … 100.5"; "100.00 … 99.995 … 100.005"
+// https://hl7.org/fhir/R4/search.html#number: 100 is [99.5, 100.5), 100.00 is [99.995, 100.005)
 #[test]
 fn a_number_stands_for_the_range_of_its_precision() {
     on_each_backend(|space| {
@@ -36,7 +39,7 @@ fn a_number_stands_for_the_range_of_its_precision() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#number: "lt100 … values that are less than exactly 100"
+// https://hl7.org/fhir/R4/search.html#number: `lt100` is less than exactly 100
 #[test]
 fn comparisons_of_numbers_are_exact() {
     on_each_backend(|space| {
@@ -52,7 +55,7 @@ fn comparisons_of_numbers_are_exact() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#quantity: "5.4 … 5.35 … 5.45", "5.40 … 5.395 … 5.405"
+// https://hl7.org/fhir/R4/search.html#quantity: 5.4 is [5.35, 5.45), 5.40 is [5.395, 5.405)
 #[test]
 fn a_quantity_stands_for_the_range_of_its_precision() {
     on_each_backend(|space| {
@@ -68,11 +71,17 @@ fn a_quantity_stands_for_the_range_of_its_precision() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#quantity: "the search processor may choose to perform a search based on canonical units"
+// https://hl7.org/fhir/R4/search.html#quantity: a server may compare in canonical units
 #[test]
 fn quantities_in_ucum_are_compared_in_canonical_units() {
     on_each_backend(|space| {
-        for (name, value, unit) in [("g", "1", "g"), ("mg", "1000", "mg"), ("kg", "0.001", "kg"), ("more", "1500", "mg"), ("volume", "1", "mL")] {
+        for (name, value, unit) in [
+            ("g", "1", "g"),
+            ("mg", "1000", "mg"),
+            ("kg", "0.001", "kg"),
+            ("more", "1500", "mg"),
+            ("volume", "1", "mL"),
+        ] {
             space.add(name, observation().quantity(value, unit).build());
         }
         space.finds(&format!("Observation?value-quantity=1.000|{UCUM}|g"), "g mg kg");
@@ -84,14 +93,17 @@ fn quantities_in_ucum_are_compared_in_canonical_units() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#quantity: "5.4||mg … the unit may be in code or unit"
+// https://hl7.org/fhir/R4/search.html#quantity: `5.4||mg` looks at code and unit
 #[test]
 fn a_unit_without_system_matches_the_code_or_the_unit() {
     on_each_backend(|space| {
         let quantity = |quantity| observation().set("valueQuantity", quantity).build();
         space.add("coded", quantity(json!({ "value": 5, "unit": "milligrams", "system": UCUM, "code": "mg" })));
         space.add("named", quantity(json!({ "value": 5, "unit": "mg" })));
-        space.add("other", quantity(json!({ "value": 5, "unit": "tablets", "system": "http://example.org/units", "code": "tab" })));
+        space.add(
+            "other",
+            quantity(json!({ "value": 5, "unit": "tablets", "system": "http://example.org/units", "code": "tab" })),
+        );
         space.add("bare", quantity(json!({ "value": 5 })));
         space.finds("Observation?value-quantity=5", "coded named other bare");
         space.finds("Observation?value-quantity=5||mg", "coded named");
@@ -160,7 +172,14 @@ fn missing_speaks_of_the_value() {
 #[test]
 fn what_is_no_number_is_refused() {
     on_each_backend(|space| {
-        for query in ["RiskAssessment?probability=high", "RiskAssessment?probability=1,5x", "RiskAssessment?probability=gt", "Observation?value-quantity=|a|b", "Observation?value-quantity=NaN", "Observation?value-quantity=inf"] {
+        for query in [
+            "RiskAssessment?probability=high",
+            "RiskAssessment?probability=1,5x",
+            "RiskAssessment?probability=gt",
+            "Observation?value-quantity=|a|b",
+            "Observation?value-quantity=NaN",
+            "Observation?value-quantity=inf",
+        ] {
             println!("{query}");
             refused(&space.get(query), &[400]);
         }

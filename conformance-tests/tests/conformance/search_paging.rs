@@ -21,7 +21,10 @@ fn ids(space: &Space, query: &str, mut between: impl FnMut(&Space)) -> Vec<Strin
 
 fn crowd(space: &Space, count: usize) -> BTreeSet<String> {
     let create = |number: usize| {
-        let body = observation().quantity(&format!("{}", number % 5), "mg").effective(&format!("2020-01-{:02}", number % 7 + 1)).build();
+        let body = observation()
+            .quantity(&format!("{}", number % 5), "mg")
+            .effective(&format!("2020-01-{:02}", number % 7 + 1))
+            .build();
         space.add(&format!("{number}"), body)
     };
     (0..count).map(|number| create(number).rsplit('/').next().unwrap().to_owned()).collect()
@@ -64,11 +67,16 @@ fn the_last_page_has_no_next_link() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#paging: "the content of the set … as the user pages through"
+// https://hl7.org/fhir/R4/http.html#paging: others write while the client pages
 #[test]
 fn resources_written_meanwhile_neither_repeat_nor_hide_others() {
     on_each_backend(|space| {
-        for query in ["Observation?_count=3", "Observation?_sort=-date&_count=3", "Observation?_sort=value-quantity&_count=3", "Observation?_sort=-_lastUpdated&_count=3"] {
+        for query in [
+            "Observation?_count=3",
+            "Observation?_sort=-date&_count=3",
+            "Observation?_sort=value-quantity&_count=3",
+            "Observation?_sort=-_lastUpdated&_count=3",
+        ] {
             let space = &space.apart();
             let all = crowd(space, 15);
             let found = ids(space, query, |space| {
@@ -91,7 +99,8 @@ fn resources_deleted_meanwhile_hide_no_others() {
         for id in &gone {
             assert!(space.delete(&format!("Observation/{id}")).is_success());
         }
-        let mut found: BTreeSet<String> = first.resources().iter().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
+        let mut found: BTreeSet<String> =
+            first.resources().iter().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
         let mut next = first.link("next").map(str::to_owned);
         while let Some(url) = next {
             let page = space.get(&url).expect_status(200);
@@ -139,7 +148,10 @@ fn later_pages_have_the_shape_of_the_first() {
         let second = space.get(first.link("next").unwrap()).expect_status(200);
         assert_eq!(space.names_in(&second, "match"), ["b"], "{second}");
         let resource = second.resources()[0];
-        assert!(resource.get("contact").is_none() && resource["meta"]["tag"].to_string().contains("SUBSETTED"), "{second}");
+        assert!(
+            resource.get("contact").is_none() && resource["meta"]["tag"].to_string().contains("SUBSETTED"),
+            "{second}"
+        );
         assert_eq!(second.entries().len(), 1, "{second}");
     });
 }

@@ -18,7 +18,7 @@ fn two(space: &Space) -> (String, String) {
     (eve, adam)
 }
 
-// https://hl7.org/fhir/R4/search.html#reference: "[parameter]=[id]", "[parameter]=[type]/[id]", "[parameter]=[url]"
+// https://hl7.org/fhir/R4/search.html#reference: `[id]`, `[type]/[id]`, `[url]`
 #[test]
 fn reference_takes_id_type_and_id_and_the_servers_own_url() {
     on_each_backend(|space| {
@@ -32,7 +32,7 @@ fn reference_takes_id_type_and_id_and_the_servers_own_url() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#reference: "[parameter]:[type]=[id]"
+// https://hl7.org/fhir/R4/search.html#reference: `[parameter]:[type]=[id]`
 #[test]
 fn the_type_may_stand_as_a_modifier() {
     on_each_backend(|space| {
@@ -49,7 +49,8 @@ fn an_id_alone_matches_every_type_that_the_parameter_allows() {
     on_each_backend(|space| {
         let shared = &space.tag;
         for resource_type in ["Patient", "Device"] {
-            let made = space.put(&format!("{resource_type}/{shared}"), &space.tagged(resource(resource_type).id(shared).build()));
+            let made = space
+                .put(&format!("{resource_type}/{shared}"), &space.tagged(resource(resource_type).id(shared).build()));
             if made.status == 405 {
                 return;
             }
@@ -98,7 +99,7 @@ fn a_versioned_reference_is_one_to_the_resource() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#reference: ":identifier … Reference.identifier"
+// https://hl7.org/fhir/R4/search.html#reference: `:identifier` is Reference.identifier
 #[test]
 fn identifier_matches_the_identifier_in_the_reference() {
     on_each_backend(|space| {
@@ -152,7 +153,8 @@ fn canonical_references_match_with_and_without_version() {
         let url = format!("http://example.org/measure/{}", space.tag);
         let report = |canonical: &str| {
             let period = json!({ "start": "2020", "end": "2021" });
-            let report = resource("MeasureReport").set("status", "complete").set("type", "individual").set("measure", canonical);
+            let report =
+                resource("MeasureReport").set("status", "complete").set("type", "individual").set("measure", canonical);
             report.set("period", period).build()
         };
         space.add("one", report(&format!("{url}|1.0")));
@@ -163,11 +165,12 @@ fn canonical_references_match_with_and_without_version() {
     });
 }
 
-// https://hl7.org/fhir/R4/compartmentdefinition.html, https://hl7.org/fhir/R4/search.html#reference: several references in one element
+// https://hl7.org/fhir/R4/search.html#reference: an element with several references
 #[test]
 fn any_of_several_references_matches() {
     on_each_backend(|space| {
-        let (one, two) = (space.add("one", resource("Practitioner").build()), space.add("two", resource("Practitioner").build()));
+        let (one, two) =
+            (space.add("one", resource("Practitioner").build()), space.add("two", resource("Practitioner").build()));
         space.add("both", observation().performer(&one).performer(&two).build());
         space.add("second", observation().performer(&two).build());
         space.finds(&format!("Observation?performer={two}"), "both second");

@@ -7,9 +7,12 @@ use tessera_fixtures::{builders::datatypes, condition, observation, patient, res
 use crate::space::{Space, on_each_backend};
 
 fn people(space: &Space) {
-    for (name, family, born, gender) in
-        [("a", "Adams", "1980", "male"), ("b", "Brown", "1970-05", "female"), ("c", "Chalmers", "1970-06-01", "male"), ("d", "Davis", "", "female")]
-    {
+    for (name, family, born, gender) in [
+        ("a", "Adams", "1980", "male"),
+        ("b", "Brown", "1970-05", "female"),
+        ("c", "Chalmers", "1970-06-01", "male"),
+        ("d", "Davis", "", "female"),
+    ] {
         let person = patient().family(family).gender(gender);
         space.add(name, if born.is_empty() { person.build() } else { person.born(born).build() });
     }
@@ -47,7 +50,7 @@ fn sort_lists_missing_values_last() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#sort: "in order of priority"
+// https://hl7.org/fhir/R4/search.html#sort: keys in order of priority
 #[test]
 fn sort_takes_several_keys() {
     on_each_backend(|space| {
@@ -83,12 +86,16 @@ fn count_bounds_the_matches_of_a_page() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#count: "_count=0 … is treated the same as _summary=count"
+// https://hl7.org/fhir/R4/search.html#count: `_count=0` is `_summary=count`
 #[test]
 fn count_0_tells_the_total_alone() {
     on_each_backend(|space| {
         people(space);
-        for query in ["Patient?_count=0", "Patient?_summary=count", "Patient?_summary=count&gender:missing=false&_total=accurate"] {
+        for query in [
+            "Patient?_count=0",
+            "Patient?_summary=count",
+            "Patient?_summary=count&gender:missing=false&_total=accurate",
+        ] {
             let reply = space.search(query);
             assert_eq!(reply.entries().len(), 0, "{reply}");
             assert_eq!(reply.body["total"], if query.contains("gender") { 4 } else { 5 }, "{reply}");
@@ -107,7 +114,7 @@ fn total_is_exact_when_asked_for() {
         assert_eq!(reply.entries().len(), 2, "{reply}");
         let none = space.search("Patient?_total=none&_count=2");
         assert_eq!(none.entries().len(), 2, "{none}");
-        // "the number of matches … regardless of paging", without what is included.
+        // What is included is not counted.
         space.add("o", observation().subject(&space.add("p", patient().build())).build());
         let included = space.search("Observation?_include=Observation:subject&_total=accurate");
         assert_eq!((&included.body["total"], included.entries().len()), (&json!(1), 2), "{included}");
@@ -117,7 +124,8 @@ fn total_is_exact_when_asked_for() {
 /// A resource with something of every part that a summary distinguishes.
 fn documented(space: &Space) {
     let text = json!({ "status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">Eve</div>" });
-    let person = patient().family("Windsor").born("1974").set("text", text).set("maritalStatus", json!({ "text": "married" }));
+    let person =
+        patient().family("Windsor").born("1974").set("text", text).set("maritalStatus", json!({ "text": "married" }));
     space.add("eve", person.push("contact", json!({ "name": { "family": "Other" } })).build());
 }
 
@@ -130,7 +138,8 @@ fn first(reply: &Reply) -> &Value {
 fn summary_returns_parts_and_marks_them_as_subsetted() {
     on_each_backend(|space| {
         documented(space);
-        let has = |resource: &Value| ["name", "text", "maritalStatus", "contact"].map(|name| resource.get(name).is_some());
+        let has =
+            |resource: &Value| ["name", "text", "maritalStatus", "contact"].map(|name| resource.get(name).is_some());
         for (summary, parts) in [
             ("true", [true, false, false, false]),
             ("data", [true, false, true, true]),
@@ -147,7 +156,7 @@ fn summary_returns_parts_and_marks_them_as_subsetted() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#summary: "text … mandatory elements"
+// https://hl7.org/fhir/R4/search.html#summary: `text` keeps mandatory elements
 #[test]
 fn summary_text_keeps_mandatory_elements() {
     on_each_backend(|space| {
@@ -165,8 +174,11 @@ fn elements_returns_the_named_elements_and_mandatory_ones() {
         space.add("o", observation().quantity("5", "mg").effective("2020").category("laboratory").build());
         let reply = space.search("Observation?_elements=valueQuantity,effectiveDateTime");
         let resource = first(&reply);
-        assert!(resource["valueQuantity"].is_object() || space.search("Observation?_elements=value")
-            .entries()[0]["resource"]["valueQuantity"].is_object(), "{reply}");
+        assert!(
+            resource["valueQuantity"].is_object()
+                || space.search("Observation?_elements=value").entries()[0]["resource"]["valueQuantity"].is_object(),
+            "{reply}"
+        );
         assert!(resource["status"].is_string() && resource["code"].is_object(), "mandatory: {reply}");
         assert!(resource.get("category").is_none(), "{reply}");
         assert!(resource["meta"]["tag"].to_string().contains("SUBSETTED"), "{reply}");
@@ -202,7 +214,12 @@ fn include_adds_what_the_matches_refer_to_once() {
     on_each_backend(|space| {
         linked(space);
         included(space, "Observation?_include=Observation:subject", "weight height", "eve");
-        included(space, "Observation?_include=Observation:patient&_include=Observation:performer", "weight height", "eve doctor");
+        included(
+            space,
+            "Observation?_include=Observation:patient&_include=Observation:performer",
+            "weight height",
+            "eve doctor",
+        );
         included(space, "Observation?_include=Observation:subject:Patient", "weight height", "eve");
         included(space, "Observation?_include=Observation:subject:Group", "weight height", "");
         included(space, "Observation?_include=Observation:encounter", "weight height", "");
@@ -216,20 +233,40 @@ fn revinclude_adds_what_refers_to_the_matches() {
     on_each_backend(|space| {
         linked(space);
         included(space, "Patient?_revinclude=Observation:subject", "eve", "weight height");
-        included(space, "Patient?_revinclude=Observation:patient&_revinclude=Condition:patient", "eve", "weight height illness");
-        included(space, "Practitioner?_revinclude=Observation:performer&_revinclude=Patient:general-practitioner", "doctor", "weight eve");
+        included(
+            space,
+            "Patient?_revinclude=Observation:patient&_revinclude=Condition:patient",
+            "eve",
+            "weight height illness",
+        );
+        included(
+            space,
+            "Practitioner?_revinclude=Observation:performer&_revinclude=Patient:general-practitioner",
+            "doctor",
+            "weight eve",
+        );
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#include: ":iterate"
+// https://hl7.org/fhir/R4/search.html#include: `:iterate`
 #[test]
 fn iterate_follows_what_is_included() {
     on_each_backend(|space| {
         linked(space);
         let base = "Observation?_include=Observation:subject";
         included(space, &format!("{base}&_include:iterate=Patient:organization"), "weight height", "eve clinic");
-        included(space, "Organization?_revinclude=Patient:organization&_revinclude:iterate=Observation:subject", "clinic", "eve weight height");
-        included(space, "Condition?_include=Condition:subject&_revinclude:iterate=Observation:subject", "illness", "eve weight height");
+        included(
+            space,
+            "Organization?_revinclude=Patient:organization&_revinclude:iterate=Observation:subject",
+            "clinic",
+            "eve weight height",
+        );
+        included(
+            space,
+            "Condition?_include=Condition:subject&_revinclude:iterate=Observation:subject",
+            "illness",
+            "eve weight height",
+        );
     });
 }
 
@@ -239,7 +276,10 @@ fn iterate_ends_in_a_circle() {
     on_each_backend(|space| {
         let ids = ["x", "y"].map(|name| format!("{}-{name}", space.tag));
         for (id, other) in [(&ids[0], &ids[1]), (&ids[1], &ids[0])] {
-            let clinic = resource("Organization").id(id).set("partOf", datatypes::reference(&format!("Organization/{other}"))).build();
+            let clinic = resource("Organization")
+                .id(id)
+                .set("partOf", datatypes::reference(&format!("Organization/{other}")))
+                .build();
             if space.put(&format!("Organization/{id}"), &space.tagged(clinic)).status == 405 {
                 return;
             }

@@ -21,7 +21,7 @@ fn id_finds_by_logical_id() {
         space.finds(&format!("Patient?_id={},{}", id(0), id(2)), "a c");
         space.finds(&format!("Patient?_id={}&_id={}", id(0), id(2)), "");
         space.finds(&format!("Patient?_id={}", space.tag), "");
-        // "search … returns a bundle", unlike read, also when the type is another.
+        // Unlike a read, a search of another type is answered by an empty Bundle.
         space.finds(&format!("Observation?_id={}", id(0)), "");
     });
 }
@@ -70,7 +70,7 @@ fn tags_labels_profiles_and_source_are_searched() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#search: "search across all resource types … _type"
+// https://hl7.org/fhir/R4/http.html#search: all types, or those of `_type`
 #[test]
 fn the_whole_system_is_searched_by_common_parameters() {
     on_each_backend(|space| {
@@ -99,7 +99,7 @@ fn several_types_are_searched_by_a_parameter_that_they_share() {
     });
 }
 
-// https://hl7.org/fhir/R4/http.html#search: "POST [base]/[type]/_search", parameters in the body, the URL or both
+// https://hl7.org/fhir/R4/http.html#search: `POST [base]/[type]/_search`, parameters in the body, the URL or both
 #[test]
 fn a_search_may_be_posted_with_parameters_in_body_and_url() {
     on_each_backend(|space| {
@@ -131,7 +131,8 @@ fn the_pages_of_a_posted_search_are_read_by_get() {
             space.add(name, patient().family(name).build());
         }
         let body = format!("_sort=family&_count=2&{}", space.within("").replace('?', ""));
-        let first = send(space.request("POST", "Patient/_search").body("application/x-www-form-urlencoded", body)).expect_status(200);
+        let first = send(space.request("POST", "Patient/_search").body("application/x-www-form-urlencoded", body))
+            .expect_status(200);
         assert_eq!(space.names_in(&first, "match"), ["a", "b"]);
         let second = space.get(first.link("next").unwrap()).expect_status(200);
         assert_eq!(space.names_in(&second, "match"), ["c"]);
@@ -143,11 +144,14 @@ fn the_pages_of_a_posted_search_are_read_by_get() {
 fn a_posted_search_of_another_media_type_is_refused() {
     on_each_backend(|space| {
         refused(&send(space.request("POST", "Patient/_search").body("text/plain", "family=a")), &[415]);
-        refused(&send(space.request("POST", "Patient/_search").body("application/x-www-form-urlencoded", "nmae=a")), &[400]);
+        refused(
+            &send(space.request("POST", "Patient/_search").body("application/x-www-form-urlencoded", "nmae=a")),
+            &[400],
+        );
     });
 }
 
-// https://hl7.org/fhir/R4/compartmentdefinition.html: "GET [base]/Patient/[id]/Observation"
+// https://hl7.org/fhir/R4/compartmentdefinition.html: `GET [base]/Patient/[id]/Observation`
 #[test]
 fn a_compartment_search_is_confined_or_refused() {
     on_each_backend(|space| {
@@ -170,13 +174,23 @@ fn a_compartment_search_is_confined_or_refused() {
 #[test]
 fn the_remaining_parameters_of_all_resources_work_or_are_refused() {
     on_each_backend(|space| {
-        for query in ["Patient?_text=a", "Patient?_content=a", "Patient?_list=a", "Patient?_filter=family eq a", "Patient?_query=a", "Patient?_contained=true"] {
+        for query in [
+            "Patient?_text=a",
+            "Patient?_content=a",
+            "Patient?_list=a",
+            "Patient?_filter=family eq a",
+            "Patient?_query=a",
+            "Patient?_contained=true",
+        ] {
             let reply = space.get(&space.within(query));
             println!("{query}: {}", reply.status);
             if reply.status != 200 {
                 refused(&reply, &[400, 404, 501]);
             } else {
-                assert!(reply.link("self").unwrap().contains(query.split(['?', '=']).nth(1).unwrap()), "ignored: {reply}");
+                assert!(
+                    reply.link("self").unwrap().contains(query.split(['?', '=']).nth(1).unwrap()),
+                    "ignored: {reply}"
+                );
             }
         }
     });
@@ -198,7 +212,7 @@ fn a_search_over_the_limits_is_too_costly() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#count: "the server … MAY return less"
+// https://hl7.org/fhir/R4/search.html#count: a page may hold less
 #[test]
 fn a_large_count_is_served_as_the_largest_possible() {
     on_each_backend(|space| {

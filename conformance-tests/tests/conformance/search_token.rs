@@ -27,7 +27,7 @@ fn token_takes_code_system_and_code_no_system_and_system_alone() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#token: CodeableConcept: "matches against … Coding.code"
+// https://hl7.org/fhir/R4/search.html#token: CodeableConcept
 #[test]
 fn token_matches_any_coding_of_a_concept_but_not_its_text() {
     on_each_backend(|space| {
@@ -56,7 +56,7 @@ fn token_matches_an_identifier_by_system_and_value() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#token: code: "the system is implied by the context"
+// https://hl7.org/fhir/R4/search.html#token: code, whose system the element implies
 #[test]
 fn token_matches_a_code_with_or_without_its_system() {
     on_each_backend(|space| {
@@ -113,14 +113,17 @@ fn token_matches_a_coding() {
 #[test]
 fn token_matches_strings_as_a_whole() {
     on_each_backend(|space| {
-        let value_set = resource("ValueSet").set("status", "draft").set("version", "1.0").set("url", format!("http://example.org/{}", space.tag));
+        let value_set = resource("ValueSet")
+            .set("status", "draft")
+            .set("version", "1.0")
+            .set("url", format!("http://example.org/{}", space.tag));
         space.add("set", value_set.build());
         space.finds("ValueSet?version=1.0", "set");
         space.finds("ValueSet?version=1", "");
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#token: ":not … returns resources that do not contain a match", those without the element too
+// https://hl7.org/fhir/R4/search.html#token: `:not`
 #[test]
 fn not_finds_the_others_and_those_without_value() {
     on_each_backend(|space| {
@@ -134,7 +137,7 @@ fn not_finds_the_others_and_those_without_value() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#token: ":not" speaks of the resource, not of one of its codings
+// https://hl7.org/fhir/R4/search.html#token: `:not` speaks of the resource, not of one of its codings
 #[test]
 fn not_excludes_a_resource_with_any_match() {
     on_each_backend(|space| {
@@ -157,7 +160,7 @@ fn a_bar_in_a_code_is_escaped() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#token: "matching is … case sensitive" unless the system says otherwise
+// https://hl7.org/fhir/R4/search.html#token: compared by case unless the code system says otherwise
 #[test]
 fn codes_and_identifiers_are_told_apart_to_the_last_character() {
     on_each_backend(|space| {

@@ -17,7 +17,7 @@ fn tree(space: &Space) -> String {
     root
 }
 
-// https://hl7.org/fhir/R4/search.html#uri: "precise … the entire URL, case sensitive"
+// https://hl7.org/fhir/R4/search.html#uri: the whole URI, by case and accent
 #[test]
 fn uri_matches_the_whole_uri_only() {
     on_each_backend(|space| {
@@ -29,7 +29,7 @@ fn uri_matches_the_whole_uri_only() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#uri: ":below"
+// https://hl7.org/fhir/R4/search.html#uri: `:below`
 #[test]
 fn below_finds_what_starts_with_the_value() {
     on_each_backend(|space| {
@@ -42,7 +42,7 @@ fn below_finds_what_starts_with_the_value() {
     });
 }
 
-// https://hl7.org/fhir/R4/search.html#uri: ":above"
+// https://hl7.org/fhir/R4/search.html#uri: `:above`
 #[test]
 fn above_finds_what_the_value_starts_with() {
     on_each_backend(|space| {

@@ -161,7 +161,7 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
     RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()).block_on(future)
 }
 
-/// Fails unless the reply is a refusal with one of these statuses and an OperationOutcome, whose first error it returns.
+/// Fails unless the reply has one of these statuses and an OperationOutcome, whose first error it returns.
 /// <https://hl7.org/fhir/R4/operationoutcome.html>
 #[track_caller]
 pub(crate) fn refused(reply: &Reply, statuses: &[u16]) -> Value {
@@ -197,7 +197,12 @@ pub(crate) fn words(text: &str) -> Vec<String> {
 
 /// A Bundle of that type with these entries.
 pub(crate) fn bundle(bundle_type: &str, entries: &[Value]) -> Value {
-    json!({ "resourceType": "Bundle", "type": bundle_type, "entry": entries })
+    let mut bundle = json!({ "resourceType": "Bundle", "type": bundle_type });
+    // An array is never empty: https://hl7.org/fhir/R4/json.html
+    if !entries.is_empty() {
+        bundle["entry"] = json!(entries);
+    }
+    bundle
 }
 
 /// A Bundle's entry with a resource.

@@ -12,7 +12,10 @@ fn check(space: &Space, invalid: &Value, expected: &[&str]) {
     println!("{invalid}");
     refused(&reply, &[400, 422]);
     let found = expressions(&reply.body);
-    assert!(expected.iter().any(|place| found.iter().any(|e| e == place)), "none of {expected:?} is in {found:?}: {reply}");
+    assert!(
+        expected.iter().any(|place| found.iter().any(|e| e == place)),
+        "none of {expected:?} is in {found:?}: {reply}"
+    );
 }
 
 // https://hl7.org/fhir/R4/datatypes.html#primitive
@@ -46,12 +49,24 @@ fn primitives_must_have_their_form() {
 fn primitives_in_elements_must_have_their_form() {
     on_each_backend(|space| {
         check(space, &observation().issued("2020-01-01").build(), &["Observation.issued"]);
-        check(space, &observation().set("valueTime", "24:00:00").build(), &["Observation.valueTime", "Observation.value"]);
+        check(
+            space,
+            &observation().set("valueTime", "24:00:00").build(),
+            &["Observation.valueTime", "Observation.value"],
+        );
         check(space, &patient().set("telecom.0.rank", 0).build(), &["Patient.telecom[0].rank"]);
         check(space, &patient().set("photo.0.data", "???").build(), &["Patient.photo[0].data"]);
         check(space, &patient().set("photo.0.size", -1).build(), &["Patient.photo[0].size"]);
-        check(space, &patient().set("contained.0", json!({ "resourceType": "Patient", "id": "a b" })).build(), &["Patient.contained[0].id"]);
-        check(space, &observation().set("valueQuantity", json!({ "value": "5" })).build(), &["Observation.valueQuantity.value", "Observation.value.value"]);
+        check(
+            space,
+            &patient().set("contained.0", json!({ "resourceType": "Patient", "id": "a b" })).build(),
+            &["Patient.contained[0].id"],
+        );
+        check(
+            space,
+            &observation().set("valueQuantity", json!({ "value": "5" })).build(),
+            &["Observation.valueQuantity.value", "Observation.value.value"],
+        );
     });
 }
 
@@ -63,10 +78,15 @@ fn codes_of_required_bindings_must_be_in_the_value_set() {
         check(space, &patient().gender("Male").build(), &["Patient.gender"]);
         check(space, &observation().status("done").build(), &["Observation.status"]);
         check(space, &condition().clinical_status("happy").build(), &["Condition.clinicalStatus"]);
-        check(space, &allergy_intolerance().category("dust").build(), &["AllergyIntolerance.category[0]", "AllergyIntolerance.category"]);
+        check(
+            space,
+            &allergy_intolerance().category("dust").build(),
+            &["AllergyIntolerance.category[0]", "AllergyIntolerance.category"],
+        );
         check(space, &patient().set("name.0.use", "nobody").build(), &["Patient.name[0].use"]);
         // Not bound by requirement: any code is well.
-        let free = space.tagged(patient().set("maritalStatus", datatypes::concept("http://example.org/m", "x", "X")).build());
+        let free =
+            space.tagged(patient().set("maritalStatus", datatypes::concept("http://example.org/m", "x", "X")).build());
         space.post("Patient", &free).assert_status(201);
     });
 }
@@ -79,8 +99,19 @@ fn mandatory_elements_must_be_there() {
         check(space, &observation().without("code").build(), &["Observation", "Observation.code"]);
         check(space, &condition().without("subject").build(), &["Condition", "Condition.subject"]);
         check(space, &patient().set("link.0.other.display", "x").build(), &["Patient.link[0]", "Patient.link[0].type"]);
-        check(space, &patient().set("communication.0.preferred", true).build(), &["Patient.communication[0]", "Patient.communication[0].language"]);
-        check(space, &resource("MedicationStatement").set("status", "active").set("subject", datatypes::reference("Patient/1")).build(), &["MedicationStatement", "MedicationStatement.medication", "MedicationStatement.medication[x]"]);
+        check(
+            space,
+            &patient().set("communication.0.preferred", true).build(),
+            &["Patient.communication[0]", "Patient.communication[0].language"],
+        );
+        check(
+            space,
+            &resource("MedicationStatement")
+                .set("status", "active")
+                .set("subject", datatypes::reference("Patient/1"))
+                .build(),
+            &["MedicationStatement", "MedicationStatement.medication", "MedicationStatement.medication[x]"],
+        );
     });
 }
 
@@ -97,7 +128,7 @@ fn arrays_must_stand_where_elements_repeat_and_nowhere_else() {
     });
 }
 
-// https://hl7.org/fhir/R4/json.html: "arrays … objects … are never empty", "null … only in arrays of primitives"
+// https://hl7.org/fhir/R4/json.html: no empty arrays or objects; null only in arrays of primitives
 #[test]
 fn nothing_is_empty_or_null() {
     on_each_backend(|space| {
@@ -105,7 +136,11 @@ fn nothing_is_empty_or_null() {
         check(space, &patient().set("maritalStatus", json!({})).build(), &["Patient.maritalStatus"]);
         check(space, &patient().set("name.0", json!({})).build(), &["Patient.name[0]", "Patient.name"]);
         check(space, &patient().set("gender", Value::Null).build(), &["Patient.gender"]);
-        check(space, &patient().set("name.0.given", json!(["A", null])).build(), &["Patient.name[0].given[1]", "Patient.name[0].given"]);
+        check(
+            space,
+            &patient().set("name.0.given", json!(["A", null])).build(),
+            &["Patient.name[0].given[1]", "Patient.name[0].given"],
+        );
         check(space, &patient().set("name.0", Value::Null).build(), &["Patient.name[0]", "Patient.name"]);
         check(space, &patient().set("name.0.family", "").build(), &["Patient.name[0].family"]);
     });
@@ -116,7 +151,8 @@ fn nothing_is_empty_or_null() {
 fn the_extensions_of_primitives_are_aligned_with_their_values() {
     on_each_backend(|space| {
         let extension = json!({ "extension": [{ "url": "http://example.org/x", "valueCode": "x" }] });
-        let named = |given: Value, extended: Value| patient().set("name.0.given", given).set("name.0._given", extended).build();
+        let named =
+            |given: Value, extended: Value| patient().set("name.0.given", given).set("name.0._given", extended).build();
         for valid in [
             named(json!(["A", null, "C"]), json!([null, extension, null])),
             named(json!(["A"]), json!([extension])),
@@ -128,7 +164,8 @@ fn the_extensions_of_primitives_are_aligned_with_their_values() {
             let read = space.get(&format!("Patient/{}", created.id())).expect_status(200);
             assert_eq!(read.body.get("name"), valid.get("name"), "{read}");
         }
-        let places = ["Patient.name[0].given", "Patient.name[0]._given", "Patient.name[0].given[1]", "Patient.name[0].given[0]"];
+        let places =
+            ["Patient.name[0].given", "Patient.name[0]._given", "Patient.name[0].given[1]", "Patient.name[0].given[0]"];
         check(space, &named(json!(["A", "B"]), json!([extension])), &places);
         check(space, &named(json!(["A"]), json!([null, extension])), &places);
         check(space, &named(json!([null]), json!([null])), &places);
@@ -138,15 +175,23 @@ fn the_extensions_of_primitives_are_aligned_with_their_values() {
     });
 }
 
-// https://hl7.org/fhir/R4/formats.html#choice: "only one … data type"
+// https://hl7.org/fhir/R4/formats.html#choice: one data type at a time
 #[test]
 fn a_choice_has_one_type() {
     on_each_backend(|space| {
         let twice = observation().set("valueString", "a").set("valueInteger", 1).build();
-        check(space, &twice, &["Observation.valueInteger", "Observation.valueString", "Observation.value", "Observation"]);
+        check(
+            space,
+            &twice,
+            &["Observation.valueInteger", "Observation.valueString", "Observation.value", "Observation"],
+        );
         let twice = patient().set("deceasedBoolean", true).set("deceasedDateTime", "2020").build();
         check(space, &twice, &["Patient.deceasedDateTime", "Patient.deceasedBoolean", "Patient.deceased", "Patient"]);
-        check(space, &observation().set("valueAddress", json!({ "city": "A" })).build(), &["Observation.valueAddress", "Observation"]);
+        check(
+            space,
+            &observation().set("valueAddress", json!({ "city": "A" })).build(),
+            &["Observation.valueAddress", "Observation"],
+        );
         check(space, &observation().set("value", "a").build(), &["Observation.value", "Observation"]);
     });
 }
@@ -158,8 +203,16 @@ fn unknown_elements_are_told_where_they_stand() {
         check(space, &patient().set("birthdate", "2000").build(), &["Patient.birthdate", "Patient"]);
         check(space, &patient().set("name.0.first", "A").build(), &["Patient.name[0].first", "Patient.name[0]"]);
         check(space, &patient().set("fhir_comments", json!(["x"])).build(), &["Patient.fhir_comments", "Patient"]);
-        check(space, &observation().set("referenceRange.0.minimum", 1).build(), &["Observation.referenceRange[0].minimum", "Observation.referenceRange[0]"]);
-        check(space, &patient().set("name.0.resourceType", "HumanName").build(), &["Patient.name[0].resourceType", "Patient.name[0]"]);
+        check(
+            space,
+            &observation().set("referenceRange.0.minimum", 1).build(),
+            &["Observation.referenceRange[0].minimum", "Observation.referenceRange[0]"],
+        );
+        check(
+            space,
+            &patient().set("name.0.resourceType", "HumanName").build(),
+            &["Patient.name[0].resourceType", "Patient.name[0]"],
+        );
     });
 }
 
@@ -171,8 +224,14 @@ fn references_must_lead_to_a_type_that_is_allowed() {
         check(space, &observation().subject("Practitioner/1").build(), &places);
         check(space, &observation().subject("http://other.example/fhir/Practitioner/1").build(), &places);
         check(space, &observation().subject("#nothing").build(), &places);
-        check(space, &patient().managing_organization("Patient/1").build(), &["Patient.managingOrganization.reference", "Patient.managingOrganization"]);
-        for valid in ["Patient/1", "urn:uuid:c757873d-ec9a-4326-a141-556f43239520", "http://other.example/fhir/Patient/1"] {
+        check(
+            space,
+            &patient().managing_organization("Patient/1").build(),
+            &["Patient.managingOrganization.reference", "Patient.managingOrganization"],
+        );
+        for valid in
+            ["Patient/1", "urn:uuid:c757873d-ec9a-4326-a141-556f43239520", "http://other.example/fhir/Patient/1"]
+        {
             space.post("Observation", &space.tagged(observation().subject(valid).build())).assert_status(201);
         }
     });
@@ -182,10 +241,12 @@ fn references_must_lead_to_a_type_that_is_allowed() {
 #[test]
 fn extensions_have_a_url_and_either_value_or_extensions() {
     on_each_backend(|space| {
-        let places = ["Patient.extension[0]", "Patient.extension[0].url", "Patient.extension[0].value[x]", "Patient.extension"];
+        let places =
+            ["Patient.extension[0]", "Patient.extension[0].url", "Patient.extension[0].value[x]", "Patient.extension"];
         check(space, &patient().set("extension.0", json!({ "valueCode": "a" })).build(), &places);
         check(space, &patient().set("extension.0", json!({ "url": "http://example.org/x" })).build(), &places);
-        let both = json!({ "url": "http://example.org/x", "valueCode": "a", "extension": [{ "url": "b", "valueCode": "c" }] });
+        let both =
+            json!({ "url": "http://example.org/x", "valueCode": "a", "extension": [{ "url": "b", "valueCode": "c" }] });
         check(space, &patient().set("extension.0", both).build(), &places);
     });
 }
@@ -195,12 +256,23 @@ fn extensions_have_a_url_and_either_value_or_extensions() {
 fn contained_resources_obey_their_constraints() {
     on_each_backend(|space| {
         let contained = |inner: Value| patient().set("contained.0", inner).managing_organization("#o").build();
-        let places = ["Patient.contained[0]", "Patient.contained", "Patient", "Patient.contained[0].contained[0]", "Patient.contained[0].meta", "Patient.contained[0].contained"];
-        let nested = json!({ "resourceType": "Organization", "id": "o", "name": "O", "contained": [{ "resourceType": "Patient", "id": "p" }] });
+        let places = [
+            "Patient.contained[0]",
+            "Patient.contained",
+            "Patient",
+            "Patient.contained[0].contained[0]",
+            "Patient.contained[0].meta",
+            "Patient.contained[0].contained",
+        ];
+        let nested = resource("Organization").id("o").set("contained.0", patient().id("p").build()).build();
         check(space, &contained(nested), &places);
         let versioned = json!({ "resourceType": "Organization", "id": "o", "name": "O", "meta": { "versionId": "1" } });
         check(space, &contained(versioned), &places);
-        check(space, &patient().set("contained.0", json!({ "resourceType": "Organization", "id": "x", "name": "O" })).build(), &places);
+        check(
+            space,
+            &patient().set("contained.0", json!({ "resourceType": "Organization", "id": "x", "name": "O" })).build(),
+            &places,
+        );
         check(space, &contained(json!({ "id": "o", "name": "O" })), &places);
     });
 }
@@ -227,7 +299,13 @@ fn valid_primitives_of_every_form_are_taken() {
         for date in ["1974", "1974-12", "1974-12-25", "2000-02-29", "0001-01-01", "9999-12-31"] {
             space.post("Patient", &space.tagged(patient().born(date).build())).assert_status(201);
         }
-        for time in ["2020-01-01T00:00:00Z", "2020-01-01T23:59:60Z", "2020-01-01T12:00:00.123456789+14:00", "2020-01-01T12:00:00-12:00", "2020"] {
+        for time in [
+            "2020-01-01T00:00:00Z",
+            "2020-01-01T23:59:60Z",
+            "2020-01-01T12:00:00.123456789+14:00",
+            "2020-01-01T12:00:00-12:00",
+            "2020",
+        ] {
             println!("{time}");
             space.post("Observation", &space.tagged(observation().effective(time).build())).assert_status(201);
         }

@@ -17,7 +17,7 @@ mod workload;
 
 use std::env;
 
-use conformance_tests::{Backend, Database};
+use conformance_tests::{Backend, Database, Server};
 
 /// The factor by which the runs are longer than those of a pull request.
 const ROUNDS_VARIABLE: &str = "TESSERA_CRASH_ROUNDS";
@@ -33,6 +33,12 @@ fn rounds(short: usize) -> usize {
 /// An empty database of each backend that there is.
 fn databases(test: &str) -> impl Iterator<Item = (Backend, Database)> {
     Backend::ALL.into_iter().filter_map(move |backend| Some((backend, Database::create(backend, test)?)))
+}
+
+/// As many servers as may share a database.
+fn nodes(backend: Backend, database: &Database) -> Vec<Server> {
+    let nodes = if backend == Backend::Postgres { 2 } else { 1 };
+    (0..nodes).map(|_| database.serve(&[])).collect()
 }
 
 /// Fails with the first few complaints if there are any.

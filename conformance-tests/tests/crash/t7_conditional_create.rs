@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use conformance_tests::{Backend, Client, Database, Reply, Request, Server};
+use conformance_tests::{Client, Reply, Request, Server};
 use reqwest::Method;
 use serde_json::json;
 use tessera_fixtures::{observation, patient};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::workload::SYSTEM;
-use crate::{assert_none, databases, rounds, tell};
+use crate::{assert_none, databases, nodes, rounds, tell};
 
 /// How many clients want the same resource at the same time.
 const CLIENTS: usize = 64;
@@ -33,7 +33,7 @@ type Told = Result<String, Form>;
 #[tokio::test(flavor = "multi_thread")]
 async fn t7_rel_9_conditional_create_has_one_winner() {
     for (backend, database) in databases("t7_rel_9_conditional_create_has_one_winner") {
-        let mut servers = serve(backend, &database);
+        let mut servers = nodes(backend, &database);
         let keys = rounds(15);
         for number in 0..keys {
             let key = format!("t7-{number}");
@@ -49,11 +49,6 @@ async fn t7_rel_9_conditional_create_has_one_winner() {
         servers.iter_mut().for_each(|server| assert!(server.stop().success(), "{backend}: no peaceful end"));
         database.check();
     }
-}
-
-fn serve(backend: Backend, database: &Database) -> Vec<Server> {
-    let nodes = if backend == Backend::Postgres { 2 } else { 1 };
-    (0..nodes).map(|_| database.serve(&[])).collect()
 }
 
 /// All clients at once, spread over the servers; each server gets both forms.

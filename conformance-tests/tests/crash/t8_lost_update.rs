@@ -1,14 +1,14 @@
 //! T8: many clients count with one resource, each writing only what it has read (REL-3); on PostgreSQL through two
 //! servers.
 
-use conformance_tests::{Backend, Client, Database, Reply, Server};
+use conformance_tests::{Backend, Client, Reply, Server};
 use serde_json::{Value, json};
 use tessera_fixtures::observation;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 
 use crate::history::{faults, history};
-use crate::{assert_none, databases, rounds};
+use crate::{assert_none, databases, nodes, rounds};
 
 /// How many clients count at the same time.
 const CLIENTS: usize = 32;
@@ -19,7 +19,7 @@ const COUNTER: &str = "Observation/t8-counter";
 #[tokio::test(flavor = "multi_thread")]
 async fn t8_rel_3_if_match_loses_no_update() {
     for (backend, database) in databases("t8_rel_3_if_match_loses_no_update") {
-        let servers = serve(backend, &database);
+        let servers = nodes(backend, &database);
         servers[0].client().put(COUNTER, &counter(0)).await.assert_status(201);
         let successes = rounds(500);
         let refused: usize = count(&servers, successes).join_all().await.into_iter().sum();
@@ -27,11 +27,6 @@ async fn t8_rel_3_if_match_loses_no_update() {
         assert!(refused > 0, "{backend}: the clients were never in each other's way");
         assert_counted(backend, &servers[0].client(), successes).await;
     }
-}
-
-fn serve(backend: Backend, database: &Database) -> Vec<Server> {
-    let nodes = if backend == Backend::Postgres { 2 } else { 1 };
-    (0..nodes).map(|_| database.serve(&[])).collect()
 }
 
 fn counter(value: u64) -> Value {

@@ -1,1 +1,22 @@
-//! placeholder
+//! How FHIR is spoken. A request, whether from the wire or an entry of a Bundle, becomes one `Interaction`; `perform` hands it
+//! to the file that performs it, and `respond` writes the answer. Start with `endpoint.rs`.
+
+mod bundle;
+mod capability;
+mod context;
+mod endpoint;
+mod error;
+mod format;
+mod health;
+mod interaction;
+mod links;
+mod local;
+mod perform;
+mod reply;
+mod request;
+mod respond;
+mod router;
+
+pub use context::Context;
+pub use local::{Answer, Local};
+pub use router::router;

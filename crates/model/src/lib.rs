@@ -14,6 +14,7 @@ pub mod operation_outcome;
 pub mod reference;
 mod resource;
 pub mod search;
+pub mod subset;
 pub mod temporal;
 pub mod validate;
 

@@ -51,6 +51,9 @@ pub enum Error {
     /// A search ran out of time.
     #[error("the search took too long; narrow it with a more selective parameter")]
     TooCostly,
+    /// An idempotency key that was used for something else.
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
     /// Too much is waiting, or other writers were in the way too often. The request may be sent again.
     #[error("the server is busy; try again")]
     Busy,

@@ -20,4 +20,4 @@ pub use check::{Difference, Report};
 pub use error::Error;
 pub use migrate::migrate;
 pub use sql_store::{Location, Options, SqlStore};
-pub use store::{HistoryPage, HistoryScope, HistoryVersions, Matches, Read, Seen, Store, Transacted};
+pub use store::{HistoryPage, HistoryScope, HistoryVersions, Matches, Once, Read, Seen, Store, Transacted, Work};

@@ -4,7 +4,7 @@ mod history;
 mod read;
 
 use crate::{
-    Change, Error, HistoryPage, HistoryScope, HistoryVersions, Matches, Read, Store, Transacted, Version,
+    Error, HistoryPage, HistoryScope, HistoryVersions, Matches, Read, Store, Transacted, Version, Work,
     backend::{Backend, Connection, Isolation, Job},
     clock::Clock,
     search::Search,
@@ -198,12 +198,11 @@ impl Store for SqlStore {
     fn transact<'a>(
         &'a self,
         access: &'a AccessContext,
-        changes: Vec<Change>,
-        reads: Vec<Read>,
+        work: Work,
     ) -> BoxFuture<'a, Result<Transacted, Error>> {
-        let single = changes.len() + reads.len() == 1;
+        let single = work.changes.len() + work.reads.len() == 1;
         let isolation = if single { Isolation::ReadCommitted } else { Isolation::Serializable };
-        let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), changes, reads };
+        let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), work };
         let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
         Box::pin(self.writing(isolation, run))
     }

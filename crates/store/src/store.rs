@@ -34,13 +34,32 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'a, Result<Matches, Error>>;
 
     /// All changes or none; then the reads, which see them and nothing newer. When this returns `Ok`, the changes are on
-    /// stable storage.
+    /// stable storage. What was performed before under the same [`Once`] is answered again, reads left out.
     fn transact<'a>(
         &'a self,
         access: &'a AccessContext,
-        changes: Vec<Change>,
-        reads: Vec<Read>,
+        work: Work,
     ) -> BoxFuture<'a, Result<Transacted, Error>>;
+}
+
+/// What a transaction does.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// Performed first, all or none.
+    pub changes: Vec<Change>,
+    /// Performed then.
+    pub reads: Vec<Read>,
+    /// Perform it once, however often it is asked for.
+    pub once: Option<Once>,
+}
+
+/// The identity of a request that may be sent again (REL-16).
+#[derive(Clone, Debug)]
+pub struct Once {
+    /// The client's `Idempotency-Key`.
+    pub key: String,
+    /// A digest of what is asked: the same key with other content is an error.
+    pub request: String,
 }
 
 /// Whose versions a history lists.
@@ -124,4 +143,6 @@ pub struct Transacted {
     pub changed: Vec<Changed>,
     /// One for each read, in order.
     pub seen: Vec<Seen>,
+    /// Nothing was done: this is what was answered before under the same [`Once`].
+    pub replayed: bool,
 }

@@ -4,11 +4,12 @@
 //! A create is a transaction of one change. The whole may run again from the start when other writers are in the way, so it
 //! reads its input and never changes it (REL-10).
 
+mod once;
 mod resolve;
 mod write;
 
 use crate::{
-    Change, Changed, Error, Outcome, Read, Transacted, Version,
+    Change, Changed, Error, Outcome, Read, Transacted, Version, Work,
     backend::Connection,
     change::{Action, Precondition},
     sql_store::{Shared, perform_read},
@@ -21,8 +22,7 @@ use tessera_model::{AccessContext, Id, IndexRow, Key, Resource, Stamp, VersionId
 pub(crate) struct Transaction {
     pub(crate) shared: Shared,
     pub(crate) access: AccessContext,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) reads: Vec<Read>,
+    pub(crate) work: Work,
 }
 
 /// The row of `resource` before the transaction.
@@ -46,12 +46,22 @@ pub(crate) struct Written {
 
 impl Transaction {
     pub(crate) async fn run(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
+        let Some(once) = &self.work.once else { return self.perform(connection).await };
+        if let Some(changed) = once::begin(&self.shared, once, connection).await? {
+            return Ok(Transacted { changed, seen: Vec::new(), replayed: true });
+        }
+        let transacted = self.perform(connection).await?;
+        once::end(once, &transacted.changed, connection).await?;
+        Ok(transacted)
+    }
+
+    async fn perform(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
         let targets = resolve::targets(self, connection).await?;
         let links = resolve::Links::new(self, &targets, connection).await?;
         let keys: Vec<Key> = targets.iter().filter_map(Target::written).cloned().collect();
         if keys.is_empty() {
             let changed = self.nothing_written(&targets, connection).await?;
-            return Ok(Transacted { changed, seen: self.perform_reads(connection).await? });
+            return Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false });
         }
         let mut current = self.lock_and_read(&targets, &keys, connection).await?;
         self.check_preconditions(&targets, &current, connection).await?;
@@ -59,7 +69,7 @@ impl Transaction {
         let stamp = connection.stamp(newest).await?;
         let mut written = Vec::with_capacity(keys.len());
         let mut changed = Vec::with_capacity(targets.len());
-        for (entry, (change, target)) in self.changes.iter().zip(&targets).enumerate() {
+        for (entry, (change, target)) in self.work.changes.iter().zip(&targets).enumerate() {
             let made = self.make(change, target, &links, &mut current, stamp.at).map_err(|e| e.at_entry(entry))?;
             changed.push(match made {
                 Made::Written(version, outcome) => {
@@ -73,12 +83,12 @@ impl Transaction {
         self.judge(&written)?;
         write::write(&self.shared, written, stamp.seq, connection).await?;
         self.fill_found(&targets, &mut changed, connection).await?;
-        Ok(Transacted { changed, seen: self.perform_reads(connection).await? })
+        Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false })
     }
 
     async fn perform_reads(&self, connection: &mut dyn Connection) -> Result<Vec<crate::Seen>, Error> {
-        let mut seen = Vec::with_capacity(self.reads.len());
-        for read in &self.reads {
+        let mut seen = Vec::with_capacity(self.work.reads.len());
+        for read in &self.work.reads {
             seen.push(perform_read(&self.shared, &self.access, read, connection).await?);
         }
         Ok(seen)
@@ -143,7 +153,7 @@ impl Transaction {
         current: &FxHashMap<Key, Current>,
         connection: &mut dyn Connection,
     ) -> Result<(), Error> {
-        for (entry, (change, target)) in self.changes.iter().zip(targets).enumerate() {
+        for (entry, (change, target)) in self.work.changes.iter().zip(targets).enumerate() {
             let (Some(key), Some(precondition)) = (target.written(), change.action.precondition()) else { continue };
             let live = current.get(key).filter(|c| !c.deleted);
             // What cannot be seen cannot be changed, and is not there (CORE-6).

@@ -48,7 +48,8 @@ async fn main() -> ExitCode {
         for (number, client) in clients.iter().enumerate() {
             let (cell, differences) = expected.compare(&ask(client, &search.query).await);
             cells.push(cell);
-            wrong.extend(differences.into_iter().map(|text| format!("Server {}: {}: {text}", number + 1, search.query)));
+            wrong
+                .extend(differences.into_iter().map(|text| format!("Server {}: {}: {text}", number + 1, search.query)));
         }
         println!("| `{}` | {} | {} |", search.query.replace('|', "\\|"), expected.cell(), cells.join(" | "));
     }
@@ -111,8 +112,12 @@ impl Expected {
         let size = |found: usize| u64::try_from(found).unwrap_or(u64::MAX);
         counts("matches on all pages", size(answer.matches.len()), self.matches.len());
         counts("included on all pages", size(answer.included.len()), self.included.len());
-        wrong.extend(answer.repeated.first().map(|key| format!("{} matches are repeated, such as {key}", answer.repeated.len())));
-        for (what, found, right) in [("matches", &answer.matches, &self.matches), ("included", &answer.included, &self.included)] {
+        wrong.extend(
+            answer.repeated.first().map(|key| format!("{} matches are repeated, such as {key}", answer.repeated.len())),
+        );
+        for (what, found, right) in
+            [("matches", &answer.matches, &self.matches), ("included", &answer.included, &self.included)]
+        {
             let mut prints: Vec<u64> = found.values().map(fingerprint).collect();
             prints.sort_unstable();
             if prints.len() == right.len() && prints != *right {

@@ -23,7 +23,8 @@ struct Searches<'a> {
 impl Searches<'_> {
     fn add(&mut self, resource_type: &str, parameters: &str, wanted: impl Fn(&Held) -> bool) {
         let held = self.data.resources.iter().enumerate().filter(|(_, held)| held.is(resource_type) && wanted(held));
-        let query = if parameters.is_empty() { resource_type.to_owned() } else { format!("{resource_type}?{parameters}") };
+        let query =
+            if parameters.is_empty() { resource_type.to_owned() } else { format!("{resource_type}?{parameters}") };
         self.all.push(Search { query, matches: held.map(|(place, _)| place).collect(), included: Vec::new() });
     }
 
@@ -97,12 +98,18 @@ fn observations(s: &mut Searches<'_>) {
     s.add("Observation", "date=ge2015-01-01T00:00:00Z&date=lt2016-01-01T00:00:00Z", |o| {
         starts(o, "effectiveDateTime", "2015-01-01T00:00:00Z") && ends(o, "effectiveDateTime", "2016-01-01T00:00:00Z")
     });
-    s.add("Observation", "date=2014-05&code=29463-7", |o| within(o, "effectiveDateTime", "2014-05") && code(o, "29463-7"));
+    s.add("Observation", "date=2014-05&code=29463-7", |o| {
+        within(o, "effectiveDateTime", "2014-05") && code(o, "29463-7")
+    });
     s.add("Observation", "value-quantity:missing=true", |o| !o.has("valueQuantity"));
     s.add("Observation", "value-concept:missing=false", |o| o.has("valueCodeableConcept"));
-    s.add("Observation", "value-quantity=lt25.5&code=39156-5", |o| code(o, "39156-5") && number(o).is_some_and(|n| n < 25.5));
+    s.add("Observation", "value-quantity=lt25.5&code=39156-5", |o| {
+        code(o, "39156-5") && number(o).is_some_and(|n| n < 25.5)
+    });
     // Every unit of mass by volume converts, whatever it was sent in.
-    s.add("Observation", &format!("value-quantity=gt149.95|{UCUM}|mg/dL"), |o| milligrams_per_decilitre(o).is_some_and(|n| n > 149.95));
+    s.add("Observation", &format!("value-quantity=gt149.95|{UCUM}|mg/dL"), |o| {
+        milligrams_per_decilitre(o).is_some_and(|n| n > 149.95)
+    });
     s.add("Observation", &format!("value-quantity=ge1.795|{UCUM}|m&code=8302-2"), |o| {
         code(o, "8302-2") && number(o).is_some_and(|n| n >= 179.5)
     });
@@ -128,16 +135,23 @@ fn clinical(s: &mut Searches<'_>) {
     });
     s.add("Condition", "abatement-date:missing=true", |c| !c.has("abatementDateTime"));
     let codes = ["444814009", "195662009", "10509002", "15777000", "38341003"];
-    s.add("Condition", &format!("code={}", codes.join(",")), |c| codes.iter().any(|code| c.coded("code.coding", None, code)));
+    s.add("Condition", &format!("code={}", codes.join(",")), |c| {
+        codes.iter().any(|code| c.coded("code.coding", None, code))
+    });
     s.add("Encounter", "class=EMER", |e| e.coded("class", None, "EMER"));
-    s.add("Encounter", "class:not=AMB&status=finished", |e| !e.coded("class", None, "AMB") && e.text_is("status", "finished"));
+    s.add("Encounter", "class:not=AMB&status=finished", |e| {
+        !e.coded("class", None, "AMB") && e.text_is("status", "finished")
+    });
     s.add("Encounter", "date=ge2010-01-01T00:00:00Z&date=le2012-12-31T23:59:59Z", |e| {
-        starts(e, "period", "2010-01-01T00:00:00Z") && e.range("period").is_some_and(|r| r.0 < end("2012-12-31T23:59:59Z"))
+        starts(e, "period", "2010-01-01T00:00:00Z")
+            && e.range("period").is_some_and(|r| r.0 < end("2012-12-31T23:59:59Z"))
     });
     s.add("MedicationRequest", "status=stopped&authoredon=ge2010", |m| {
         m.text_is("status", "stopped") && starts(m, "authoredOn", "2010")
     });
-    s.add("MedicationRequest", "intent=order&status:not=stopped", |m| m.text_is("intent", "order") && !m.text_is("status", "stopped"));
+    s.add("MedicationRequest", "intent=order&status:not=stopped", |m| {
+        m.text_is("intent", "order") && !m.text_is("status", "stopped")
+    });
     s.add("Immunization", "vaccine-code=140&date=2016", |i| {
         i.coded("vaccineCode.coding", None, "140") && within(i, "occurrenceDateTime", "2016")
     });
@@ -169,7 +183,9 @@ fn linked(s: &mut Searches<'_>) {
         let same = |p: &Held| at(&p.body, "identifier").iter().any(|i| i["system"] == synthea && i["value"] == value);
         let chain = format!("{synthea}|{value}");
         s.add("Observation", &format!("subject:Patient.identifier={chain}"), |o| data.leads(o, "subject", same));
-        s.add("ExplanationOfBenefit", &format!("patient.identifier={chain}&status=active"), |e| data.leads(e, "patient", same));
+        s.add("ExplanationOfBenefit", &format!("patient.identifier={chain}&status=active"), |e| {
+            data.leads(e, "patient", same)
+        });
     }
     s.add("Observation", "patient.gender=male&code=4548-4", |o| {
         o.coded("code.coding", None, "4548-4") && data.leads(o, "subject", |p| p.text_is("gender", "male"))
@@ -178,7 +194,9 @@ fn linked(s: &mut Searches<'_>) {
         o.coded("category.coding", None, "survey") && data.leads(o, "subject", |p| ends(p, "birthDate", "1940"))
     });
     let schneider = |p: &Held| p.folded(&["name.family"], |family| family.starts_with("schneider"));
-    s.add("Encounter", "participant:Practitioner.family=schneider", |e| data.leads(e, "participant.individual", schneider));
+    s.add("Encounter", "participant:Practitioner.family=schneider", |e| {
+        data.leads(e, "participant.individual", schneider)
+    });
     s.add("Encounter", "practitioner.family=schneider&class=AMB", |e| {
         e.coded("class", None, "AMB") && data.leads(e, "participant.individual", schneider)
     });
@@ -186,18 +204,26 @@ fn linked(s: &mut Searches<'_>) {
         let provided = |o: &Held| o.folded(&["name"], |name| name.starts_with("winchester"));
         data.leads(c, "encounter", |e| data.leads(e, "serviceProvider", provided))
     });
-    s.add("DiagnosticReport", "result.code=4548-4", |r| data.leads(r, "result", |o| o.coded("code.coding", None, "4548-4")));
+    s.add("DiagnosticReport", "result.code=2339-0", |r| {
+        data.leads(r, "result", |o| o.coded("code.coding", None, "2339-0"))
+    });
     let with_condition = pointed_at(data, "Condition", |c| c.coded("code.coding", None, "38341003"));
-    s.add("Patient", "_has:Condition:patient:code=38341003", |p| with_condition.iter().any(|&held| std::ptr::eq(p, held)));
-    let measured = pointed_at(data, "Observation", |o| o.coded("code.coding", None, "4548-4") && number(o).is_some_and(|n| n > 6.005));
+    s.add("Patient", "_has:Condition:patient:code=38341003", |p| {
+        with_condition.iter().any(|&held| std::ptr::eq(p, held))
+    });
+    let measured = pointed_at(data, "Observation", |o| {
+        o.coded("code.coding", None, "4548-4") && number(o).is_some_and(|n| n > 6.005)
+    });
     s.add("Patient", "_has:Observation:patient:code-value-quantity=4548-4$gt6.005&gender=female", |p| {
         p.text_is("gender", "female") && measured.iter().any(|&held| std::ptr::eq(p, held))
     });
     s.add("Encounter", "class=EMER&_include=Encounter:patient", |e| e.coded("class", None, "EMER"));
     s.including("subject");
-    s.add("MedicationRequest", "status=active&_include=MedicationRequest:requester&_include=MedicationRequest:encounter", |m| {
-        m.text_is("status", "active")
-    });
+    s.add(
+        "MedicationRequest",
+        "status=active&_include=MedicationRequest:requester&_include=MedicationRequest:encounter",
+        |m| m.text_is("status", "active"),
+    );
     s.including("requester");
     let requesters = s.all.last_mut().map(|search| std::mem::take(&mut search.included)).unwrap_or_default();
     s.including("encounter");
@@ -239,8 +265,7 @@ fn milligrams_per_decilitre(observation: &Held) -> Option<f64> {
 
 /// `ge`: what lies partly after the searched date, or within it.
 fn starts(held: &Held, path: &str, date: &str) -> bool {
-    let (Some((low, high)), Some((from, until))) = (held.range(path), seconds(date)) else { return false };
-    high > until || (low >= from && high <= until)
+    held.range(path).zip(seconds(date)).is_some_and(|((low, high), (from, until))| high > until || low >= from)
 }
 
 /// `lt`: what lies partly before the searched date.

@@ -49,12 +49,12 @@ impl Target {
 /// The targets of all changes, no two of which write the same resource.
 pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Connection) -> Result<Vec<Target>, Error> {
     claim(transaction, connection).await?;
-    let mut resolved: Vec<Option<Target>> = transaction.changes.iter().map(|_| None).collect();
+    let mut resolved: Vec<Option<Target>> = transaction.work.changes.iter().map(|_| None).collect();
     let mut deleted = FxHashSet::default();
     // Deletions come first, whatever the order of entries: what they delete is not there for the others.
     for deletions in [true, false] {
         let mut created: FxHashMap<&Criteria, Key> = FxHashMap::default();
-        for (entry, change) in transaction.changes.iter().enumerate() {
+        for (entry, change) in transaction.work.changes.iter().enumerate() {
             if matches!(change.action, Action::Delete { .. } | Action::ConditionalDelete { .. }) != deletions {
                 continue;
             }
@@ -72,7 +72,7 @@ pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Conn
 
 /// Equal criteria take turns: whoever comes second waits here, and then finds what the first has made (REL-9).
 async fn claim(transaction: &Transaction, connection: &mut dyn Connection) -> Result<(), Error> {
-    let mut claims: Vec<(i64, String)> = transaction.changes.iter().filter_map(|change| criteria(&change.action)).map(claim_key).collect();
+    let mut claims: Vec<(i64, String)> = transaction.work.changes.iter().filter_map(|change| criteria(&change.action)).map(claim_key).collect();
     claims.sort_unstable();
     claims.dedup();
     for (resource_type, criteria) in claims {
@@ -195,19 +195,26 @@ pub(super) struct Links(FxHashMap<String, String>);
 impl Links {
     pub(super) async fn new(transaction: &Transaction, targets: &[Target], connection: &mut dyn Connection) -> Result<Self, Error> {
         let mut links = FxHashMap::default();
-        for (change, target) in transaction.changes.iter().zip(targets) {
+        for (change, target) in transaction.work.changes.iter().zip(targets) {
             if let (Some(full_url), Some(key)) = (&change.full_url, target.key()) {
                 links.insert(full_url.clone(), key.to_string());
+                // A relative reference is relative to the entry's fullUrl: Patient/1 beside http://there/Patient/1.
+                let relative = full_url.rsplitn(3, '/').take(2).collect::<Vec<_>>();
+                if let ([id, name], Target::New(_)) = (&relative[..], target)
+                    && *name == key.resource_type.name()
+                {
+                    links.insert(format!("{name}/{id}"), key.to_string());
+                }
             }
         }
         let deleted: FxHashSet<Key> = transaction
-            .changes
+            .work.changes
             .iter()
             .zip(targets)
             .filter(|(change, _)| change.action.resource().is_none())
             .filter_map(|(_, target)| target.written().cloned())
             .collect();
-        for (entry, change) in transaction.changes.iter().enumerate() {
+        for (entry, change) in transaction.work.changes.iter().enumerate() {
             let Some(resource) = change.action.resource() else { continue };
             let mut conditional = Vec::new();
             resource.each_reference(transaction.shared.definitions, &mut |text| {

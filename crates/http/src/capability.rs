@@ -1,0 +1,97 @@
+//! What this server supports, stated once: the CapabilityStatement is made of this and of the tables.
+//! <https://hl7.org/fhir/R4/capabilitystatement.html>
+
+use crate::Context;
+use serde_json::{Value, json};
+use tessera_model::{
+    Definitions, ResourceType,
+    definitions::{SearchParameter, SearchType},
+    interaction::InteractionCode,
+};
+
+/// The types with builders, examples and conformance files of their own. All others work from the same tables.
+pub(crate) const FIRST_CLASS: [&str; 5] = ["Patient", "Condition", "MedicationStatement", "AllergyIntolerance", "Observation"];
+
+/// What can be done with each type.
+const OF_TYPE: [InteractionCode; 8] = [
+    InteractionCode::Read,
+    InteractionCode::VersionRead,
+    InteractionCode::Update,
+    InteractionCode::Delete,
+    InteractionCode::HistoryInstance,
+    InteractionCode::HistoryType,
+    InteractionCode::Create,
+    InteractionCode::SearchType,
+];
+
+/// What can be done with the whole.
+const OF_SYSTEM: [InteractionCode; 4] =
+    [InteractionCode::Transaction, InteractionCode::Batch, InteractionCode::SearchSystem, InteractionCode::HistorySystem];
+
+/// The CapabilityStatement.
+pub(crate) fn statement(context: &Context) -> String {
+    let definitions = context.definitions;
+    let resources: Vec<Value> = definitions.resource_types().iter().map(|&t| resource(t, definitions)).collect();
+    let security = if context.authenticator.is_insecure() {
+        json!({"description": "This server runs without authentication, for development on one machine."})
+    } else {
+        json!({"cors": true})
+    };
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": "2026-11-22",
+        "kind": "instance",
+        "software": {"name": "Tessera", "version": env!("CARGO_PKG_VERSION")},
+        "implementation": {"description": "Tessera, an interoperable EHR server", "url": &*context.base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [{
+            "mode": "server",
+            "documentation": "An update with the content of the current version makes no new version. Unknown search parameters are refused unless Prefer: handling=lenient. Dates without a time zone are read in UTC.",
+            "security": security,
+            "resource": resources,
+            "interaction": OF_SYSTEM.map(|code| json!({"code": code.name()})),
+        }],
+    })
+    .to_string()
+}
+
+fn resource(resource_type: ResourceType, definitions: &Definitions) -> Value {
+    let supported = |p: &&SearchParameter| p.program.is_some() && p.search_type != SearchType::Special;
+    let parameters: Vec<&SearchParameter> = definitions.parameters(resource_type).filter(supported).collect();
+    let references = parameters.iter().filter(|p| p.search_type == SearchType::Reference);
+    let includes: Vec<String> = references.map(|p| format!("{resource_type}:{}", p.code)).collect();
+    let parameter = |p: &&SearchParameter| json!({"name": &*p.code, "definition": &*p.url, "type": p.search_type.name()});
+    let mut resource = json!({
+        "type": resource_type.name(),
+        "profile": format!("http://hl7.org/fhir/StructureDefinition/{resource_type}"),
+        "interaction": OF_TYPE.map(|code| json!({"code": code.name()})),
+        "versioning": "versioned-update",
+        "readHistory": true,
+        "updateCreate": true,
+        "conditionalCreate": true,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": true,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical", "local"],
+        "searchParam": parameters.iter().map(parameter).collect::<Vec<_>>(),
+    });
+    if !includes.is_empty() {
+        resource["searchInclude"] = json!(includes);
+    }
+    if FIRST_CLASS.contains(&resource_type.name()) {
+        resource["documentation"] = json!("First-class: examples and conformance tests of its own.");
+    }
+    resource
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_class_types_are_types() {
+        assert!(FIRST_CLASS.iter().all(|name| Definitions::r4().resource_type(name).is_some()));
+    }
+}

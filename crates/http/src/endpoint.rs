@@ -1,0 +1,154 @@
+//! The front door: read the request, let it in, perform, respond.
+
+use crate::{
+    Context,
+    error::Error,
+    format::{check_acceptable, check_content_type},
+    perform::perform,
+    reply::Reply,
+    request::{Conditions, Preferences, Request, etags},
+    respond::{Shape, parse_http_date, respond},
+};
+use axum::{
+    body::{Body, to_bytes},
+    extract::State,
+    http::{HeaderMap, HeaderValue, Response, header, request::Parts},
+};
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+use tessera_model::{
+    Resource,
+    interaction::{Interaction, Method, percent_decode, query_pairs},
+};
+use tessera_store::Once;
+
+/// Longest URL (HTTP-2).
+const URL_BYTES_MAX: usize = 8 * 1024;
+/// Largest single resource, in MiB (HTTP-2).
+const RESOURCE_MIB_MAX: usize = 5;
+/// Largest Bundle, in MiB (HTTP-2).
+const BUNDLE_MIB_MAX: usize = 128;
+/// How long a body may take to arrive (HTTP-3).
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an interaction may take (HTTP-3). A write goes on to its end all the same: only the answer is given up.
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Answers every request below the FHIR base.
+pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extract::Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let query = query_pairs(parts.uri.query().unwrap_or_default());
+    let value_of = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let shape = Shape { pretty: value_of("_pretty") == Some("true"), head: parts.method == axum::http::Method::HEAD };
+    let result = match check_acceptable(value_of("_format"), header_text(&parts.headers, &header::ACCEPT)) {
+        Ok(()) => answer(&context, &parts, body).await,
+        Err(error) => Err(error),
+    };
+    let mut response = respond(&context, result, shape);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if context.authenticator.is_insecure() {
+        headers.insert("x-insecure-mode", HeaderValue::from_static("no-auth"));
+    }
+    response
+}
+
+async fn answer(context: &Context, parts: &Parts, body: Body) -> Result<Reply, Error> {
+    // HTTP/2 has the host in its URL, HTTP/1 in a header.
+    let host = parts.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| header_text(&parts.headers, &header::HOST));
+    let access = context.authenticator.authenticate(host)?;
+    let request = read(context, parts, body).await?;
+    // In a task of its own, so that a client that hangs up does not stop a write half-way.
+    let task = {
+        let context = context.clone();
+        tokio::spawn(async move { perform(&context, &access, request).await })
+    };
+    match tokio::time::timeout(HANDLER_TIMEOUT, task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Error::Store(tessera_store::Error::Backend(panic.to_string()))),
+        Err(_) => Err(Error::Timeout),
+    }
+}
+
+/// The request as FHIR sees it.
+async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, Error> {
+    let uri = &parts.uri;
+    if uri.path_and_query().is_some_and(|p| p.as_str().len() > URL_BYTES_MAX) {
+        return Err(Error::UrlTooLong(URL_BYTES_MAX));
+    }
+    let not_allowed = || {
+        let allowed = vec!["GET", "HEAD", "POST", "PUT", "DELETE"];
+        tessera_model::Error::MethodNotAllowed { method: parts.method.to_string(), allowed }
+    };
+    let method = Method::parse(parts.method.as_str()).ok_or_else(not_allowed)?;
+    let path = uri.path().strip_prefix(crate::router::BASE_PATH).unwrap_or_default();
+    let path = percent_decode(path.strip_prefix('/').unwrap_or(path), false);
+    let mut request = Request::new(method, &path, uri.query().unwrap_or_default(), context.definitions)?;
+    request.preferences = Preferences::parse(parts.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()));
+    request.conditions = conditions(&parts.headers)?;
+    if matches!(method, Method::Post | Method::Put | Method::Patch) {
+        read_body(context, &mut request, parts, body).await?;
+    }
+    Ok(request)
+}
+
+fn conditions(headers: &HeaderMap) -> Result<Conditions, Error> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let if_none_match = text("if-none-match");
+    let any = if_none_match.is_some_and(|tag| tag.trim() == "*");
+    Ok(Conditions {
+        if_match: text("if-match").map(etags).transpose()?.unwrap_or_default(),
+        if_none_match: if_none_match.filter(|_| !any).map(etags).transpose()?.unwrap_or_default(),
+        if_none_match_any: any,
+        if_modified_since: text("if-modified-since").and_then(parse_http_date),
+        if_none_exist: text("if-none-exist").map(|criteria| query_pairs(criteria.split_once('?').map_or(criteria, |(_, q)| q))),
+    })
+}
+
+async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body: Body) -> Result<(), Error> {
+    let content_type = header_text(&parts.headers, &header::CONTENT_TYPE);
+    let searching = matches!(request.interaction, Interaction::SearchType(_) | Interaction::SearchSystem);
+    let mib = if matches!(request.interaction, Interaction::Bundle) { BUNDLE_MIB_MAX } else { RESOURCE_MIB_MAX };
+    if !searching {
+        check_content_type(content_type)?;
+    }
+    let too_large = || Error::TooLarge(mib);
+    let declared = header_text(&parts.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > mib * 1024 * 1024) {
+        return Err(too_large());
+    }
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, mib * 1024 * 1024)).await.map_err(|_| Error::Timeout)?;
+    let bytes = Vec::from(bytes.map_err(|_| too_large())?);
+    if searching {
+        // Both sources of parameters count: <https://hl7.org/fhir/R4/http.html#search>
+        let form = content_type.is_none_or(|t| t.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+        if !form {
+            return Err(Error::UnsupportedMediaType("of a search's body (send application/x-www-form-urlencoded)".into()));
+        }
+        let pairs = query_pairs(&String::from_utf8_lossy(&bytes));
+        request.parameters.extend(pairs.into_iter().filter(|(name, _)| name != "_format" && name != "_pretty"));
+        return Ok(());
+    }
+    if bytes.is_empty() {
+        return Err(Error::NoBody);
+    }
+    request.once = once(parts, &bytes)?;
+    request.resource = Some(Resource::parse(bytes, context.definitions)?);
+    Ok(())
+}
+
+/// Longest `Idempotency-Key`.
+const KEY_BYTES_MAX: usize = 255;
+
+/// What a request with an `Idempotency-Key` is known by: the key, its URL and a digest of its body (REL-16).
+fn once(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Error> {
+    let Some(key) = parts.headers.get("idempotency-key").filter(|_| parts.method == axum::http::Method::POST) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
+    let key = key.ok_or(Error::BadHeader("an Idempotency-Key is 1 to 255 ASCII characters"))?;
+    let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(Once { key: key.to_owned(), request: format!("{} {digest}", parts.uri.path()) }))
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

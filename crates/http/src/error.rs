@@ -1,0 +1,190 @@
+//! Every crate's error → status and OperationOutcome: the only such table. A request on the wire and an entry of a Bundle are
+//! answered alike. <https://hl7.org/fhir/R4/http.html#Status-Codes>
+
+use tessera_auth::Denied;
+use tessera_model::{
+    Key,
+    operation_outcome::{Issue, IssueCode, OperationOutcome},
+};
+
+/// Why a request is not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Model(#[from] tessera_model::Error),
+    #[error(transparent)]
+    Store(#[from] tessera_store::Error),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Also what is not visible (CORE-6).
+    #[error("there is no {0}")]
+    NotFound(Key),
+    #[error("{0} has no such version")]
+    VersionNotFound(Key),
+    #[error("{0} has been deleted")]
+    Gone(Key),
+    #[error("this interaction is not permitted with your access")]
+    Forbidden,
+    #[error("the body is of type {found}, this URL is for {expected}")]
+    WrongType { found: &'static str, expected: &'static str },
+    #[error("{0}")]
+    BadId(&'static str),
+    #[error("{0}")]
+    BadHeader(&'static str),
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("a body is needed here")]
+    NoBody,
+    #[error("the media type {0} is not supported; send application/fhir+json")]
+    UnsupportedMediaType(String),
+    #[error("none of the media types asked for can be sent; this server sends application/fhir+json")]
+    NotAcceptable,
+    #[error("the body is larger than {0} MiB")]
+    TooLarge(usize),
+    #[error("the URL is longer than {0} bytes")]
+    UrlTooLong(usize),
+    #[error("the request took too long to arrive or to answer")]
+    Timeout,
+    /// An entry of a transaction.
+    #[error("entry {entry}: {error}")]
+    Entry { entry: usize, error: Box<Error> },
+}
+
+impl Error {
+    /// The status and what to say.
+    pub(crate) fn answer(&self) -> (u16, OperationOutcome) {
+        let (status, code) = match self {
+            Self::Model(error) => return of_model(error),
+            Self::Store(error) => return of_store(error),
+            Self::Entry { entry, error } => return within_entry(error.answer(), *entry),
+            Self::Denied(Denied::Misdirected) => (421, IssueCode::Forbidden),
+            Self::NotFound(_) | Self::VersionNotFound(_) => (404, IssueCode::NotFound),
+            Self::Gone(_) => (410, IssueCode::Deleted),
+            Self::Forbidden => (403, IssueCode::Forbidden),
+            Self::WrongType { .. } | Self::BadId(_) | Self::BadHeader(_) => (400, IssueCode::Value),
+            Self::BadRequest(_) => (400, IssueCode::Invalid),
+            Self::NoBody => (400, IssueCode::Required),
+            Self::UnsupportedMediaType(_) => (415, IssueCode::NotSupported),
+            Self::NotAcceptable => (406, IssueCode::NotSupported),
+            Self::TooLarge(_) => (413, IssueCode::TooLong),
+            Self::UrlTooLong(_) => (414, IssueCode::TooLong),
+            Self::Timeout => (503, IssueCode::Timeout),
+        };
+        (status, vec![Issue::error(code, self.to_string())].into())
+    }
+
+    /// Whether the answer says when to come again.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
+        (self.answer().0 == 503).then_some(1)
+    }
+}
+
+fn of_model(error: &tessera_model::Error) -> (u16, OperationOutcome) {
+    use tessera_model::Error as E;
+    let status = match error {
+        E::Json(_) | E::NotAResource { .. } | E::UnknownParameter { .. } | E::BadParameter { .. } | E::TooCostly(_) => 400,
+        // "400: could not be parsed or failed basic FHIR validation rules"; "422: violated … profiles or business rules"
+        E::Invalid(issues) => if issues.iter().any(|issue| issue.code == IssueCode::Structure) { 400 } else { 422 },
+        E::UnknownType { .. } | E::NoSuchPath(_) => 404,
+        E::MethodNotAllowed { .. } => 405,
+        E::NotSupported(_) => 501,
+    };
+    (status, error.issues().into())
+}
+
+fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
+    use tessera_store::Error as E;
+    let (status, code) = match error {
+        E::Model(error) => return of_model(error),
+        E::Entry { entry, error } => return within_entry(of_store(error), *entry),
+        E::VersionConflict { .. } | E::NothingToMatch | E::Exists => (412, IssueCode::Conflict),
+        E::MultipleMatches(_) => (412, IssueCode::MultipleMatches),
+        E::UnresolvedReference { .. } | E::BadCursor => (400, IssueCode::Value),
+        E::IdMismatch { .. } => (400, IssueCode::Value),
+        E::SameIdentity { entries, key: _ } => {
+            let mut issue = Issue::error(IssueCode::Duplicate, error.to_string());
+            issue.expression = [entries.0, entries.1].map(|entry| format!("Bundle.entry[{entry}]")).to_vec();
+            return (400, vec![issue].into());
+        }
+        E::Forbidden => (403, IssueCode::Forbidden),
+        E::KeyReused => (422, IssueCode::Conflict),
+        E::TooCostly => (503, IssueCode::TooCostly),
+        E::Busy | E::Retry => (503, IssueCode::Transient),
+        E::Backend(details) => {
+            tracing::error!(%details, "the database has failed");
+            let text = "the server could not reach its database; what went wrong is in its log";
+            return (500, vec![Issue::error(IssueCode::Exception, text)].into());
+        }
+    };
+    (status, vec![Issue::error(code, error.to_string())].into())
+}
+
+/// The same, its places seen from the Bundle.
+fn within_entry((status, outcome): (u16, OperationOutcome), entry: usize) -> (u16, OperationOutcome) {
+    let prefix = format!("Bundle.entry[{entry}]");
+    let issues: Vec<Issue> = outcome.issue.into_iter().map(|issue| issue.within(&prefix)).collect();
+    (status, issues.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_model::{Definitions, Id};
+
+    /// One line an error: a change of the table is seen in review.
+    #[test]
+    fn the_error_table() {
+        use tessera_store::Error as Store;
+        let patient = Definitions::r4().resource_type("Patient").unwrap();
+        let key = || Key::new(patient, Id::parse("1").unwrap());
+        let errors: Vec<Error> = vec![
+            tessera_model::Error::Json(tessera_model::json::Document::parse("{").unwrap_err()).into(),
+            tessera_model::Error::NotAResource { expression: String::new(), reason: "the resource has no resourceType".into() }.into(),
+            tessera_model::Error::Invalid(vec![Issue::error(IssueCode::Structure, "unknown element").at("Patient.x")]).into(),
+            tessera_model::Error::Invalid(vec![Issue::error(IssueCode::Value, "no date").at("Patient.birthDate")]).into(),
+            tessera_model::Error::UnknownType { name: "Patiant".into(), similar: Some("Patient".into()) }.into(),
+            tessera_model::Error::NoSuchPath("no such path".into()).into(),
+            tessera_model::Error::MethodNotAllowed { method: "POST".into(), allowed: vec!["GET"] }.into(),
+            tessera_model::Error::UnknownParameter { scope: "Patient".into(), name: "nam".into(), similar: Some("name".into()) }.into(),
+            tessera_model::Error::BadParameter { parameter: "birthdate=x".into(), reason: "expected a date".into() }.into(),
+            tessera_model::Error::NotSupported("not supported".into()).into(),
+            tessera_model::Error::TooCostly("too many".into()).into(),
+            Store::VersionConflict { current: 2 }.into(),
+            Store::NothingToMatch.into(),
+            Store::Exists.into(),
+            Store::MultipleMatches(patient).into(),
+            Store::UnresolvedReference { reference: "Patient?x=1".into(), matches: "no" }.into(),
+            Store::IdMismatch { body: "2".into() }.into(),
+            Store::SameIdentity { entries: (0, 3), key: key() }.into(),
+            Store::Forbidden.into(),
+            Store::TooCostly.into(),
+            Store::Busy.into(),
+            Store::BadCursor.into(),
+            Store::KeyReused.into(),
+            Store::Backend("secret".into()).into(),
+            Store::Entry { entry: 4, error: Box::new(Store::Exists) }.into(),
+            Denied::Misdirected.into(),
+            Error::NotFound(key()),
+            Error::VersionNotFound(key()),
+            Error::Gone(key()),
+            Error::Forbidden,
+            Error::WrongType { found: "Patient", expected: "Observation" },
+            Error::BadId("the body has no id"),
+            Error::BadHeader("expected an entity tag"),
+            Error::BadRequest("no entries".into()),
+            Error::NoBody,
+            Error::UnsupportedMediaType("text/plain".into()),
+            Error::NotAcceptable,
+            Error::TooLarge(5),
+            Error::UrlTooLong(8192),
+            Error::Timeout,
+            Error::Entry { entry: 1, error: Box::new(Error::NoBody) },
+        ];
+        let line = |error: &Error| {
+            let (status, outcome) = error.answer();
+            let issue = &outcome.issue[0];
+            format!("{status} {:?} {} {:?}", issue.code, issue.diagnostics, issue.expression)
+        };
+        insta::assert_snapshot!(errors.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+}

@@ -1,0 +1,7 @@
+//! One file an interaction, or a family of them.
+
+mod change;
+pub(crate) mod history;
+pub(crate) mod read;
+pub(crate) mod search;
+pub(crate) mod write;

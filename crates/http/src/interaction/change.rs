@@ -1,0 +1,57 @@
+//! create, update, delete and their conditional forms → [`Change`]: the same for a single request and for an entry of a
+//! transaction. <https://hl7.org/fhir/R4/http.html#create>
+
+use crate::{Context, error::Error, request::Request};
+use tessera_model::{Error as ModelError, Resource, ResourceType, interaction::Interaction, validate::validate};
+use tessera_store::{Action, Change, Criteria, Precondition};
+
+/// The change that a writing request means; `None` if it does not write.
+pub(super) fn change(context: &Context, request: Request, full_url: Option<String>) -> Result<Option<Change>, Error> {
+    let precondition =
+        Precondition { if_match: request.conditions.if_match, if_none_match: request.conditions.if_none_match_any };
+    let criteria = |resource_type, parameters| Criteria { resource_type, parameters };
+    let action = match request.interaction {
+        Interaction::Create(resource_type) => Action::Create {
+            resource: content(context, request.resource, resource_type)?,
+            if_none_exist: request.conditions.if_none_exist.map(|parameters| criteria(resource_type, parameters)),
+        },
+        Interaction::Update(key) => {
+            let resource = content(context, request.resource, key.resource_type)?;
+            match resource.id() {
+                None => return Err(Error::BadId("the body has no id; it must be that of the URL")),
+                Some(id) if *id != *key.id.as_str() => return Err(Error::BadId("the body's id is not that of the URL")),
+                Some(_) => {}
+            }
+            Action::Update { key, resource, precondition }
+        }
+        Interaction::ConditionalUpdate(resource_type) => Action::ConditionalUpdate {
+            criteria: criteria(resource_type, request.parameters),
+            resource: content(context, request.resource, resource_type)?,
+            precondition,
+        },
+        Interaction::Delete(key) => Action::Delete { key, precondition },
+        Interaction::ConditionalDelete(resource_type) => {
+            Action::ConditionalDelete { criteria: criteria(resource_type, request.parameters) }
+        }
+        Interaction::Capabilities
+        | Interaction::Bundle
+        | Interaction::Read(_)
+        | Interaction::VersionRead(..)
+        | Interaction::HistoryInstance(_)
+        | Interaction::HistoryType(_)
+        | Interaction::HistorySystem
+        | Interaction::SearchType(_)
+        | Interaction::SearchSystem => return Ok(None),
+    };
+    Ok(Some(Change { action, full_url }))
+}
+
+/// The body: of the right type, and valid.
+fn content(context: &Context, resource: Option<Resource>, expected: ResourceType) -> Result<Resource, Error> {
+    let resource = resource.ok_or(Error::NoBody)?;
+    if resource.resource_type() != expected {
+        return Err(Error::WrongType { found: resource.resource_type().name(), expected: expected.name() });
+    }
+    let issues = validate(&resource, context.definitions);
+    if issues.is_empty() { Ok(resource) } else { Err(ModelError::Invalid(issues).into()) }
+}

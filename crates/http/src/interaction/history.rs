@@ -1,0 +1,124 @@
+//! history of an instance, a type or everything: <https://hl7.org/fhir/R4/http.html#history>
+
+use crate::{Context, error::Error, links, reply::Reply, request::Request};
+use std::fmt::Write as _;
+use tessera_model::{
+    AccessContext, Error as ModelError,
+    interaction::Interaction,
+    json::write_string,
+    temporal::{self, format_instant},
+};
+use tessera_store::{HistoryPage, HistoryScope, HistoryVersions, Method, Read, Version};
+
+/// Versions a page, unless asked otherwise.
+const COUNT_DEFAULT: u32 = 50;
+/// Most versions a page (HTTP-5).
+const COUNT_MAX: u32 = 1000;
+
+pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
+    let (scope, page, parameters) = parsed(&request)?;
+    let instance = matches!(scope, HistoryScope::Instance(_));
+    let found = context.store.history(access, scope, page).await?;
+    if instance && found.versions.is_empty() && parameters.is_empty() {
+        let Interaction::HistoryInstance(key) = &request.interaction else { return Err(Error::NoBody) };
+        return Err(Error::NotFound(key.clone()));
+    }
+    Ok(bundle(context, &url(context, &request.interaction), &parameters, &found))
+}
+
+/// The same as an entry of a transaction.
+pub(crate) fn entry_read(request: &Request) -> Result<Read, Error> {
+    let (scope, page, _) = parsed(request)?;
+    Ok(Read::History(scope, page))
+}
+
+type Parameters = Vec<(String, String)>;
+
+fn parsed(request: &Request) -> Result<(HistoryScope, HistoryPage, Parameters), Error> {
+    let (parameters, cursor) = links::resolve(&request.parameters)?;
+    let scope = match &request.interaction {
+        Interaction::HistoryInstance(key) => HistoryScope::Instance(key.clone()),
+        Interaction::HistoryType(resource_type) => HistoryScope::Type(*resource_type),
+        _ => HistoryScope::System,
+    };
+    let mut page = HistoryPage { since: None, at: None, count: COUNT_DEFAULT, cursor };
+    let mut applied = Vec::with_capacity(parameters.len());
+    for (name, value) in parameters {
+        let bad = |reason: &str| {
+            Error::Model(ModelError::BadParameter { parameter: format!("{name}={value}"), reason: reason.to_owned() })
+        };
+        match name.as_str() {
+            "_count" => {
+                let count: u32 = value.parse().map_err(|_| bad("expected a whole number from 1"))?;
+                page.count = count.clamp(1, COUNT_MAX);
+            }
+            "_since" => page.since = Some(temporal::range(&value).ok_or_else(|| bad("expected an instant"))?.low),
+            "_at" => page.at = Some(temporal::range(&value).map(|r| (r.low, r.high)).ok_or_else(|| bad("expected a date or time"))?),
+            _ if request.preferences.lenient => continue,
+            _ => {
+                let scope = "a history".to_owned();
+                return Err(ModelError::UnknownParameter { scope, name, similar: None }.into());
+            }
+        }
+        applied.push((name, value));
+    }
+    Ok((scope, page, applied))
+}
+
+/// The URL of the history.
+pub(crate) fn url(context: &Context, interaction: &Interaction) -> String {
+    match interaction {
+        Interaction::HistoryInstance(key) => format!("{}/{key}/_history", context.base),
+        Interaction::HistoryType(resource_type) => format!("{}/{resource_type}/_history", context.base),
+        _ => format!("{}/_history", context.base),
+    }
+}
+
+/// What a client is told of the versions.
+pub(crate) fn bundle(context: &Context, url: &str, parameters: &[(String, String)], found: &HistoryVersions) -> Reply {
+    let size: usize = found.versions.iter().map(|version| version.body.len() + 300).sum();
+    let mut out = String::with_capacity(size + 512);
+    out.push_str(r#"{"resourceType":"Bundle","type":"history""#);
+    if let Some(total) = found.total {
+        let _ = write!(out, ",\"total\":{total}");
+    }
+    out.push_str(r#","link":[{"relation":"self","url":"#);
+    write_string(&mut out, &links::with_query(url, parameters));
+    out.push('}');
+    if let Some(next) = &found.next {
+        out.push_str(r#",{"relation":"next","url":"#);
+        write_string(&mut out, &links::page(url, parameters, next));
+        out.push('}');
+    }
+    out.push(']');
+    for (n, version) in found.versions.iter().enumerate() {
+        out.push_str(if n > 0 { "," } else { ",\"entry\":[" });
+        entry(context, version, &mut out);
+    }
+    out.push_str(if found.versions.is_empty() { "}" } else { "]}" });
+    Reply::json(out)
+}
+
+fn entry(context: &Context, version: &Version, out: &mut String) {
+    let key = &version.key;
+    let _ = write!(out, "{{\"fullUrl\":\"{}/{key}\"", context.base);
+    if !version.is_deletion() {
+        let _ = write!(out, ",\"resource\":{}", version.body);
+    }
+    let (method, url) = match version.method {
+        Method::Post => ("POST", key.resource_type.to_string()),
+        Method::Put => ("PUT", key.to_string()),
+        Method::Delete => ("DELETE", key.to_string()),
+    };
+    let status = match version.method {
+        Method::Delete => "204",
+        _ if version.version == 1 => "201",
+        Method::Post | Method::Put => "200",
+    };
+    let _ = write!(
+        out,
+        ",\"request\":{{\"method\":\"{method}\",\"url\":\"{url}\"}},\"response\":{{\"status\":\"{status}\",\"etag\":\"W/\\\"{}\\\"\",\"lastModified\":\"{}\"}}}}",
+        version.version,
+        format_instant(version.last_updated)
+    );
+}

@@ -1,0 +1,114 @@
+//! search: the Bundle is written as bytes around the stored bodies. <https://hl7.org/fhir/R4/http.html#search>
+
+use crate::{Context, error::Error, links, reply::Reply, request::Request};
+use std::fmt::Write as _;
+use tessera_model::{
+    AccessContext, ResourceType,
+    interaction::Interaction,
+    json::write_string,
+    operation_outcome::{Issue, IssueCode, OperationOutcome},
+    search::parse::{Parsed, parse},
+    subset::Subset,
+};
+use tessera_store::{Matches, Read, Version};
+
+pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
+    let (parameters, cursor) = links::resolve(&request.parameters)?;
+    let parsed = parsed(context, &request.interaction, &parameters, request.preferences.lenient)?;
+    let matches = context.store.search(access, parsed.query.clone(), cursor).await?;
+    let url = url(context, &request.interaction);
+    bundle(context, &url, &parsed, matches, request.parameters.iter().any(|(name, _)| name == links::PAGE))
+}
+
+/// The same as an entry of a transaction, with what is needed to answer it.
+pub(crate) fn entry_read(context: &Context, request: &Request) -> Result<(Read, Parsed), Error> {
+    let parsed = parsed(context, &request.interaction, &request.parameters, request.preferences.lenient)?;
+    Ok((Read::Search(Box::new(parsed.query.clone())), parsed))
+}
+
+fn parsed(context: &Context, interaction: &Interaction, parameters: &[(String, String)], lenient: bool) -> Result<Parsed, Error> {
+    let types: Vec<ResourceType> = interaction.code().1.into_iter().collect();
+    Ok(parse(&types, parameters, context.search(lenient))?)
+}
+
+/// The URL that is searched.
+pub(crate) fn url(context: &Context, interaction: &Interaction) -> String {
+    match interaction.code().1 {
+        Some(resource_type) => format!("{}/{resource_type}", context.base),
+        None => context.base.to_string(),
+    }
+}
+
+/// What a client is told of the matches.
+pub(crate) fn bundle(context: &Context, url: &str, parsed: &Parsed, matches: Matches, later_page: bool) -> Result<Reply, Error> {
+    let subset = Subset::of(&parsed.query);
+    let size: usize = matches.matches.iter().chain(&matches.included).map(|version| version.body.len() + 160).sum();
+    let mut out = String::with_capacity(size + 512);
+    out.push_str(r#"{"resourceType":"Bundle","type":"searchset""#);
+    if let Some(total) = matches.total {
+        let _ = write!(out, ",\"total\":{total}");
+    }
+    out.push_str(r#","link":[{"relation":"self","url":"#);
+    write_string(&mut out, &links::with_query(url, &parsed.applied));
+    out.push('}');
+    if let Some(next) = &matches.next {
+        out.push_str(r#",{"relation":"next","url":"#);
+        write_string(&mut out, &links::page(url, &parsed.applied, next));
+        out.push('}');
+    }
+    out.push(']');
+    let mut entries = Entries { out, any: false };
+    for (versions, mode) in [(&matches.matches, "match"), (&matches.included, "include")] {
+        for version in versions {
+            entries.resource(context, version, mode, subset.as_ref())?;
+        }
+    }
+    let mut issues = Vec::new();
+    // The first page has said it.
+    if !parsed.ignored.is_empty() && !later_page {
+        let text = format!("these parameters are unknown and were left out: {}", parsed.ignored.join(", "));
+        issues.push(Issue::warning(IssueCode::NotSupported, text));
+    }
+    if matches.included_cut {
+        issues.push(Issue::warning(IssueCode::TooCostly, "more than 1000 resources to include: the rest was left out"));
+    }
+    if !issues.is_empty() {
+        entries.outcome(&issues.into());
+    }
+    Ok(Reply::json(entries.finish()))
+}
+
+/// The entries of a searchset being written; an empty array is no JSON of FHIR.
+struct Entries {
+    out: String,
+    any: bool,
+}
+
+impl Entries {
+    fn start(&mut self) {
+        self.out.push_str(if self.any { "," } else { ",\"entry\":[" });
+        self.any = true;
+    }
+
+    fn resource(&mut self, context: &Context, version: &Version, mode: &str, subset: Option<&Subset>) -> Result<(), Error> {
+        self.start();
+        let _ = write!(self.out, "{{\"fullUrl\":\"{}/{}\",\"resource\":", context.base, version.key);
+        match subset {
+            Some(subset) => self.out.push_str(&subset.apply(&version.body, context.definitions)?),
+            None => self.out.push_str(&version.body),
+        }
+        let _ = write!(self.out, ",\"search\":{{\"mode\":\"{mode}\"}}}}");
+        Ok(())
+    }
+
+    fn outcome(&mut self, outcome: &OperationOutcome) {
+        self.start();
+        let text = serde_json::to_string(outcome).unwrap_or_default();
+        let _ = write!(self.out, "{{\"resource\":{text},\"search\":{{\"mode\":\"outcome\"}}}}");
+    }
+
+    fn finish(mut self) -> String {
+        self.out.push_str(if self.any { "]}" } else { "}" });
+        self.out
+    }
+}

@@ -1,0 +1,26 @@
+//! Each interaction to the file that performs it.
+
+use crate::{Context, bundle, capability, error::Error, interaction, reply::Reply, request::Request};
+use tessera_model::{AccessContext, interaction::Interaction};
+
+/// Performs what is asked, if it is permitted.
+pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
+    let (code, resource_type) = request.interaction.code();
+    if !access.permits(code, resource_type) {
+        return Err(Error::Forbidden);
+    }
+    match &request.interaction {
+        Interaction::Capabilities => Ok(Reply::json(capability::statement(context))),
+        Interaction::Bundle => bundle::perform(context, access, request).await,
+        Interaction::Read(_) | Interaction::VersionRead(..) => interaction::read::perform(context, access, request).await,
+        Interaction::HistoryInstance(_) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
+            interaction::history::perform(context, access, request).await
+        }
+        Interaction::SearchType(_) | Interaction::SearchSystem => interaction::search::perform(context, access, request).await,
+        Interaction::Create(_)
+        | Interaction::Update(_)
+        | Interaction::ConditionalUpdate(_)
+        | Interaction::Delete(_)
+        | Interaction::ConditionalDelete(_) => interaction::write::perform(context, access, request).await,
+    }
+}

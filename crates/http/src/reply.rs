@@ -1,0 +1,32 @@
+//! [`Reply`]: what an interaction answers, before it is HTTP or a Bundle entry.
+
+use tessera_model::{VersionId, operation_outcome::OperationOutcome, temporal::Micros};
+
+/// An answer.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Body,
+    /// Where the version is: `Patient/1/_history/2`, below the base.
+    pub(crate) location: Option<String>,
+    pub(crate) version: Option<VersionId>,
+    pub(crate) last_modified: Option<Micros>,
+    /// The answer to the same request was given before, and nothing was done now.
+    pub(crate) replayed: bool,
+}
+
+/// What is in it.
+#[derive(Debug, Default)]
+pub(crate) enum Body {
+    #[default]
+    None,
+    /// JSON, ready to be sent.
+    Json(String),
+    Outcome(OperationOutcome),
+}
+
+impl Reply {
+    pub(crate) fn json(body: String) -> Self {
+        Self { status: 200, body: Body::Json(body), ..Self::default() }
+    }
+}

@@ -1,0 +1,132 @@
+//! [`Reply`] or [`Error`] → HTTP, or an entry of a response Bundle. <https://hl7.org/fhir/R4/http.html#versioning>
+
+use crate::{
+    Context,
+    error::Error,
+    format::FHIR_JSON,
+    reply::{Body, Reply},
+};
+use axum::{
+    body::Body as HttpBody,
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+};
+use std::fmt::Write as _;
+use tessera_model::{json::Document, temporal::{Micros, format_instant}};
+
+/// How the answer is to be written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shape {
+    /// `_pretty=true`
+    pub(crate) pretty: bool,
+    /// HEAD: the headers alone.
+    pub(crate) head: bool,
+}
+
+/// The response to a request on the wire.
+pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Shape) -> Response<HttpBody> {
+    let retry_after = result.as_ref().err().and_then(Error::retry_after_seconds);
+    let reply = result.unwrap_or_else(|error| of_error(&error));
+    let mut headers = HeaderMap::new();
+    let text = match reply.body {
+        Body::None => String::new(),
+        Body::Json(text) => text,
+        Body::Outcome(outcome) => serde_json::to_string(&outcome).unwrap_or_default(),
+    };
+    let text = if shape.pretty { pretty(text) } else { text };
+    if !text.is_empty() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+    }
+    if let Some(version) = reply.version {
+        insert(&mut headers, header::ETAG, &format!("W/\"{version}\""));
+    }
+    if let Some(at) = reply.last_modified {
+        insert(&mut headers, header::LAST_MODIFIED, &http_date(at));
+    }
+    if let Some(location) = reply.location {
+        let name = if reply.status == 201 { header::LOCATION } else { header::CONTENT_LOCATION };
+        insert(&mut headers, name, &format!("{}/{location}", context.base));
+    }
+    if reply.replayed {
+        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let body = if shape.head { HttpBody::empty() } else { HttpBody::from(text) };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Header values are made of ids, numbers and the base URL, which was checked at start.
+fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn of_error(error: &Error) -> Reply {
+    let (status, outcome) = error.answer();
+    Reply { status, body: Body::Outcome(outcome), ..Reply::default() }
+}
+
+fn pretty(text: String) -> String {
+    let Ok(document) = Document::parse(text.as_str()) else { return text };
+    let mut out = String::with_capacity(text.len() * 2);
+    document.root().write_pretty(&mut out, 0);
+    out.push('\n');
+    out
+}
+
+/// Writes an entry of a batch-response or transaction-response.
+pub(crate) fn entry_response(context: &Context, result: Result<Reply, Error>, out: &mut String) {
+    let reply = result.unwrap_or_else(|error| of_error(&error));
+    out.push('{');
+    let (resource, outcome) = match reply.body {
+        Body::Json(text) if !text.is_empty() => (Some(text), None),
+        Body::Json(_) | Body::None => (None, None),
+        Body::Outcome(outcome) => (None, serde_json::to_string(&outcome).ok()),
+    };
+    if let Some(text) = resource {
+        let _ = write!(out, "\"resource\":{text},");
+    }
+    let reason = StatusCode::from_u16(reply.status).ok().and_then(|s| s.canonical_reason()).unwrap_or_default();
+    let _ = write!(out, "\"response\":{{\"status\":\"{} {reason}\"", reply.status);
+    if let Some(location) = reply.location {
+        let _ = write!(out, ",\"location\":\"{}/{location}\"", context.base);
+    }
+    if let Some(version) = reply.version {
+        let _ = write!(out, ",\"etag\":\"W/\\\"{version}\\\"\"");
+    }
+    if let Some(at) = reply.last_modified {
+        let _ = write!(out, ",\"lastModified\":\"{}\"", format_instant(at));
+    }
+    if let Some(outcome) = outcome {
+        let _ = write!(out, ",\"outcome\":{outcome}");
+    }
+    out.push_str("}}");
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn http_date(at: Micros) -> String {
+    let Ok(at) = jiff::Timestamp::from_microsecond(at) else { return String::new() };
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default()
+}
+
+/// Reads an HTTP date.
+pub(crate) fn parse_http_date(text: &str) -> Option<Micros> {
+    jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates() {
+        let text = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(http_date(parse_http_date(text).unwrap()), text);
+        assert_eq!(parse_http_date("yesterday"), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! The few fixed routes; everything below the FHIR base goes to the endpoint, which has a grammar of its own: a router of
+//! patterns would read `%24validate` as an id and answer `/Patient/` with 404.
+
+use crate::{Context, endpoint::endpoint, health};
+use axum::{
+    Router,
+    body::Body,
+    http::{Response, StatusCode, header},
+    routing::{any, get},
+};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer};
+
+/// Where FHIR begins.
+pub(crate) const BASE_PATH: &str = "/fhir";
+
+/// All routes of the server.
+pub fn router(context: Context) -> Router {
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route(BASE_PATH, any(endpoint))
+        .route("/fhir/", any(endpoint))
+        .route("/fhir/{*path}", any(endpoint))
+        .fallback(elsewhere)
+        .layer(CompressionLayer::new())
+        .layer(RequestDecompressionLayer::new())
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(context)
+}
+
+async fn elsewhere() -> Response<Body> {
+    outcome(StatusCode::NOT_FOUND, "not-found", "there is nothing here; FHIR begins at /fhir")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn panicked(_payload: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    tracing::error!("a request has panicked");
+    outcome(StatusCode::INTERNAL_SERVER_ERROR, "exception", "the server has failed; what went wrong is in its log")
+}
+
+fn outcome(status: StatusCode, code: &str, text: &str) -> Response<Body> {
+    let body = format!(r#"{{"resourceType":"OperationOutcome","issue":[{{"severity":"error","code":"{code}","diagnostics":"{text}"}}]}}"#);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(crate::format::FHIR_JSON));
+    response
+}

@@ -1,0 +1,141 @@
+//! `_summary` and `_elements`: a part of a resource, marked as such. <https://hl7.org/fhir/R4/search.html#summary>
+
+use crate::{
+    Definitions, Error, Resource,
+    definitions::{Element, TypeDefinition},
+    json::{Kind, Node},
+    search::query::{Query, Summary},
+};
+
+/// What says that a resource is not whole.
+const SUBSETTED: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
+
+/// Which part of a resource is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subset {
+    /// Summary elements, nested ones too.
+    Summary,
+    /// `text` and what is mandatory.
+    Text,
+    /// Everything but `text`.
+    Data,
+    /// These and what is mandatory.
+    Elements(Vec<String>),
+}
+
+impl Subset {
+    /// What a query wants; `None`: the whole.
+    #[must_use]
+    pub fn of(query: &Query) -> Option<Self> {
+        match query.summary {
+            Summary::True => Some(Self::Summary),
+            Summary::Text => Some(Self::Text),
+            Summary::Data => Some(Self::Data),
+            Summary::False | Summary::Count if query.elements.is_empty() => None,
+            Summary::False | Summary::Count => Some(Self::Elements(query.elements.clone())),
+        }
+    }
+
+    fn keeps(&self, element: &Element) -> bool {
+        let name = &*element.name;
+        match self {
+            Self::Summary => element.summary,
+            Self::Data => name != "text",
+            Self::Text => name == "text" || element.min > 0,
+            Self::Elements(names) => element.min > 0 || names.iter().any(|n| n == name),
+        }
+    }
+
+    /// The part of a stored resource, with the tag that says so.
+    ///
+    /// # Errors
+    /// [`Error`] if the text is no resource.
+    pub fn apply(&self, text: &str, definitions: &Definitions) -> Result<String, Error> {
+        let resource = Resource::parse(text, definitions)?;
+        let types = definitions.types();
+        let mut out = String::with_capacity(text.len() / 2);
+        out.push('{');
+        if let Some(type_id) = types.named(resource.resource_type().name()) {
+            self.members(resource.node(), &types[type_id], definitions, true, &mut out);
+        }
+        out.push('}');
+        Ok(out)
+    }
+
+    fn members(&self, node: Node<'_>, definition: &TypeDefinition, definitions: &Definitions, top: bool, out: &mut String) {
+        let types = definitions.types();
+        let mut first = true;
+        for member in node.children() {
+            let name = member.name();
+            let property = definition.property(name.trim_start_matches('_'));
+            let always = top && matches!(&*name, "resourceType" | "id" | "meta");
+            if !always && !property.is_some_and(|p| self.keeps(&definition.elements[p.element])) {
+                continue;
+            }
+            if !first {
+                out.push(',');
+            }
+            first = false;
+            member.write_name(out);
+            let backbone = property.map(|p| &types[p.type_id]).filter(|t| t.name.contains('.') && *self == Self::Summary);
+            match backbone {
+                _ if top && name == "meta" => tagged(member, out),
+                Some(inner) if !name.starts_with('_') => self.nested(member, inner, definitions, out),
+                _ => member.write_minified(out),
+            }
+        }
+    }
+
+    fn nested(&self, member: Node<'_>, definition: &TypeDefinition, definitions: &Definitions, out: &mut String) {
+        let array = member.kind() == Kind::Array;
+        if array {
+            out.push('[');
+        }
+        for (n, item) in member.items().enumerate() {
+            if n > 0 {
+                out.push(',');
+            }
+            out.push('{');
+            self.members(item, definition, definitions, false, out);
+            out.push('}');
+        }
+        if array {
+            out.push(']');
+        }
+    }
+}
+
+/// `meta` with the tag added.
+fn tagged(meta: Node<'_>, out: &mut String) {
+    out.push('{');
+    for member in meta.children().filter(|m| m.name() != "tag") {
+        member.write_name(out);
+        member.write_minified(out);
+        out.push(',');
+    }
+    out.push_str("\"tag\":[");
+    for tag in meta.get("tag").into_iter().flat_map(Node::children) {
+        tag.write_minified(out);
+        out.push(',');
+    }
+    out.push_str(SUBSETTED);
+    out.push_str("]}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subset_keeps_mandatory_elements_and_carries_the_tag() {
+        let text = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"1"},"text":{"status":"generated"},"status":"final","code":{"text":"c"},"note":[{"text":"n"}],"valueString":"v"}"#;
+        let check = |subset: Subset, expect: &str| {
+            let tag = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"1","tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}"#;
+            assert_eq!(subset.apply(text, Definitions::r4()).unwrap(), format!("{tag}{expect}}}"));
+        };
+        check(Subset::Summary, r#","status":"final","code":{"text":"c"},"valueString":"v""#);
+        check(Subset::Text, r#","text":{"status":"generated"},"status":"final","code":{"text":"c"}"#);
+        check(Subset::Data, r#","status":"final","code":{"text":"c"},"note":[{"text":"n"}],"valueString":"v""#);
+        check(Subset::Elements(vec!["note".into()]), r#","status":"final","code":{"text":"c"},"note":[{"text":"n"}]"#);
+    }
+}

@@ -1,0 +1,43 @@
+//! One file a command.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod load;
+pub(crate) mod migrate;
+pub(crate) mod serve;
+
+use crate::{config::Config, error::Error};
+use std::sync::Arc;
+use tessera_auth::Authenticator;
+use tessera_http::Context;
+use tessera_model::Definitions;
+use tessera_store::{Options, SqlStore, Synchronous, clock::SystemClock};
+
+/// Switches for tests that must break a promise to see that breaking it is noticed.
+const SQLITE_SYNCHRONOUS: &str = "TESSERA_TEST_SQLITE_SYNCHRONOUS";
+const POSTGRES_FSYNC: &str = "TESSERA_TEST_POSTGRES_FSYNC";
+
+/// Migrates and opens the database of the settings.
+async fn open(config: &Config, base: &str) -> Result<SqlStore, Error> {
+    let location = config.location()?;
+    tessera_store::migrate(&location).await?;
+    let normal = std::env::var(SQLITE_SYNCHRONOUS).is_ok_and(|value| value == "NORMAL");
+    let accept_fsync_off = std::env::var(POSTGRES_FSYNC).is_ok_and(|value| value == "off");
+    if normal || accept_fsync_off {
+        tracing::warn!("a test switch is set: acknowledged writes may be lost when the power fails");
+    }
+    let synchronous = if normal { Synchronous::Normal } else { Synchronous::Full };
+    let options = Options { location, base: base.to_owned(), clock: Arc::new(SystemClock), synchronous, accept_fsync_off };
+    Ok(SqlStore::open(options).await?)
+}
+
+/// What requests may reach.
+fn context(store: SqlStore, base: &str) -> Context {
+    Context {
+        store: Arc::new(store),
+        definitions: Definitions::r4(),
+        base: base.into(),
+        clock: Arc::new(SystemClock),
+        authenticator: Authenticator::InsecureNoAuth,
+    }
+}

@@ -1,0 +1,137 @@
+//! Settings: the command line before the environment before the file before `config.default.toml`.
+
+use crate::error::Error;
+use serde::Deserialize;
+use std::path::PathBuf;
+use tessera_store::Location;
+
+/// The defaults, with a line of help each.
+pub(crate) const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// What the settings are.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub listen: String,
+    /// Where resources are kept.
+    pub database_url: String,
+    /// The URL of the FHIR API; empty: made of the address listened on.
+    pub base_url: String,
+    /// What is logged.
+    pub log: String,
+}
+
+/// A file may leave out what it does not change.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Partial {
+    listen: Option<String>,
+    database_url: Option<String>,
+    base_url: Option<String>,
+    log: Option<String>,
+}
+
+/// Settings that the command line and the environment share.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Settings {
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, env = "TESSERA_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Where resources are kept: sqlite:PATH or postgres://… [default: sqlite:tessera-data/tessera.db]
+    #[arg(long, env = "TESSERA_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The URL under which clients reach the FHIR API [default: http://LISTEN/fhir]
+    #[arg(long, env = "TESSERA_BASE_URL", value_name = "URL")]
+    pub base_url: Option<String>,
+    /// A file of settings; config.default.toml in the sources lists them all
+    #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, or a filter [default: info]
+    #[arg(long, env = "TESSERA_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+impl Settings {
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the file cannot be read or has a setting that does not exist.
+    pub(crate) fn resolve(&self) -> Result<Config, Error> {
+        let bad = |file: &str, error: &dyn std::fmt::Display| Error::Usage(format!("{file}: {error}"));
+        let defaults: Config = toml::from_str(DEFAULTS).map_err(|e| bad("config.default.toml", &e))?;
+        let file: Partial = match &self.config {
+            None => Partial::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|e| bad(&path.display().to_string(), &e))?;
+                toml::from_str(&text).map_err(|e| bad(&path.display().to_string(), &e))?
+            }
+        };
+        let choose = |own: &Option<String>, file: Option<String>, default: String| own.clone().or(file).unwrap_or(default);
+        Ok(Config {
+            listen: choose(&self.listen, file.listen, defaults.listen),
+            database_url: choose(&self.database_url, file.database_url, defaults.database_url),
+            base_url: choose(&self.base_url, file.base_url, defaults.base_url),
+            log: choose(&self.log, file.log, defaults.log),
+        })
+    }
+}
+
+impl Config {
+    /// Where the database is.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the URL is of neither kind.
+    pub(crate) fn location(&self) -> Result<Location, Error> {
+        Location::parse(&self.database_url)
+            .ok_or_else(|| Error::Usage("--database-url: expected sqlite:PATH or postgres://…".to_owned()))
+    }
+
+    /// The base URL, given the address that is listened on.
+    #[must_use]
+    pub(crate) fn base(&self, address: &str) -> String {
+        match self.base_url.trim_end_matches('/') {
+            "" => format!("http://{address}/fhir"),
+            url => url.to_owned(),
+        }
+    }
+}
+
+/// Whether a database is on this machine (AUTH-40).
+#[must_use]
+pub(crate) fn is_local(location: &Location) -> bool {
+    match location {
+        Location::Sqlite(_) => true,
+        Location::Postgres(url) => {
+            let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+            let authority = rest.split(['/', '?']).next().unwrap_or_default();
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            let name = host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.split(':').next().unwrap_or_default());
+            let elsewhere = url.contains("host=") || url.contains("hostaddr=");
+            matches!(name, "" | "localhost" | "127.0.0.1" | "::1") && !elsewhere
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_defaults_are_the_settings() {
+        let config: Config = toml::from_str(DEFAULTS).unwrap();
+        assert_eq!(Settings::default().resolve().unwrap(), config);
+        assert_eq!(config.base("127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
+    }
+
+    #[test]
+    fn auth_40_a_database_elsewhere_is_told_apart() {
+        let local = |url: &str| is_local(&Location::parse(url).unwrap());
+        for url in ["sqlite:x.db", "postgres://localhost/x", "postgres://u:p@127.0.0.1:5432/x", "postgres:///x", "postgres://[::1]/x"] {
+            assert!(local(url), "{url}");
+        }
+        for url in ["postgres://db/x", "postgres://u:p@10.0.0.1/x", "postgres:///x?host=db", "postgres://localhost@db/x"] {
+            assert!(!local(url), "{url}");
+        }
+    }
+}
