@@ -5,6 +5,8 @@
  *
  *   POWERLOSS_FOLDER   changes to the files below it are recorded; absolute, without symbolic links
  *   POWERLOSS_JOURNAL  the journal, a file elsewhere; appended to
+ *   POWERLOSS_DELAY    how many microseconds a sync takes longer than the disk needs: a process that does not wait for
+ *                      it shows only if there is something to wait for
  *
  * A record is six 64-bit words in the machine's byte order, then the file's path, the old bytes and the new bytes:
  *
@@ -38,6 +40,7 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int journal = -1;
+static useconds_t delay;
 static char folder[PATH_MAX];
 
 static ssize_t (*real_write)(int, const void *, size_t);
@@ -70,6 +73,8 @@ __attribute__((constructor)) static void start(void) {
     real_fdatasync = real("fdatasync");
     real_unlink = real("unlink");
     const char *below = getenv("POWERLOSS_FOLDER"), *path = getenv("POWERLOSS_JOURNAL");
+    const char *microseconds = getenv("POWERLOSS_DELAY");
+    if (microseconds) delay = (useconds_t)strtoul(microseconds, NULL, 10);
     if (!below || !path) return;
     snprintf(folder, sizeof folder, "%s/", below);
     journal = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -279,6 +284,7 @@ static int sync_with(int (*real_sync)(int), int file) {
     uint64_t covered = journal_length();
     pthread_mutex_unlock(&mutex);
     /* Without the mutex: others go on writing meanwhile, as they would without this library. */
+    if (delay > 0) usleep(delay);
     int result = real_sync(file);
     if (result == 0) {
         pthread_mutex_lock(&mutex);

@@ -181,7 +181,8 @@ fn one_bad_entry_and_nothing_is_stored() {
         let key = space.add("kept", patient().build());
         let good = || entry("POST", "Observation", &space.tagged(observation().build()));
         let invalid = json!({ "resourceType": "Patient", "gender": "m" });
-        let mut stale = entry("PUT", &key, &patient().id(key.rsplit('/').next().unwrap()).build());
+        let other = space.add("other", patient().build());
+        let mut stale = entry("PUT", &other, &patient().id(other.rsplit('/').next().unwrap()).build());
         stale["request"]["ifMatch"] = json!("W/\"9\"");
         for (bad, status) in [
             (entry("POST", "Patient", &invalid), vec![400, 422]),

@@ -130,6 +130,18 @@ fn update_with_if_match_succeeds_on_the_current_version_only() {
     });
 }
 
+// https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1: `*` is any current version
+#[test]
+fn update_with_if_match_of_any_version_needs_one() {
+    on_each_backend(|space| {
+        let (key, body) = stored(space);
+        let put = |key: &str, body: &Value| send(space.request("PUT", key).header("if-match", "*").json(body));
+        put(&key, &body).assert_status(200);
+        let missing = patient().id(&space.tag).build();
+        refused(&put(&format!("Patient/{}", space.tag), &missing), &[404, 412]);
+    });
+}
+
 // https://hl7.org/fhir/R4/http.html#concurrency
 #[test]
 fn update_with_if_match_creates_nothing() {

@@ -1,5 +1,8 @@
 //! What the FHIR specification says of a server, one module per page or part of a page. Each test is named as the
-//! sentence it checks, and stands under the address of the section.
+//! sentence it checks, and stands under the address of the section. Where the specification leaves a choice, every
+//! choice passes.
+//!
+//! All tests share one server per backend, or the one that `TESSERA_BASE_URL` names.
 
 #![expect(
     clippy::unwrap_used,

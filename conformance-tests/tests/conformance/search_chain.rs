@@ -49,6 +49,8 @@ fn a_chain_needs_no_type_where_only_one_is_possible() {
         people(space);
         space.finds("Observation?patient.name=windsor", "weight-of-eve");
         space.finds("Patient?organization.name=south", "adam");
+        // Groups have identifiers too, but `patient` is `subject.where(resolve() is Patient)`.
+        space.finds("Observation?patient.identifier=http://example.org/mrn|eve", "weight-of-eve");
         // Of the subjects of an Observation only a Patient has a gender.
         space.finds("Observation?subject.gender=female", "weight-of-eve");
     });
@@ -161,7 +163,7 @@ fn has_and_chains_nest() {
             "Organization?_has:Patient:organization:_has:Observation:patient:value-quantity=gt80",
             "clinic-of-adam",
         );
-        space.finds("Condition?patient._has:Observation:patient:value-quantity=gt80", "condition-of-adam");
+        space.finds("Condition?patient:Patient._has:Observation:patient:value-quantity=gt80", "condition-of-adam");
         space.finds("Practitioner?_has:Observation:performer:patient.family=windsor", "doctor-of-eve");
     });
 }

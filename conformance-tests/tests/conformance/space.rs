@@ -1,7 +1,14 @@
 //! What all tests stand on: servers that the whole test binary shares, and in them a space of each test's own, held
 //! apart from the others by a tag.
 
-use std::{cell::RefCell, collections::HashMap, future::Future, sync::OnceLock, thread};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::OnceLock,
+    thread,
+};
 
 use conformance_tests::{Backend, Client, Reply, Request, Server};
 use serde_json::{Value, json};
@@ -10,15 +17,23 @@ use tokio::runtime::{Builder, Runtime};
 /// The system of the tags.
 const TAGS: &str = "https://tessera.example/tests";
 
-/// Runs a test on each backend.
+/// Runs a test on each backend, on the second even if it fails on the first: the difference tells where to look.
 pub(crate) fn on_each_backend(test: impl Fn(&Space)) {
     let current = thread::current();
+    let mut failure = None;
     for backend in Backend::ALL {
         if let Some(server) = Server::shared(backend, current.name().unwrap_or_default()) {
             // Shown only if the test fails.
             println!("on {backend}, {}", server.base());
-            test(&Space::new(server.client(), server.base()));
+            let space = Space::new(server.client(), server.base());
+            match catch_unwind(AssertUnwindSafe(|| test(&space))) {
+                Ok(()) => println!("passed on {backend}"),
+                Err(panic) => failure = failure.or(Some(panic)),
+            }
         }
+    }
+    if let Some(panic) = failure {
+        resume_unwind(panic);
     }
 }
 

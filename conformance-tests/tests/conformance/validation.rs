@@ -315,3 +315,29 @@ fn valid_primitives_of_every_form_are_taken() {
         }
     });
 }
+
+// https://hl7.org/fhir/R4/narrative.html#xhtml: txt-1, txt-2: one div of plain XHTML with content, nothing active
+#[test]
+fn narratives_are_plain_xhtml_without_active_content() {
+    on_each_backend(|space| {
+        let narrative = |div: &str| patient().set("text", json!({ "status": "generated", "div": div })).build();
+        let places = ["Patient.text.div", "Patient.text"];
+        let xhtml = |content: &str| format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{content}</div>");
+        for wrong in [
+            "<script>alert(1)</script>",
+            "<p onclick=\"alert(1)\">a</p>",
+            "<a href=\"javascript:alert(1)\">a</a>",
+            "<iframe src=\"http://example.org\"/>",
+            "<form><input/></form>",
+            "<p>a",
+            " ",
+        ] {
+            check(space, &narrative(&xhtml(wrong)), &places);
+        }
+        check(space, &narrative("<p xmlns=\"http://www.w3.org/1999/xhtml\">a</p>"), &places);
+        let plain = xhtml(
+            "<h1>Eve</h1><table><tr><td style=\"color: red\">a &amp; b&#160;&gt; c</td></tr></table><img src=\"#photo\" alt=\"\"/>",
+        );
+        space.post("Patient", &space.tagged(narrative(&plain))).assert_status(201);
+    });
+}

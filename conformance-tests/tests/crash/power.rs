@@ -13,6 +13,9 @@ use crate::journal::{Fate, Journal};
 /// The library that keeps a journal of what is not synced.
 const SHIM: &str = include_str!("../../shim/powerloss.c");
 
+/// How long a sync takes at least, as on a slow disk: the longer, the more often the power is lost during one.
+const SYNC_MICROSECONDS: &str = "20000";
+
 /// Set by continuous integration: nothing may be left out there.
 const CI_VARIABLE: &str = "CI";
 
@@ -42,12 +45,13 @@ impl Power {
     }
 
     /// What lets a process's changes to the database's folder be recorded.
-    pub(crate) fn environment(&self, database: &Database) -> [(&'static str, String); 3] {
+    pub(crate) fn environment(&self, database: &Database) -> [(&'static str, String); 4] {
         let folder = database.folder().expect("SQLite has a folder").path();
         [
             ("LD_PRELOAD", text(&self.library())),
             ("POWERLOSS_FOLDER", text(folder)),
             ("POWERLOSS_JOURNAL", text(&self.journal())),
+            ("POWERLOSS_DELAY", SYNC_MICROSECONDS.to_owned()),
         ]
     }
 

@@ -119,7 +119,8 @@ impl Writer {
     async fn write_until_gone(mut self, stop: Arc<AtomicBool>) -> Ledger {
         for turn in 0.. {
             let name = format!("{}-{}-{turn}", self.run, self.number);
-            let step = match turn % 4 {
+            // Not all of them begin with the same, so that a short run has some of each.
+            let step = match (turn + self.number) % 4 {
                 0 | 1 => self.update(name).await,
                 2 => self.create(name).await,
                 _ => self.transact(name).await,

@@ -1,0 +1,100 @@
+//! What is not visible is not there: in every call, at every place of a search (CORE-2).
+
+use crate::store::{TestStore, delete, everything, ids, key, on_both, parsed, post, put};
+use serde_json::json;
+use tessera_model::{AccessContext, Definitions};
+use tessera_store::{Error, HistoryPage, HistoryScope, Outcome, Store as _};
+
+/// Sees patient a, what is about patient a, and organizations.
+fn limited() -> AccessContext {
+    let visible = ["Patient?_id=a", "Observation?patient=a", "Organization?_id:not=hidden"];
+    AccessContext::limited(
+        visible
+            .iter()
+            .map(|url| {
+                let query = parsed(url).unwrap().query;
+                (query.types[0], query.filter)
+            })
+            .collect(),
+    )
+}
+
+async fn fill(t: &TestStore) {
+    for organization in ["open", "hidden"] {
+        t.put(&json!({"resourceType": "Organization", "id": organization, "name": organization})).await;
+    }
+    for (patient, organization) in [("a", "hidden"), ("b", "open")] {
+        let organization = json!({"reference": format!("Organization/{organization}")});
+        t.put(&json!({"resourceType": "Patient", "id": patient, "name": [{"family": patient}], "managingOrganization": organization})).await;
+        let id = format!("o-{patient}");
+        t.put(&json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"coding": [{"system": "s", "code": "c"}]},
+            "subject": {"reference": format!("Patient/{patient}")}, "focus": [{"reference": "Patient/b"}]}))
+            .await;
+    }
+    t.put(&json!({"resourceType": "Basic", "id": "x", "code": {"text": "x"}})).await;
+}
+
+#[test]
+fn core_2_every_read_sees_only_what_is_visible() {
+    on_both("core_2", async |t| {
+        fill(&t).await;
+        let access = limited();
+        let search = async |url: &str| ids(&t.matches(&access, url, None).await.matches);
+        assert_eq!(search("Observation").await, ["o-a"]);
+        assert_eq!(search("Observation?code=c").await, ["o-a"]);
+        assert!(search("Observation?subject=Patient/b").await.is_empty());
+        assert_eq!(search("?_count=100").await, ["open", "a", "o-a"], "the system level, in order of creation");
+        assert!(search("Basic").await.is_empty(), "a type that is not granted");
+        assert_eq!(t.matches(&access, "Observation?_summary=count", None).await.total, Some(1));
+        // Every hop: chains and _has match nothing through what is hidden.
+        assert!(search("Patient?organization.name=hidden").await.is_empty());
+        assert!(search("Observation?focus:Patient.name=b").await.is_empty());
+        assert!(search("Organization?_has:Patient:organization:name=b").await.is_empty());
+        assert_eq!(search("Observation?subject:Patient.name=a").await, ["o-a"]);
+        let included = async |url: &str| ids(&t.matches(&access, url, None).await.included);
+        assert!(included("Patient?_include=Patient:organization").await.is_empty());
+        assert_eq!(included("Observation?_include=Observation:*").await, ["a"]);
+        assert!(included("Organization?_revinclude=Patient:organization").await.is_empty());
+        for (text, seen) in [("Patient/a", true), ("Patient/b", false), ("Observation/o-b", false), ("Basic/x", false)] {
+            assert_eq!(t.store.read(&access, &key(text)).await.unwrap().is_some(), seen, "{text}");
+            assert_eq!(t.store.vread(&access, &key(text), 1).await.unwrap().is_some(), seen, "{text}");
+            let page = HistoryPage { since: None, at: None, count: 10, cursor: None };
+            let history = t.store.history(&access, HistoryScope::Instance(key(text)), page.clone()).await.unwrap();
+            assert_eq!(history.versions.len() == 1, seen, "{text}");
+        }
+        let page = HistoryPage { since: None, at: None, count: 10, cursor: None };
+        let all = t.store.history(&access, HistoryScope::System, page.clone()).await.unwrap();
+        assert_eq!(ids(&all.versions), ["o-a", "a", "open"]);
+        let patients = HistoryScope::Type(Definitions::r4().resource_type("Patient").unwrap());
+        assert_eq!(t.store.history(&access, patients, page).await.unwrap().versions.len(), 1);
+    });
+}
+
+#[test]
+fn core_2_writes_neither_change_nor_reveal_what_is_hidden() {
+    on_both("core_2_writes", async |t| {
+        fill(&t).await;
+        let access = limited();
+        let forbidden = |result: Result<Vec<tessera_store::Changed>, Error>| match result {
+            Err(Error::Forbidden) => true,
+            Err(Error::Entry { error, .. }) => matches!(*error, Error::Forbidden),
+            _ => false,
+        };
+        let observation = |id: &str, patient: &str| {
+            json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "new"}, "subject": {"reference": format!("Patient/{patient}")}})
+        };
+        assert!(forbidden(t.write_as(&access, vec![put(&observation("o-b", "b"))]).await), "another's resource");
+        assert!(forbidden(t.write_as(&access, vec![put(&observation("o-b", "a"))]).await), "another's resource, made one's own");
+        assert!(forbidden(t.write_as(&access, vec![put(&observation("o-a", "b"))]).await), "one's own, given away");
+        assert!(forbidden(t.write_as(&access, vec![delete("Observation/o-b")]).await));
+        assert!(forbidden(t.write_as(&access, vec![post(&json!({"resourceType": "Basic", "code": {"text": "x"}}), None)]).await));
+        assert!(t.write_as(&access, vec![put(&observation("o-a", "a"))]).await.is_ok());
+        // A condition sees only what is visible: the hidden match is no match.
+        let create = post(&observation("n", "a"), Some("subject=Patient/b"));
+        assert_eq!(t.write_as(&access, vec![create]).await.unwrap()[0].outcome, Outcome::Created);
+        let refer = json!({"resourceType": "Observation", "status": "final", "code": {"text": "r"},
+            "subject": {"reference": "Patient/a"}, "focus": [{"reference": "Patient?name=b"}]});
+        assert!(t.write_as(&access, vec![post(&refer, None)]).await.is_err(), "a conditional reference to what is hidden");
+        assert_eq!(t.store.read(&everything(), &key("Observation/o-b")).await.unwrap().unwrap().version, 1);
+    });
+}

@@ -1,0 +1,174 @@
+//! Opens a fresh store on each database and offers short ways to write and search.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+};
+use tessera_fixtures::postgres;
+use tessera_model::{
+    AccessContext, Definitions, Id, Key, Resource,
+    search::parse::{Context, Parsed, parse},
+};
+use tessera_store::{
+    Action, Change, Changed, Criteria, Error, Location, Matches, Options, Precondition, SqlStore, Store, Synchronous, Version, Work,
+    clock::Clock, migrate,
+};
+
+pub const BASE: &str = "http://here/fhir";
+
+/// A clock that a test sets; every look moves it by 10 ms. PostgreSQL keeps its own time.
+#[derive(Debug)]
+pub struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> i64 {
+        self.0.fetch_add(10_000, Ordering::Relaxed)
+    }
+}
+
+impl TestClock {
+    pub fn set_back(&self, micros: i64) {
+        self.0.fetch_sub(micros, Ordering::Relaxed);
+    }
+}
+
+/// A store of its own for a test.
+pub struct TestStore {
+    pub store: SqlStore,
+    pub clock: Arc<TestClock>,
+    pub location: Location,
+    folder: Option<PathBuf>,
+}
+
+impl Drop for TestStore {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Runs the body on SQLite and on PostgreSQL.
+pub fn on_both<F: Future<Output = ()>>(name: &str, body: impl Fn(TestStore) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async { body(sqlite().await).await });
+    if let Some(cluster) = postgres::shared_or_skip(name) {
+        runtime.block_on(async { body(open(Location::Postgres(cluster.create_database()), None).await).await });
+    }
+}
+
+pub async fn sqlite() -> TestStore {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("tessera-store-{}-{number}", std::process::id()));
+    open(Location::Sqlite(folder.join("test.db")), Some(folder)).await
+}
+
+async fn open(location: Location, folder: Option<PathBuf>) -> TestStore {
+    migrate(&location).await.unwrap();
+    let clock = Arc::new(TestClock(AtomicI64::new(1_600_000_000_000_000)));
+    let options = Options {
+        location: location.clone(),
+        base: BASE.to_owned(),
+        clock: clock.clone(),
+        synchronous: Synchronous::Full,
+        accept_fsync_off: true,
+    };
+    TestStore { store: SqlStore::open(options).await.unwrap(), clock, location, folder }
+}
+
+pub fn everything() -> AccessContext {
+    AccessContext::internal("test")
+}
+
+pub fn key(text: &str) -> Key {
+    let (name, id) = text.split_once('/').unwrap();
+    Key::new(Definitions::r4().resource_type(name).unwrap(), Id::parse(id).unwrap())
+}
+
+pub fn resource(value: &serde_json::Value) -> Resource {
+    Resource::parse(value.to_string(), Definitions::r4()).unwrap()
+}
+
+pub fn put(value: &serde_json::Value) -> Change {
+    let resource = resource(value);
+    let key = Key::new(resource.resource_type(), Id::parse(&resource.id().unwrap()).unwrap());
+    Change { action: Action::Update { key, resource, precondition: Precondition::default() }, full_url: None }
+}
+
+pub fn post(value: &serde_json::Value, if_none_exist: Option<&str>) -> Change {
+    let resource = resource(value);
+    let if_none_exist = if_none_exist.map(|query| criteria(resource.resource_type().name(), query));
+    Change { action: Action::Create { resource, if_none_exist }, full_url: None }
+}
+
+pub fn delete(text: &str) -> Change {
+    Change { action: Action::Delete { key: key(text), precondition: Precondition::default() }, full_url: None }
+}
+
+pub fn criteria(name: &str, query: &str) -> Criteria {
+    Criteria {
+        resource_type: Definitions::r4().resource_type(name).unwrap(),
+        parameters: tessera_model::interaction::query_pairs(query),
+    }
+}
+
+pub fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
+    let (name, query) = url.split_once('?').unwrap_or((url, ""));
+    let types: Vec<_> = Definitions::r4().resource_type(name).into_iter().collect();
+    let context = Context { definitions: Definitions::r4(), base: BASE, now: 1_600_000_000_000_000, lenient: false };
+    parse(&types, &tessera_model::interaction::query_pairs(query), context)
+}
+
+impl TestStore {
+    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
+        self.write_as(&everything(), changes).await
+    }
+
+    pub async fn write_as(&self, access: &AccessContext, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
+        let work = Work { changes, ..Work::default() };
+        self.store.transact(access, work).await.map(|transacted| transacted.changed)
+    }
+
+    pub async fn put(&self, value: &serde_json::Value) -> Changed {
+        self.write(vec![put(value)]).await.unwrap().remove(0)
+    }
+
+    pub async fn read(&self, text: &str) -> Option<Version> {
+        self.store.read(&everything(), &key(text)).await.unwrap()
+    }
+
+    pub async fn matches(&self, access: &AccessContext, url: &str, cursor: Option<String>) -> Matches {
+        self.store.search(access, parsed(url).unwrap().query, cursor).await.unwrap()
+    }
+
+    /// The ids of the matches, in order.
+    pub async fn search(&self, url: &str) -> Vec<String> {
+        ids(&self.matches(&everything(), url, None).await.matches)
+    }
+
+    /// The ids of all pages.
+    pub async fn pages(&self, url: &str) -> Vec<String> {
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.matches(&everything(), url, cursor).await;
+            found.extend(ids(&page.matches));
+            cursor = page.next;
+            if cursor.is_none() {
+                return found;
+            }
+        }
+    }
+
+    pub async fn is_sound(&self) {
+        let report = self.store.check(false).await.unwrap();
+        assert_eq!(report.count, 0, "{:?}", report.differences);
+    }
+}
+
+pub fn ids(versions: &[Version]) -> Vec<String> {
+    versions.iter().map(|version| version.key.id.to_string()).collect()
+}
