@@ -73,7 +73,7 @@ CREATE TABLE idx_string (
   exact TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX idx_string_norm ON idx_string (param, norm, rid);
-CREATE INDEX idx_string_rid ON idx_string (rid, param);
+CREATE INDEX idx_string_rid ON idx_string (rid, param, norm);
 
 CREATE TABLE idx_quantity (
   rid BIGINT NOT NULL,
@@ -90,7 +90,7 @@ CREATE TABLE idx_quantity (
 );
 CREATE INDEX idx_quantity_low ON idx_quantity (param, low, rid);
 CREATE INDEX idx_quantity_canonical ON idx_quantity (param, canonical_unit, canonical_low, rid);
-CREATE INDEX idx_quantity_rid ON idx_quantity (rid, param);
+CREATE INDEX idx_quantity_rid ON idx_quantity (rid, param, low);
 
 CREATE TABLE idx_uri (
   rid BIGINT NOT NULL,

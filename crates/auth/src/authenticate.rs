@@ -54,7 +54,11 @@ mod tests {
             assert!(Authenticator::InsecureNoAuth.authenticate(Some(host)).is_ok(), "{host}");
         }
         for host in ["example.org", "127.0.0.1.example.org", "localhost.example.org:80", "10.0.0.1", ""] {
-            assert_eq!(Authenticator::InsecureNoAuth.authenticate(Some(host)).err(), Some(Denied::Misdirected), "{host}");
+            assert_eq!(
+                Authenticator::InsecureNoAuth.authenticate(Some(host)).err(),
+                Some(Denied::Misdirected),
+                "{host}"
+            );
         }
         assert!(Authenticator::InsecureNoAuth.authenticate(None).is_err());
     }

@@ -47,7 +47,8 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
 
 /// Each entry on its own; one that fails says so in its place.
 async fn batch(context: &Context, access: &AccessContext, entries: &[Node<'_>], preferences: Preferences) -> Reply {
-    let requests: Vec<Result<Request, Error>> = entries.iter().map(|entry| entry_request(context, *entry, preferences)).collect();
+    let requests: Vec<Result<Request, Error>> =
+        entries.iter().map(|entry| entry_request(context, *entry, preferences)).collect();
     let replies = stream::iter(requests.into_iter().enumerate()).map(|(n, request)| async move {
         let reply = match request {
             Ok(request) if matches!(request.interaction, Interaction::Bundle) => {
@@ -70,7 +71,7 @@ async fn batch(context: &Context, access: &AccessContext, entries: &[Node<'_>], 
 /// What an entry of a transaction is answered from.
 enum Planned {
     Change,
-    Read(Box<Request>, Option<Parsed>),
+    Read(Box<(Request, Option<Parsed>)>),
 }
 
 /// All entries or none, in the order of the specification whatever the order of entries: the store deletes, then creates,
@@ -94,7 +95,7 @@ async fn transaction(
         }
         if let Some((read, parsed)) = planned_read(context, &request).map_err(at_entry)? {
             reads.push(read);
-            plan.push(Planned::Read(Box::new(request), parsed));
+            plan.push(Planned::Read(Box::new((request, parsed))));
             continue;
         }
         let full_url = entry.get_str("fullUrl").map(std::borrow::Cow::into_owned);
@@ -105,14 +106,21 @@ async fn transaction(
         plan.push(Planned::Change);
     }
     // Errors of the store count changes; clients count entries.
-    let numbers: Vec<usize> = plan.iter().enumerate().filter(|(_, p)| matches!(p, Planned::Change)).map(|(n, _)| n).collect();
-    let transacted = context.store.transact(access, Work { changes, reads, once }).await.map_err(|error| renumbered(error, &numbers))?;
+    let numbers: Vec<usize> =
+        plan.iter().enumerate().filter(|(_, p)| matches!(p, Planned::Change)).map(|(n, _)| n).collect();
+    let transacted = context
+        .store
+        .transact(access, Work { changes, reads, once })
+        .await
+        .map_err(|error| renumbered(error, &numbers))?;
     Ok(transaction_response(context, plan, transacted, preferences))
 }
 
 fn planned_read(context: &Context, request: &Request) -> Result<Option<(tessera_store::Read, Option<Parsed>)>, Error> {
     Ok(match &request.interaction {
-        Interaction::Read(_) | Interaction::VersionRead(..) => read::entry_read(&request.interaction).map(|read| (read, None)),
+        Interaction::Read(_) | Interaction::VersionRead(..) => {
+            read::entry_read(&request.interaction).map(|read| (read, None))
+        }
         Interaction::SearchType(_) | Interaction::SearchSystem => {
             let (read, parsed) = search::entry_read(context, request)?;
             Some((read, Some(parsed)))
@@ -127,7 +135,9 @@ fn planned_read(context: &Context, request: &Request) -> Result<Option<(tessera_
 fn renumbered(error: tessera_store::Error, numbers: &[usize]) -> Error {
     let number = |n: usize| numbers.get(n).copied().unwrap_or(n);
     match error {
-        tessera_store::Error::Entry { entry, error } => Error::Entry { entry: number(entry), error: Box::new(Error::Store(*error)) },
+        tessera_store::Error::Entry { entry, error } => {
+            Error::Entry { entry: number(entry), error: Box::new(Error::Store(*error)) }
+        }
         tessera_store::Error::SameIdentity { entries: (first, second), key } => {
             Error::Store(tessera_store::Error::SameIdentity { entries: (number(first), number(second)), key })
         }
@@ -135,7 +145,12 @@ fn renumbered(error: tessera_store::Error, numbers: &[usize]) -> Error {
     }
 }
 
-fn transaction_response(context: &Context, plan: Vec<Planned>, transacted: Transacted, preferences: Preferences) -> Reply {
+fn transaction_response(
+    context: &Context,
+    plan: Vec<Planned>,
+    transacted: Transacted,
+    preferences: Preferences,
+) -> Reply {
     let mut out = response_start("transaction-response");
     let replayed = transacted.replayed;
     let (mut changed, mut seen) = (transacted.changed.into_iter(), transacted.seen.into_iter());
@@ -148,8 +163,8 @@ fn transaction_response(context: &Context, plan: Vec<Planned>, transacted: Trans
                 let returns = preferences.returns.unwrap_or(Return::Minimal);
                 changed.next().map(|changed| write::reply(changed, returns)).ok_or(Error::NoBody)
             }
-            Planned::Read(request, parsed) => match seen.next() {
-                Some(seen) => read_reply(context, &request, parsed, seen),
+            Planned::Read(read) => match seen.next() {
+                Some(seen) => read_reply(context, &read.0, read.1, seen),
                 None => Err(Error::BadRequest("this was performed before; what it read then is not kept".into())),
             },
         };
@@ -160,13 +175,15 @@ fn transaction_response(context: &Context, plan: Vec<Planned>, transacted: Trans
 
 fn read_reply(context: &Context, request: &Request, parsed: Option<Parsed>, seen: Seen) -> Result<Reply, Error> {
     match (seen, &request.interaction) {
-        (Seen::Version(version), Interaction::Read(key)) => read::reply(context, key, false, version, &request.conditions, None),
+        (Seen::Version(version), Interaction::Read(key)) => {
+            read::reply(context, key, false, version, &request.conditions, None)
+        }
         (Seen::Version(version), Interaction::VersionRead(key, _)) => {
             read::reply(context, key, true, version, &request.conditions, None)
         }
         (Seen::Matches(matches), interaction) => {
             let parsed = parsed.ok_or(Error::NoBody)?;
-            search::bundle(context, &search::url(context, interaction), &parsed, matches, false)
+            search::bundle(context, &search::url(context, interaction), &parsed, &matches, false)
         }
         (Seen::History(found), interaction) => {
             Ok(history::bundle(context, &history::url(context, interaction), &request.parameters, &found))
@@ -189,7 +206,8 @@ fn entry_request(context: &Context, entry: Node<'_>, preferences: Preferences) -
     let request = entry.get("request").ok_or_else(|| Error::BadRequest("the entry has no request".into()))?;
     let text = |name: &str| request.get_str(name).map(std::borrow::Cow::into_owned);
     let method = text("method").and_then(|name| Method::parse(&name));
-    let method = method.ok_or_else(|| Error::BadRequest("request.method must be GET, HEAD, POST, PUT, PATCH or DELETE".into()))?;
+    let method = method
+        .ok_or_else(|| Error::BadRequest("request.method must be GET, HEAD, POST, PUT, PATCH or DELETE".into()))?;
     let url = text("url").ok_or_else(|| Error::BadRequest("the entry's request has no url".into()))?;
     let relative = url.strip_prefix(&*context.base).unwrap_or(&url);
     let relative = relative.strip_prefix('/').unwrap_or(relative);
@@ -201,12 +219,16 @@ fn entry_request(context: &Context, entry: Node<'_>, preferences: Preferences) -
     }
     let if_none_match = text("ifNoneMatch");
     let any = if_none_match.as_deref() == Some("*");
+    let if_match = text("ifMatch");
+    let if_match_any = if_match.as_deref() == Some("*");
     parsed.conditions = Conditions {
-        if_match: text("ifMatch").map(|tag| etags(&tag)).transpose()?.unwrap_or_default(),
+        if_match: if_match.filter(|_| !if_match_any).map(|tag| etags(&tag)).transpose()?.unwrap_or_default(),
+        if_match_any,
         if_none_match: if_none_match.filter(|_| !any).map(|tag| etags(&tag)).transpose()?.unwrap_or_default(),
         if_none_match_any: any,
         if_modified_since: text("ifModifiedSince").and_then(|instant| temporal::range(&instant)).map(|range| range.low),
-        if_none_exist: text("ifNoneExist").map(|criteria| query_pairs(criteria.split_once('?').map_or(criteria.as_str(), |(_, q)| q))),
+        if_none_exist: text("ifNoneExist")
+            .map(|criteria| query_pairs(criteria.split_once('?').map_or(criteria.as_str(), |(_, q)| q))),
     };
     Ok(parsed)
 }

@@ -10,7 +10,8 @@ use tessera_model::{
 };
 
 /// The types with builders, examples and conformance files of their own. All others work from the same tables.
-pub(crate) const FIRST_CLASS: [&str; 5] = ["Patient", "Condition", "MedicationStatement", "AllergyIntolerance", "Observation"];
+pub(crate) const FIRST_CLASS: [&str; 5] =
+    ["Patient", "Condition", "MedicationStatement", "AllergyIntolerance", "Observation"];
 
 /// What can be done with each type.
 const OF_TYPE: [InteractionCode; 8] = [
@@ -25,8 +26,12 @@ const OF_TYPE: [InteractionCode; 8] = [
 ];
 
 /// What can be done with the whole.
-const OF_SYSTEM: [InteractionCode; 4] =
-    [InteractionCode::Transaction, InteractionCode::Batch, InteractionCode::SearchSystem, InteractionCode::HistorySystem];
+const OF_SYSTEM: [InteractionCode; 4] = [
+    InteractionCode::Transaction,
+    InteractionCode::Batch,
+    InteractionCode::SearchSystem,
+    InteractionCode::HistorySystem,
+];
 
 /// The CapabilityStatement.
 pub(crate) fn statement(context: &Context) -> String {
@@ -62,7 +67,8 @@ fn resource(resource_type: ResourceType, definitions: &Definitions) -> Value {
     let parameters: Vec<&SearchParameter> = definitions.parameters(resource_type).filter(supported).collect();
     let references = parameters.iter().filter(|p| p.search_type == SearchType::Reference);
     let includes: Vec<String> = references.map(|p| format!("{resource_type}:{}", p.code)).collect();
-    let parameter = |p: &&SearchParameter| json!({"name": &*p.code, "definition": &*p.url, "type": p.search_type.name()});
+    let parameter =
+        |p: &&SearchParameter| json!({"name": &*p.code, "definition": &*p.url, "type": p.search_type.name()});
     let mut resource = json!({
         "type": resource_type.name(),
         "profile": format!("http://hl7.org/fhir/StructureDefinition/{resource_type}"),

@@ -6,7 +6,7 @@ use crate::{
     format::{check_acceptable, check_content_type},
     perform::perform,
     reply::Reply,
-    request::{Conditions, Preferences, Request, etags},
+    request::{Conditions, Preferences, Request, etags, once_of},
     respond::{Shape, parse_http_date, respond},
 };
 use axum::{
@@ -14,7 +14,6 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, Response, header, request::Parts},
 };
-use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use tessera_model::{
     Resource,
@@ -47,15 +46,16 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if context.authenticator.is_insecure() {
-        headers.insert("x-insecure-mode", HeaderValue::from_static("no-auth"));
-    }
     response
 }
 
 async fn answer(context: &Context, parts: &Parts, body: Body) -> Result<Reply, Error> {
     // HTTP/2 has the host in its URL, HTTP/1 in a header.
-    let host = parts.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| header_text(&parts.headers, &header::HOST));
+    let host = parts
+        .uri
+        .authority()
+        .map(axum::http::uri::Authority::as_str)
+        .or_else(|| header_text(&parts.headers, &header::HOST));
     let access = context.authenticator.authenticate(host)?;
     let request = read(context, parts, body).await?;
     // In a task of its own, so that a client that hangs up does not stop a write half-way.
@@ -81,8 +81,7 @@ async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, E
         tessera_model::Error::MethodNotAllowed { method: parts.method.to_string(), allowed }
     };
     let method = Method::parse(parts.method.as_str()).ok_or_else(not_allowed)?;
-    let path = uri.path().strip_prefix(crate::router::BASE_PATH).unwrap_or_default();
-    let path = percent_decode(path.strip_prefix('/').unwrap_or(path), false);
+    let path = request_path(parts);
     let mut request = Request::new(method, &path, uri.query().unwrap_or_default(), context.definitions)?;
     request.preferences = Preferences::parse(parts.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()));
     request.conditions = conditions(&parts.headers)?;
@@ -92,16 +91,26 @@ async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, E
     Ok(request)
 }
 
+/// The path below the base, decoded, without a slash at its start.
+fn request_path(parts: &Parts) -> String {
+    let path = parts.uri.path().strip_prefix(crate::router::BASE_PATH).unwrap_or_default();
+    percent_decode(path.strip_prefix('/').unwrap_or(path), false)
+}
+
 fn conditions(headers: &HeaderMap) -> Result<Conditions, Error> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let if_none_match = text("if-none-match");
     let any = if_none_match.is_some_and(|tag| tag.trim() == "*");
+    let if_match = text("if-match");
+    let if_match_any = if_match.is_some_and(|tag| tag.trim() == "*");
     Ok(Conditions {
-        if_match: text("if-match").map(etags).transpose()?.unwrap_or_default(),
+        if_match: if_match.filter(|_| !if_match_any).map(etags).transpose()?.unwrap_or_default(),
+        if_match_any,
         if_none_match: if_none_match.filter(|_| !any).map(etags).transpose()?.unwrap_or_default(),
         if_none_match_any: any,
         if_modified_since: text("if-modified-since").and_then(parse_http_date),
-        if_none_exist: text("if-none-exist").map(|criteria| query_pairs(criteria.split_once('?').map_or(criteria, |(_, q)| q))),
+        if_none_exist: text("if-none-exist")
+            .map(|criteria| query_pairs(criteria.split_once('?').map_or(criteria, |(_, q)| q))),
     })
 }
 
@@ -117,13 +126,19 @@ async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body
     if declared.is_some_and(|length| length > mib * 1024 * 1024) {
         return Err(too_large());
     }
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, mib * 1024 * 1024)).await.map_err(|_| Error::Timeout)?;
-    let bytes = Vec::from(bytes.map_err(|_| too_large())?);
+    let bytes =
+        tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, mib * 1024 * 1024)).await.map_err(|_| Error::Timeout)?;
+    let bytes = Vec::from(bytes.map_err(|error| match error.to_string().contains("length limit") {
+        true => too_large(),
+        false => Error::BadRequest("the body did not arrive whole, or is not what its Content-Encoding says".into()),
+    })?);
     if searching {
         // Both sources of parameters count: <https://hl7.org/fhir/R4/http.html#search>
         let form = content_type.is_none_or(|t| t.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
         if !form {
-            return Err(Error::UnsupportedMediaType("of a search's body (send application/x-www-form-urlencoded)".into()));
+            return Err(Error::UnsupportedMediaType(
+                "of a search's body (send application/x-www-form-urlencoded)".into(),
+            ));
         }
         let pairs = query_pairs(&String::from_utf8_lossy(&bytes));
         request.parameters.extend(pairs.into_iter().filter(|(name, _)| name != "_format" && name != "_pretty"));
@@ -142,11 +157,12 @@ const KEY_BYTES_MAX: usize = 255;
 
 /// What a request with an `Idempotency-Key` is known by: the key, its URL and a digest of its body (REL-16).
 fn once(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Error> {
-    let Some(key) = parts.headers.get("idempotency-key").filter(|_| parts.method == axum::http::Method::POST) else { return Ok(None) };
+    let Some(key) = parts.headers.get("idempotency-key").filter(|_| parts.method == axum::http::Method::POST) else {
+        return Ok(None);
+    };
     let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
     let key = key.ok_or(Error::BadHeader("an Idempotency-Key is 1 to 255 ASCII characters"))?;
-    let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Some(Once { key: key.to_owned(), request: format!("{} {digest}", parts.uri.path()) }))
+    Ok(Some(once_of(key, request_path(parts).as_str(), body)))
 }
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {

@@ -73,18 +73,29 @@ impl Error {
         (status, vec![Issue::error(code, self.to_string())].into())
     }
 
-    /// Whether the answer says when to come again.
-    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
-        (self.answer().0 == 503).then_some(1)
+    /// The methods that are possible, for a 405.
+    pub(crate) fn allowed_methods(&self) -> Option<String> {
+        match self {
+            Self::Model(tessera_model::Error::MethodNotAllowed { allowed, .. }) => Some(allowed.join(", ")),
+            _ => None,
+        }
     }
 }
 
 fn of_model(error: &tessera_model::Error) -> (u16, OperationOutcome) {
     use tessera_model::Error as E;
     let status = match error {
-        E::Json(_) | E::NotAResource { .. } | E::UnknownParameter { .. } | E::BadParameter { .. } | E::TooCostly(_) => 400,
+        E::Json(_) | E::NotAResource { .. } | E::UnknownParameter { .. } | E::BadParameter { .. } | E::TooCostly(_) => {
+            400
+        }
         // "400: could not be parsed or failed basic FHIR validation rules"; "422: violated … profiles or business rules"
-        E::Invalid(issues) => if issues.iter().any(|issue| issue.code == IssueCode::Structure) { 400 } else { 422 },
+        E::Invalid(issues) => {
+            if issues.iter().any(|issue| issue.code == IssueCode::Structure) {
+                400
+            } else {
+                422
+            }
+        }
         E::UnknownType { .. } | E::NoSuchPath(_) => 404,
         E::MethodNotAllowed { .. } => 405,
         E::NotSupported(_) => 501,
@@ -139,14 +150,26 @@ mod tests {
         let key = || Key::new(patient, Id::parse("1").unwrap());
         let errors: Vec<Error> = vec![
             tessera_model::Error::Json(tessera_model::json::Document::parse("{").unwrap_err()).into(),
-            tessera_model::Error::NotAResource { expression: String::new(), reason: "the resource has no resourceType".into() }.into(),
-            tessera_model::Error::Invalid(vec![Issue::error(IssueCode::Structure, "unknown element").at("Patient.x")]).into(),
-            tessera_model::Error::Invalid(vec![Issue::error(IssueCode::Value, "no date").at("Patient.birthDate")]).into(),
+            tessera_model::Error::NotAResource {
+                expression: String::new(),
+                reason: "the resource has no resourceType".into(),
+            }
+            .into(),
+            tessera_model::Error::Invalid(vec![Issue::error(IssueCode::Structure, "unknown element").at("Patient.x")])
+                .into(),
+            tessera_model::Error::Invalid(vec![Issue::error(IssueCode::Value, "no date").at("Patient.birthDate")])
+                .into(),
             tessera_model::Error::UnknownType { name: "Patiant".into(), similar: Some("Patient".into()) }.into(),
             tessera_model::Error::NoSuchPath("no such path".into()).into(),
             tessera_model::Error::MethodNotAllowed { method: "POST".into(), allowed: vec!["GET"] }.into(),
-            tessera_model::Error::UnknownParameter { scope: "Patient".into(), name: "nam".into(), similar: Some("name".into()) }.into(),
-            tessera_model::Error::BadParameter { parameter: "birthdate=x".into(), reason: "expected a date".into() }.into(),
+            tessera_model::Error::UnknownParameter {
+                scope: "Patient".into(),
+                name: "nam".into(),
+                similar: Some("name".into()),
+            }
+            .into(),
+            tessera_model::Error::BadParameter { parameter: "birthdate=x".into(), reason: "expected a date".into() }
+                .into(),
             tessera_model::Error::NotSupported("not supported".into()).into(),
             tessera_model::Error::TooCostly("too many".into()).into(),
             Store::VersionConflict { current: 2 }.into(),

@@ -12,7 +12,8 @@ pub(crate) fn check_content_type(content_type: Option<&str>) -> Result<(), Error
     let Some(content_type) = content_type else { return Ok(()) };
     let (media_type, parameters) = split(content_type);
     let utf8 = parameters.iter().all(|(name, value)| name != "charset" || value.eq_ignore_ascii_case("utf-8"));
-    let version = parameters.iter().all(|(name, value)| name != "fhirversion" || matches!(value.as_str(), "4.0" | "4.0.1"));
+    let version =
+        parameters.iter().all(|(name, value)| name != "fhirversion" || matches!(value.as_str(), "4.0" | "4.0.1"));
     if JSON.contains(&media_type.as_str()) && utf8 && version {
         return Ok(());
     }
@@ -28,7 +29,8 @@ pub(crate) fn check_acceptable(format: Option<&str>, accept: Option<&str>) -> Re
         (None, Some(accept)) => accept.split(',').any(|range| {
             let (media_type, parameters) = split(range);
             let refused = parameters.iter().any(|(name, value)| name == "q" && value.parse::<f32>() == Ok(0.0));
-            let json = JSON.contains(&media_type.as_str()) || matches!(media_type.as_str(), "*/*" | "application/*" | "text/*" | "");
+            let json = JSON.contains(&media_type.as_str())
+                || matches!(media_type.as_str(), "*/*" | "application/*" | "text/*" | "");
             json && !refused
         }),
     };
@@ -52,10 +54,20 @@ mod tests {
 
     #[test]
     fn json_by_all_its_names_and_nothing_else() {
-        for good in ["application/fhir+json", "Application/FHIR+JSON; charset=UTF-8", "application/json;fhirVersion=4.0", "text/json"] {
+        for good in [
+            "application/fhir+json",
+            "Application/FHIR+JSON; charset=UTF-8",
+            "application/json;fhirVersion=4.0",
+            "text/json",
+        ] {
             assert!(check_content_type(Some(good)).is_ok(), "{good}");
         }
-        for bad in ["text/plain", "application/fhir+xml", "application/json; charset=latin1", "application/fhir+json; fhirVersion=3.0"] {
+        for bad in [
+            "text/plain",
+            "application/fhir+xml",
+            "application/json; charset=latin1",
+            "application/fhir+json; fhirVersion=3.0",
+        ] {
             assert!(check_content_type(Some(bad)).is_err(), "{bad}");
         }
         for (format, accept, expect) in [

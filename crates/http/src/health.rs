@@ -11,7 +11,8 @@ pub(crate) async fn live() -> StatusCode {
 
 /// The database answers too.
 pub(crate) async fn ready(State(context): State<Context>) -> StatusCode {
-    let key = context.definitions.resource_types().first().zip(Id::parse("health-probe")).map(|(t, id)| Key::new(*t, id));
+    let key =
+        context.definitions.resource_types().first().zip(Id::parse("health-probe")).map(|(t, id)| Key::new(*t, id));
     let Some(key) = key else { return StatusCode::SERVICE_UNAVAILABLE };
     match context.store.read(&AccessContext::internal("health probe"), &key).await {
         Ok(_) => StatusCode::OK,

@@ -5,6 +5,9 @@ use crate::error::Error;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tessera_model::interaction::{percent_encode, query_pairs};
 
+/// Names and values of a query string.
+pub(crate) type Parameters = Vec<(String, String)>;
+
 /// The parameter of a page link.
 pub(crate) const PAGE: &str = "_page";
 
@@ -25,8 +28,10 @@ pub(crate) fn page(url: &str, parameters: &[(String, String)], cursor: &str) -> 
 }
 
 /// The parameters and the cursor that a request's parameters mean: its own, or those within its page link.
-pub(crate) fn resolve(parameters: &[(String, String)]) -> Result<(Vec<(String, String)>, Option<String>), Error> {
-    let Some((_, page)) = parameters.iter().find(|(name, _)| name == PAGE) else { return Ok((parameters.to_vec(), None)) };
+pub(crate) fn resolve(parameters: &[(String, String)]) -> Result<(Parameters, Option<String>), Error> {
+    let Some((_, page)) = parameters.iter().find(|(name, _)| name == PAGE) else {
+        return Ok((parameters.to_vec(), None));
+    };
     let bad = || Error::Store(tessera_store::Error::BadCursor);
     if parameters.len() > 1 {
         return Err(Error::BadRequest("a page link stands alone: no other parameter may be added to it".into()));

@@ -6,10 +6,9 @@ use crate::{
     error::Error,
     perform::perform,
     reply::{Body, Reply},
-    request::{Request, Return},
+    request::{Request, Return, once_of},
 };
 use tessera_model::{AccessContext, Resource, interaction::Method};
-use tessera_store::Once;
 
 /// What a client would get.
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ impl Local {
     }
 
     /// What a client would get with `Prefer: return=minimal`. With `key`, as `Idempotency-Key` does.
-    pub async fn send(&self, method: Method, path: &str, body: Vec<u8>, key: Option<Once>) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, body: Vec<u8>, key: Option<&str>) -> Answer {
         let reply = match self.request(method, path, body, key) {
             Ok(request) => perform(&self.context, &self.access, request).await,
             Err(error) => Err(error),
@@ -54,11 +53,11 @@ impl Local {
         Answer { status: reply.status, text, replayed: reply.replayed }
     }
 
-    fn request(&self, method: Method, path: &str, body: Vec<u8>, key: Option<Once>) -> Result<Request, Error> {
+    fn request(&self, method: Method, path: &str, body: Vec<u8>, key: Option<&str>) -> Result<Request, Error> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut request = Request::new(method, path, query, self.context.definitions)?;
         request.preferences.returns = Some(Return::Minimal);
-        request.once = key;
+        request.once = key.map(|key| once_of(key, path, &body));
         if !body.is_empty() {
             request.resource = Some(Resource::parse(body, self.context.definitions)?);
         }

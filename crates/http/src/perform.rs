@@ -12,11 +12,15 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     match &request.interaction {
         Interaction::Capabilities => Ok(Reply::json(capability::statement(context))),
         Interaction::Bundle => bundle::perform(context, access, request).await,
-        Interaction::Read(_) | Interaction::VersionRead(..) => interaction::read::perform(context, access, request).await,
+        Interaction::Read(_) | Interaction::VersionRead(..) => {
+            interaction::read::perform(context, access, request).await
+        }
         Interaction::HistoryInstance(_) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
             interaction::history::perform(context, access, request).await
         }
-        Interaction::SearchType(_) | Interaction::SearchSystem => interaction::search::perform(context, access, request).await,
+        Interaction::SearchType(_) | Interaction::SearchSystem => {
+            interaction::search::perform(context, access, request).await
+        }
         Interaction::Create(_)
         | Interaction::Update(_)
         | Interaction::ConditionalUpdate(_)

@@ -1,6 +1,7 @@
 //! [`Request`]: a request as FHIR sees it, the same for one on the wire and for an entry of a Bundle.
 
 use crate::error::Error;
+use sha2::{Digest as _, Sha256};
 use tessera_model::{
     Definitions, Resource, VersionId,
     interaction::{Interaction, Method, query_pairs},
@@ -26,6 +27,8 @@ pub(crate) struct Request {
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
     pub(crate) if_match: Vec<VersionId>,
+    /// `If-Match: *`
+    pub(crate) if_match_any: bool,
     /// `If-None-Match`: versions the client has.
     pub(crate) if_none_match: Vec<VersionId>,
     /// `If-None-Match: *`
@@ -59,8 +62,21 @@ impl Request {
         let mut parameters = query_pairs(query);
         parameters.retain(|(name, _)| !OF_HTTP.contains(&name.as_str()));
         let interaction = Interaction::parse(method, path, !parameters.is_empty(), definitions)?;
-        Ok(Self { interaction, parameters, resource: None, conditions: Conditions::default(), preferences: Preferences::default(), once: None })
+        Ok(Self {
+            interaction,
+            parameters,
+            resource: None,
+            conditions: Conditions::default(),
+            preferences: Preferences::default(),
+            once: None,
+        })
     }
+}
+
+/// What a request with an `Idempotency-Key` is known by: the key, its path and a digest of its body (REL-16).
+pub(crate) fn once_of(key: &str, path: &str, body: &[u8]) -> Once {
+    let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    Once { key: key.to_owned(), request: format!("{path} {digest}") }
 }
 
 /// The versions of `W/"1", W/"2"`; a tag that is none of ours matches nothing.
@@ -69,7 +85,11 @@ pub(crate) fn etags(text: &str) -> Result<Vec<VersionId>, Error> {
         let tag = tag.trim();
         let bare = tag.strip_prefix("W/").unwrap_or(tag);
         let bare = bare.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(bare);
-        if bare.is_empty() { Err(Error::BadHeader("expected an entity tag such as W/\"1\"")) } else { Ok(bare.parse().unwrap_or(-1)) }
+        if bare.is_empty() {
+            Err(Error::BadHeader("expected an entity tag such as W/\"1\""))
+        } else {
+            Ok(bare.parse().unwrap_or(-1))
+        }
     };
     text.split(',').map(tag).collect()
 }

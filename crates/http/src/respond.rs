@@ -11,7 +11,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
 };
 use std::fmt::Write as _;
-use tessera_model::{json::Document, temporal::{Micros, format_instant}};
+use tessera_model::{
+    json::Document,
+    temporal::{Micros, format_instant},
+};
 
 /// How the answer is to be written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +27,7 @@ pub(crate) struct Shape {
 
 /// The response to a request on the wire.
 pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Shape) -> Response<HttpBody> {
-    let retry_after = result.as_ref().err().and_then(Error::retry_after_seconds);
+    let allowed = result.as_ref().err().and_then(Error::allowed_methods);
     let reply = result.unwrap_or_else(|error| of_error(&error));
     let mut headers = HeaderMap::new();
     let text = match reply.body {
@@ -49,8 +52,11 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     if reply.replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
-    if let Some(seconds) = retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    if reply.status == 503 {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if let Some(allowed) = allowed {
+        insert(&mut headers, header::ALLOW, &allowed);
     }
     let body = if shape.head { HttpBody::empty() } else { HttpBody::from(text) };
     let mut response = Response::new(body);
@@ -116,7 +122,11 @@ fn http_date(at: Micros) -> String {
 
 /// Reads an HTTP date.
 pub(crate) fn parse_http_date(text: &str) -> Option<Micros> {
-    jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(text)
+        .ok()
+        .map(jiff::Timestamp::as_microsecond)
 }
 
 #[cfg(test)]

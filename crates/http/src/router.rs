@@ -5,16 +5,21 @@ use crate::{Context, endpoint::endpoint, health};
 use axum::{
     Router,
     body::Body,
-    http::{Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
     routing::{any, get},
 };
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
+    set_header::SetResponseHeaderLayer,
+};
 
 /// Where FHIR begins.
 pub(crate) const BASE_PATH: &str = "/fhir";
 
 /// All routes of the server.
 pub fn router(context: Context) -> Router {
+    // AUTH-40: every response says so.
+    let insecure = context.authenticator.is_insecure().then(|| HeaderValue::from_static("no-auth"));
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -25,6 +30,7 @@ pub fn router(context: Context) -> Router {
         .layer(CompressionLayer::new())
         .layer(RequestDecompressionLayer::new())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(SetResponseHeaderLayer::if_not_present(HeaderName::from_static("x-insecure-mode"), insecure))
         .with_state(context)
 }
 
@@ -32,14 +38,15 @@ async fn elsewhere() -> Response<Body> {
     outcome(StatusCode::NOT_FOUND, "not-found", "there is nothing here; FHIR begins at /fhir")
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(_payload: Box<dyn std::any::Any + Send>) -> Response<Body> {
     tracing::error!("a request has panicked");
     outcome(StatusCode::INTERNAL_SERVER_ERROR, "exception", "the server has failed; what went wrong is in its log")
 }
 
 fn outcome(status: StatusCode, code: &str, text: &str) -> Response<Body> {
-    let body = format!(r#"{{"resourceType":"OperationOutcome","issue":[{{"severity":"error","code":"{code}","diagnostics":"{text}"}}]}}"#);
+    let body = format!(
+        r#"{{"resourceType":"OperationOutcome","issue":[{{"severity":"error","code":"{code}","diagnostics":"{text}"}}]}}"#
+    );
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(crate::format::FHIR_JSON));

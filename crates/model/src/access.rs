@@ -61,7 +61,9 @@ impl AccessContext {
                 | InteractionCode::Delete
                 | InteractionCode::HistoryInstance
                 | InteractionCode::HistoryType
-                | InteractionCode::SearchType => resource_type.is_some_and(|t| visible.iter().any(|(granted, _)| *granted == t)),
+                | InteractionCode::SearchType => {
+                    resource_type.is_some_and(|t| visible.iter().any(|(granted, _)| *granted == t))
+                }
                 InteractionCode::HistorySystem | InteractionCode::SearchSystem => true,
             },
         }

@@ -40,7 +40,9 @@ impl Definitions {
         let types = TypeTable::load();
         let codes = code::load();
         let resource_types = types.resource_types();
-        let systems = |value_set: &str| codes.get(value_set).map(|set| set.systems().map(Into::into).collect()).unwrap_or_default();
+        let systems = |value_set: &str| {
+            codes.get(value_set).map(|set| set.systems().map(Into::into).collect()).unwrap_or_default()
+        };
         let (parameters, bad_expressions) = search_parameter::load(&types, &resource_types, &systems);
         Self {
             by_name: resource_types.iter().map(|&t| (t.name(), t)).collect(),
@@ -148,7 +150,9 @@ mod tests {
     #[test]
     fn choices_backbones_and_content_references() {
         let types = Definitions::r4().types();
-        let of = |owner: &str, name: &str| types[types.named(owner).unwrap()].property(name).map(|p| &*types[p.type_id].name);
+        let of = |owner: &str, name: &str| {
+            types[types.named(owner).unwrap()].property(name).map(|p| &*types[p.type_id].name)
+        };
         assert_eq!(of("Observation", "valueQuantity"), Some("Quantity"));
         assert_eq!(of("Observation", "value"), None);
         assert_eq!(of("Patient", "contact"), Some("Patient.contact"));

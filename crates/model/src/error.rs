@@ -81,9 +81,10 @@ impl Error {
                 return vec![Issue::error(IssueCode::Structure, self.to_string()).at(expression.clone())];
             }
             Self::Json(_) => IssueCode::Structure,
-            Self::UnknownType { .. } | Self::UnknownParameter { .. } | Self::MethodNotAllowed { .. } | Self::NotSupported(_) => {
-                IssueCode::NotSupported
-            }
+            Self::UnknownType { .. }
+            | Self::UnknownParameter { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::NotSupported(_) => IssueCode::NotSupported,
             Self::NoSuchPath(_) => IssueCode::NotFound,
             Self::BadParameter { .. } => IssueCode::Value,
             Self::TooCostly(_) => IssueCode::TooCostly,

@@ -160,7 +160,9 @@ impl Interaction {
                 Method::Post => Ok(Self::Create(resource_type)),
                 Method::Put if has_query => Ok(Self::ConditionalUpdate(resource_type)),
                 Method::Delete if has_query => Ok(Self::ConditionalDelete(resource_type)),
-                Method::Put | Method::Delete => Err(Error::NoSuchPath("an id or search criteria are needed here".into())),
+                Method::Put | Method::Delete => {
+                    Err(Error::NoSuchPath("an id or search criteria are needed here".into()))
+                }
                 Method::Patch => Err(Error::NotSupported("PATCH is not supported by this server yet".into())),
             },
             ["_search"] if method == Method::Post => Ok(Self::SearchType(resource_type)),
@@ -181,11 +183,17 @@ impl Interaction {
             [id, "_history", version] if get => {
                 let key = key(resource_type, id)?;
                 // A version id is a positive number here; any other text names a version that does not exist.
-                let version = version.parse().ok().filter(|v: &VersionId| *v > 0 && !version.starts_with('+')).unwrap_or(VersionId::MAX);
+                let version = version
+                    .parse()
+                    .ok()
+                    .filter(|v: &VersionId| *v > 0 && !version.starts_with('+'))
+                    .unwrap_or(VersionId::MAX);
                 Ok(Self::VersionRead(key, version))
             }
             [_, "_history"] | [_, "_history", _] => allowed(&["GET"]),
-            [_, name] | [_, name, ..] => Err(Error::NotSupported(format!("{resource_type}/[id]/{name} is not supported by this server"))),
+            [_, name] | [_, name, ..] => {
+                Err(Error::NotSupported(format!("{resource_type}/[id]/{name} is not supported by this server")))
+            }
         }
     }
 
@@ -215,7 +223,10 @@ impl Interaction {
 #[must_use]
 pub fn query_pairs(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (percent_decode(n, true), percent_decode(v, true))).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(n, v)| (percent_decode(n, true), percent_decode(v, true)))
+        .collect()
 }
 
 /// A percent-decoded text; what is not UTF-8 then becomes U+FFFD, which is in no valid name. `plus`: `+` is a space.
@@ -228,7 +239,10 @@ pub fn percent_decode(text: &str, plus: bool) -> String {
     let mut bytes = text.as_bytes().iter();
     while let Some(&byte) = bytes.next() {
         let rest = bytes.as_slice();
-        let hex = rest.get(..2).and_then(|h| std::str::from_utf8(h).ok()).filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
+        let hex = rest
+            .get(..2)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
         match (byte, hex.and_then(|h| u8::from_str_radix(h, 16).ok())) {
             (b'%', Some(decoded)) => {
                 out.push(decoded);
@@ -247,7 +261,9 @@ pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' | b',' | b'/' | b'*' | b'$' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' | b',' | b'/' | b'*' | b'$' => {
+                out.push(char::from(byte));
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }

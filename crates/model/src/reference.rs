@@ -51,7 +51,7 @@ fn local(relative: &str, definitions: &Definitions) -> Option<(Key, Option<Versi
 
 /// The resource type that an absolute or relative RESTful URL names: `http://other/fhir/Patient/1` → `Patient`.
 #[must_use]
-pub fn type_named<'a>(text: &'a str) -> Option<&'a str> {
+pub fn type_named(text: &str) -> Option<&str> {
     let text = text.split_once("/_history/").map_or(text, |(before, _)| before);
     let mut parts = text.rsplit('/');
     let _id = parts.next()?;

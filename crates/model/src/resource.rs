@@ -91,7 +91,10 @@ impl Resource {
         out.push_str(&format_instant(stamp.last_updated));
         out.push('"');
         let meta = node.get("meta").into_iter().flat_map(Node::children);
-        write_members(meta.filter(|m| !matches!(&*m.name(), "versionId" | "lastUpdated" | "_versionId" | "_lastUpdated")), &mut out);
+        write_members(
+            meta.filter(|m| !matches!(&*m.name(), "versionId" | "lastUpdated" | "_versionId" | "_lastUpdated")),
+            &mut out,
+        );
         out.push('}');
         write_members(node.children().filter(|m| !matches!(&*m.name(), "resourceType" | "id" | "meta")), &mut out);
         out.push('}');
@@ -140,8 +143,12 @@ fn actual_type(node: Node<'_>, type_id: TypeId, definitions: &Definitions) -> Ty
 /// <https://hl7.org/fhir/R4/http.html#trules>
 fn holds_reference(owner: &str, member: &str, kind: TypeKind) -> bool {
     match kind {
-        TypeKind::Primitive(Primitive::Uri | Primitive::Url | Primitive::Canonical | Primitive::Oid | Primitive::Uuid) => {
-            !(owner == "Extension" && member == "url" || owner == "Coding" && member == "system" || owner == "Identifier" && member == "system")
+        TypeKind::Primitive(
+            Primitive::Uri | Primitive::Url | Primitive::Canonical | Primitive::Oid | Primitive::Uuid,
+        ) => {
+            !(owner == "Extension" && member == "url"
+                || owner == "Coding" && member == "system"
+                || owner == "Identifier" && member == "system")
         }
         TypeKind::Primitive(Primitive::String) => owner == "Reference" && member == "reference",
         _ => false,
@@ -249,7 +256,9 @@ mod tests {
 
     #[test]
     fn the_stored_text_keeps_order_and_digits_and_carries_the_stamp() {
-        let sent = resource(r#"{ "valueQuantity": {"value": 1.00}, "meta": {"tag": [], "versionId": "9"}, "resourceType": "Observation", "id": "x", "status": "final" }"#);
+        let sent = resource(
+            r#"{ "valueQuantity": {"value": 1.00}, "meta": {"tag": [], "versionId": "9"}, "resourceType": "Observation", "id": "x", "status": "final" }"#,
+        );
         let id = Id::parse("a").unwrap();
         let text = sent.stored_text(&Stamp { id: &id, version: 2, last_updated: 0 });
         assert_eq!(
@@ -264,7 +273,9 @@ mod tests {
             r#"{"resourceType":"Observation","subject":{"reference":"urn:uuid:1","display":"urn:uuid:1"},"identifier":[{"value":"urn:uuid:1"}],
                 "extension":[{"url":"urn:uuid:1","valueUri":"urn:uuid:1"}],"text":{"div":"<div><a href=\"urn:uuid:1\">urn:uuid:1</a></div>"}}"#,
         );
-        let replaced = sent.rewrite_references(&|text| (text == "urn:uuid:1").then(|| "Patient/7".into()), Definitions::r4()).unwrap();
+        let replaced = sent
+            .rewrite_references(&|text| (text == "urn:uuid:1").then(|| "Patient/7".into()), Definitions::r4())
+            .unwrap();
         assert_eq!(
             format!("{:?}", replaced.node()),
             r#"{"resourceType":"Observation","subject":{"reference":"Patient/7","display":"urn:uuid:1"},"identifier":[{"value":"urn:uuid:1"}],"extension":[{"url":"urn:uuid:1","valueUri":"Patient/7"}],"text":{"div":"<div><a href=\"Patient/7\">urn:uuid:1</a></div>"}}"#
@@ -278,6 +289,9 @@ mod tests {
         };
         check("[]", "a resource is a JSON object");
         check("{}", "the resource has no resourceType");
-        check(r#"{"resourceType":"Patiant"}"#, "\"Patiant\" is not a resource type of FHIR R4; did you mean \"Patient\"?");
+        check(
+            r#"{"resourceType":"Patiant"}"#,
+            "\"Patiant\" is not a resource type of FHIR R4; did you mean \"Patient\"?",
+        );
     }
 }

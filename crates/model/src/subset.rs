@@ -62,7 +62,14 @@ impl Subset {
         Ok(out)
     }
 
-    fn members(&self, node: Node<'_>, definition: &TypeDefinition, definitions: &Definitions, top: bool, out: &mut String) {
+    fn members(
+        &self,
+        node: Node<'_>,
+        definition: &TypeDefinition,
+        definitions: &Definitions,
+        top: bool,
+        out: &mut String,
+    ) {
         let types = definitions.types();
         let mut first = true;
         for member in node.children() {
@@ -77,7 +84,8 @@ impl Subset {
             }
             first = false;
             member.write_name(out);
-            let backbone = property.map(|p| &types[p.type_id]).filter(|t| t.name.contains('.') && *self == Self::Summary);
+            let backbone =
+                property.map(|p| &types[p.type_id]).filter(|t| t.name.contains('.') && *self == Self::Summary);
             match backbone {
                 _ if top && name == "meta" => tagged(member, out),
                 Some(inner) if !name.starts_with('_') => self.nested(member, inner, definitions, out),

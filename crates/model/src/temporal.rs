@@ -71,8 +71,8 @@ pub fn parse(text: &str) -> Option<Written> {
             (_, None) => (Precision::Month, 1.month()),
             _ => (Precision::Day, 1.day()),
         };
-        // The last year ends where the calendar does.
-        let high = start.checked_add(span).ok().map_or(Some(END), |end| micros(end, 0))?;
+        // What ends with the calendar has no end.
+        let high = start.checked_add(span).ok().and_then(|end| micros(end, 0)).unwrap_or(END);
         return Some(Written { precision, zoned: false, range: TimeRange { low: micros(start, 0)?, high } });
     };
     day?;
@@ -97,15 +97,22 @@ pub fn format_instant(at: Micros) -> String {
             let at = at.to_zoned(TimeZone::UTC);
             format!(
                 "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-                at.year(), at.month(), at.day(), at.hour(), at.minute(), at.second(), at.millisecond()
+                at.year(),
+                at.month(),
+                at.day(),
+                at.hour(),
+                at.minute(),
+                at.second(),
+                at.millisecond()
             )
         },
     )
 }
 
 fn micros(at: DateTime, offset_seconds: i64) -> Option<Micros> {
-    let zoned = at.to_zoned(TimeZone::UTC).ok()?;
-    zoned.timestamp().as_microsecond().checked_sub(offset_seconds * 1_000_000)
+    // By days, since the library's instants end some hours before the calendar does.
+    let days = i64::from(at.date().since(jiff::civil::date(1970, 1, 1)).ok()?.get_days());
+    (days * 86_400 - offset_seconds).checked_mul(1_000_000)
 }
 
 /// `10:00:00+01:00` → the clock and the offset in seconds.
@@ -177,15 +184,36 @@ mod tests {
         check("2013-01-14T10:00", "2013-01-14T10:00:00Z", "2013-01-14T10:01:00Z");
         check("2013-01-14T10:00:00+01:30", "2013-01-14T08:30:00Z", "2013-01-14T08:30:01Z");
         check("2013-01-14T10:00:00.5Z", "2013-01-14T10:00:00.500000Z", "2013-01-14T10:00:00.600000Z");
+        assert_eq!(
+            parse("9999-12-31").unwrap().range.high - parse("9999-12-31T23:59:59Z").unwrap().range.high,
+            END - 253_402_300_800_000_000
+        );
         check("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999999Z", "2017-01-01T00:00:00.000000Z");
     }
 
     #[test]
     fn what_is_no_time_is_refused() {
         for bad in [
-            "", "13", "2013-1", "2013-13", "2013-02-30", "1900-02-29", "0000", "2013-01-14T", "2013-01-14T24:00:00Z", "2013-01T10:00Z",
-            "2013-01-14T10", "2013-01-14T10:60Z", "2013-01-14T10:00:61Z", "2013-01-14T10:00:00+15:00", "2013-01-14T10:00:00.Z", "20130114",
-            "2013-01-14 10:00", "2013-01-14T10:00:00+1:00", "-2013", "2013-01-14-02",
+            "",
+            "13",
+            "2013-1",
+            "2013-13",
+            "2013-02-30",
+            "1900-02-29",
+            "0000",
+            "2013-01-14T",
+            "2013-01-14T24:00:00Z",
+            "2013-01T10:00Z",
+            "2013-01-14T10",
+            "2013-01-14T10:60Z",
+            "2013-01-14T10:00:61Z",
+            "2013-01-14T10:00:00+15:00",
+            "2013-01-14T10:00:00.Z",
+            "20130114",
+            "2013-01-14 10:00",
+            "2013-01-14T10:00:00+1:00",
+            "-2013",
+            "2013-01-14-02",
         ] {
             assert!(parse(bad).is_none(), "{bad} was accepted");
         }

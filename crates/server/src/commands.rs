@@ -18,7 +18,7 @@ const SQLITE_SYNCHRONOUS: &str = "TESSERA_TEST_SQLITE_SYNCHRONOUS";
 const POSTGRES_FSYNC: &str = "TESSERA_TEST_POSTGRES_FSYNC";
 
 /// Migrates and opens the database of the settings.
-async fn open(config: &Config, base: &str) -> Result<SqlStore, Error> {
+async fn open(config: &Config, base: Option<String>) -> Result<SqlStore, Error> {
     let location = config.location()?;
     tessera_store::migrate(&location).await?;
     let normal = std::env::var(SQLITE_SYNCHRONOUS).is_ok_and(|value| value == "NORMAL");
@@ -27,16 +27,16 @@ async fn open(config: &Config, base: &str) -> Result<SqlStore, Error> {
         tracing::warn!("a test switch is set: acknowledged writes may be lost when the power fails");
     }
     let synchronous = if normal { Synchronous::Normal } else { Synchronous::Full };
-    let options = Options { location, base: base.to_owned(), clock: Arc::new(SystemClock), synchronous, accept_fsync_off };
+    let options = Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off };
     Ok(SqlStore::open(options).await?)
 }
 
 /// What requests may reach.
-fn context(store: SqlStore, base: &str) -> Context {
+fn context(store: SqlStore) -> Context {
     Context {
+        base: store.base().into(),
         store: Arc::new(store),
         definitions: Definitions::r4(),
-        base: base.into(),
         clock: Arc::new(SystemClock),
         authenticator: Authenticator::InsecureNoAuth,
     }

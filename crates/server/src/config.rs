@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     /// A file of settings; config.default.toml in the sources lists them all
     #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What is logged: error, warn, info, debug, or a filter [default: info]
+    /// What is logged: error, warn, info, debug, or a filter [default: info,sqlx=error]
     #[arg(long, env = "TESSERA_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }
@@ -67,7 +67,8 @@ impl Settings {
                 toml::from_str(&text).map_err(|e| bad(&path.display().to_string(), &e))?
             }
         };
-        let choose = |own: &Option<String>, file: Option<String>, default: String| own.clone().or(file).unwrap_or(default);
+        let choose =
+            |own: &Option<String>, file: Option<String>, default: String| own.clone().or(file).unwrap_or(default);
         Ok(Config {
             listen: choose(&self.listen, file.listen, defaults.listen),
             database_url: choose(&self.database_url, file.database_url, defaults.database_url),
@@ -87,13 +88,16 @@ impl Config {
             .ok_or_else(|| Error::Usage("--database-url: expected sqlite:PATH or postgres://…".to_owned()))
     }
 
-    /// The base URL, given the address that is listened on.
+    /// The base URL, if one is set.
     #[must_use]
-    pub(crate) fn base(&self, address: &str) -> String {
-        match self.base_url.trim_end_matches('/') {
-            "" => format!("http://{address}/fhir"),
-            url => url.to_owned(),
-        }
+    pub(crate) fn base(&self) -> Option<String> {
+        Some(self.base_url.trim_end_matches('/').to_owned()).filter(|url| !url.is_empty())
+    }
+
+    /// The base URL of a server that listens on this address.
+    #[must_use]
+    pub(crate) fn base_at(&self, address: &str) -> String {
+        self.base().unwrap_or_else(|| format!("http://{address}/fhir"))
     }
 }
 
@@ -106,7 +110,10 @@ pub(crate) fn is_local(location: &Location) -> bool {
             let rest = url.split_once("://").map_or("", |(_, rest)| rest);
             let authority = rest.split(['/', '?']).next().unwrap_or_default();
             let host = authority.rsplit('@').next().unwrap_or_default();
-            let name = host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.split(':').next().unwrap_or_default());
+            let name = host
+                .strip_prefix('[')
+                .and_then(|h| h.split(']').next())
+                .unwrap_or_else(|| host.split(':').next().unwrap_or_default());
             let elsewhere = url.contains("host=") || url.contains("hostaddr=");
             matches!(name, "" | "localhost" | "127.0.0.1" | "::1") && !elsewhere
         }
@@ -121,16 +128,24 @@ mod tests {
     fn the_documented_defaults_are_the_settings() {
         let config: Config = toml::from_str(DEFAULTS).unwrap();
         assert_eq!(Settings::default().resolve().unwrap(), config);
-        assert_eq!(config.base("127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
+        assert_eq!(config.base_at("127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
     }
 
     #[test]
     fn auth_40_a_database_elsewhere_is_told_apart() {
         let local = |url: &str| is_local(&Location::parse(url).unwrap());
-        for url in ["sqlite:x.db", "postgres://localhost/x", "postgres://u:p@127.0.0.1:5432/x", "postgres:///x", "postgres://[::1]/x"] {
+        for url in [
+            "sqlite:x.db",
+            "postgres://localhost/x",
+            "postgres://u:p@127.0.0.1:5432/x",
+            "postgres:///x",
+            "postgres://[::1]/x",
+        ] {
             assert!(local(url), "{url}");
         }
-        for url in ["postgres://db/x", "postgres://u:p@10.0.0.1/x", "postgres:///x?host=db", "postgres://localhost@db/x"] {
+        for url in
+            ["postgres://db/x", "postgres://u:p@10.0.0.1/x", "postgres:///x?host=db", "postgres://localhost@db/x"]
+        {
             assert!(!local(url), "{url}");
         }
     }

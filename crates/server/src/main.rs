@@ -7,17 +7,17 @@ mod config;
 mod error;
 mod telemetry;
 
+use crate::error::Error;
 use clap::{Parser, Subcommand};
-use error::Error;
 use std::process::ExitCode;
 
-// Parsing and writing resources is allocating; this allocator makes the server a third faster (docs/adr/0007-mimalloc.md).
+// Parsing and writing resources is allocating; this allocator is faster at it (docs/adr/0007-mimalloc.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An interoperable EHR server: FHIR R4 over REST, on SQLite or PostgreSQL.
 #[derive(Parser)]
-#[command(name = "tessera", version, about, max_term_width = 100)]
+#[command(name = "tessera", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -68,6 +68,8 @@ pub struct Criteria {
 pub struct Precondition {
     /// `If-Match`: the current version is one of these; empty: no condition.
     pub if_match: Vec<VersionId>,
+    /// `If-Match: *`: there is a current version.
+    pub if_match_any: bool,
     /// `If-None-Match: *`: there is no current version.
     pub if_none_match: bool,
 }

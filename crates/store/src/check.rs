@@ -34,6 +34,9 @@ pub struct Difference {
     pub text: String,
 }
 
+/// Rows of each index table.
+type Tables = [Vec<Vec<Value>>; 6];
+
 /// Differences named in a report.
 const NAMED_MAX: usize = 100;
 
@@ -54,7 +57,9 @@ impl SqlStore {
     pub async fn check(&self, repair: bool) -> Result<Report, Error> {
         let shared = self.shared().clone();
         let highest = job(shared.clone(), |_, c| {
-            Box::pin(async move { Ok(c.query(&Sql::new("SELECT MAX(rid) FROM resource")).await?.first().map_or(0, |r| r.int(0))) })
+            Box::pin(async move {
+                Ok(c.query(&Sql::new("SELECT MAX(rid) FROM resource")).await?.first().map_or(0, |r| r.int(0)))
+            })
         });
         let highest: i64 = self.backend().read_once(highest).await?;
         let mut report = Report::default();
@@ -126,14 +131,20 @@ async fn keys(shared: &Shared, connection: &mut dyn Connection) -> Result<Keys, 
 
 /// The body says the id and version that its row says.
 fn stamped(resource: &Resource, row: &Row, name: &str, report: &mut Report) {
-    let version = resource.node().get("meta").and_then(|meta| meta.get_str("versionId").map(std::borrow::Cow::into_owned));
+    let version =
+        resource.node().get("meta").and_then(|meta| meta.get_str("versionId").map(std::borrow::Cow::into_owned));
     if resource.id().as_deref() != Some(row.text(2)) || version.as_deref() != Some(row.int(3).to_string().as_str()) {
         report.add(name.to_owned(), "the stored body has another id or version than its row".to_owned());
     }
 }
 
 /// Versions 1 … n without gaps: n − 1 of them in the history, from 1 (REL-4).
-async fn versions(from: i64, names: &FxHashMap<i64, String>, report: &mut Report, connection: &mut dyn Connection) -> Result<(), Error> {
+async fn versions(
+    from: i64,
+    names: &FxHashMap<i64, String>,
+    report: &mut Report,
+    connection: &mut dyn Connection,
+) -> Result<(), Error> {
     let mut sql = Sql::new(
         "SELECT r.rid, r.version, COUNT(h.version), MIN(h.version), MAX(h.version) FROM resource r
          LEFT JOIN resource_history h ON h.rid = r.rid WHERE r.version > 0 AND r.rid >= ",
@@ -152,7 +163,7 @@ async fn versions(from: i64, names: &FxHashMap<i64, String>, report: &mut Report
 
 /// The rows that the tables hold.
 async fn actual(from: i64, connection: &mut dyn Connection) -> Result<Rows, Error> {
-    let mut tables: [Vec<Vec<Value>>; 6] = Default::default();
+    let mut tables = Tables::default();
     for (rows, table) in tables.iter_mut().zip(TABLES) {
         let mut sql = Sql::new("SELECT ");
         sql.join(", ", table.columns, |sql, (column, _)| {
@@ -172,7 +183,7 @@ async fn compare(
     report: &mut Report,
     connection: &mut dyn Connection,
 ) -> Result<(), Error> {
-    let (mut missing, mut surplus): ([Vec<Vec<Value>>; 6], [Vec<Vec<Value>>; 6]) = Default::default();
+    let (mut missing, mut surplus): (Tables, Tables) = Default::default();
     for (n, (expected, actual)) in expected.into_tables().into_iter().zip(actual.into_tables()).enumerate() {
         let mut counts: FxHashMap<String, (i64, Vec<Value>)> = FxHashMap::default();
         for (rows, sign) in [(expected, 1), (actual, -1)] {

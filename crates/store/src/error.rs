@@ -94,6 +94,10 @@ impl From<rusqlite::Error> for Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => Self::TooCostly,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Retry,
+            Some(code @ (ErrorCode::DiskFull | ErrorCode::SystemIoFailure)) => {
+                tracing::error!(?code, "the disk is full or failing");
+                Self::Busy
+            }
             _ => Self::Backend(error.to_string()),
         }
     }
@@ -107,8 +111,17 @@ impl From<sqlx::Error> for Error {
                 // serialization failure, deadlock, and the unique key of a resource that another writer has just made
                 Some("40001" | "40P01" | "23505") => Self::Retry,
                 Some("57014") => Self::TooCostly,
+                // a lock that was not given in time; a server that stops or starts; a full disk
+                Some(code @ ("55P03" | "57P01" | "57P02" | "57P03" | "53100" | "53300")) => {
+                    tracing::error!(code, "PostgreSQL cannot serve this now");
+                    Self::Busy
+                }
                 _ => Self::Backend(error.to_string()),
             },
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                tracing::error!(%error, "the connection to PostgreSQL is lost");
+                Self::Busy
+            }
             _ => Self::Backend(error.to_string()),
         }
     }

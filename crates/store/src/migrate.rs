@@ -6,9 +6,6 @@ use sqlx::{Connection as _, Executor as _, Row as _, sqlite::SqliteConnectOption
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/postgres");
 
-/// Claims older than this belong to no transaction any more.
-const CLAIMS_KEPT_SECONDS: i64 = 3600;
-
 /// Runs the migrations that the database lacks.
 ///
 /// # Errors
@@ -21,7 +18,11 @@ pub async fn migrate(location: &Location) -> Result<(), Error> {
             }
             // SQLite has no lock that outlives a transaction, so a file beside the database is the lock.
             let lock = std::fs::File::create(path.with_extension("lock")).map_err(backend)?;
-            lock.lock().map_err(backend)?;
+            // Held until the end of this arm; waiting for it must not keep the thread from whoever holds it.
+            let _lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+                .await
+                .map_err(backend)?
+                .map_err(backend)?;
             let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
             let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
             SQLITE.run(&mut connection).await.map_err(backend)?;
@@ -34,8 +35,6 @@ pub async fn migrate(location: &Location) -> Result<(), Error> {
             let mut connection = sqlx::PgConnection::connect_with(&options).await?;
             POSTGRES.run(&mut connection).await.map_err(backend)?;
             raise_sequence(&mut connection).await?;
-            let forget = sqlx::query("DELETE FROM claim WHERE claimed < (extract(epoch FROM clock_timestamp()) - $1) * 1000000");
-            connection.execute(forget.bind(CLAIMS_KEPT_SECONDS)).await?;
             connection.close().await?;
             Ok(())
         }

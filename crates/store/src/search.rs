@@ -48,7 +48,8 @@ impl Search {
 
     /// How many matches there are, of which pages show a part.
     async fn count(&self, connection: &mut dyn Connection) -> Result<i64, Error> {
-        let mut compiler = Compiler { sql: Sql::new("SELECT COUNT(*) FROM ("), access: &self.access, dialect: connection.dialect() };
+        let mut compiler =
+            Compiler { sql: Sql::new("SELECT COUNT(*) FROM ("), access: &self.access, dialect: connection.dialect() };
         compiler.candidates(&self.query.types, &self.query.filter, None);
         compiler.sql.push(") c");
         Ok(connection.query(&compiler.sql).await?.first().map_or(0, |row| row.int(0)))

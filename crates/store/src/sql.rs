@@ -84,7 +84,12 @@ impl Sql {
     }
 
     /// Writes `separator` between what `each` writes for the items.
-    pub(crate) fn join<T>(&mut self, separator: &'static str, items: impl IntoIterator<Item = T>, mut each: impl FnMut(&mut Self, T)) -> &mut Self {
+    pub(crate) fn join<T>(
+        &mut self,
+        separator: &'static str,
+        items: impl IntoIterator<Item = T>,
+        mut each: impl FnMut(&mut Self, T),
+    ) -> &mut Self {
         for (n, item) in items.into_iter().enumerate() {
             if n > 0 {
                 self.push(separator);

@@ -1,6 +1,7 @@
 //! [`SqlStore`]: the five calls over a [`Backend`]. All SQL is written here and in the modules below, once for both.
 
 mod history;
+mod opening;
 mod read;
 
 use crate::{
@@ -45,8 +46,9 @@ impl Location {
 pub struct Options {
     /// Where.
     pub location: Location,
-    /// This server's base URL, without a slash at its end: references that start with it are local.
-    pub base: String,
+    /// This server's base URL, without a slash at its end: references that start with it are local. `None`: the one that the
+    /// database was last served under, so that the index comes out the same.
+    pub base: Option<String>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// How safely SQLite commits: anything but `Full` is for the power-loss test's control run.
@@ -89,8 +91,18 @@ impl SqlStore {
                 Backend::Postgres(crate::backend::postgres::Postgres::connect(url, options.accept_fsync_off).await?)
             }
         };
-        let shared = Shared { definitions: Definitions::r4(), base: options.base.into(), clock: options.clock };
-        Ok(Self { inner: Arc::new(Inner { backend, shared }) })
+        let shared = Shared { definitions: Definitions::r4(), base: "".into(), clock: options.clock };
+        let begin = job((shared.clone(), options.base), |s, c| {
+            Box::pin(async move { opening::begin(&s.0, s.1.as_deref(), c).await })
+        });
+        let base = backend.write(Isolation::ReadCommitted, begin).await?;
+        Ok(Self { inner: Arc::new(Inner { backend, shared: Shared { base: base.into(), ..shared } }) })
+    }
+
+    /// The base URL whose references are local.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.inner.shared.base
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -141,11 +153,11 @@ async fn wait_before_retry(tries: &mut u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// A job made of an asynchronous function of what it holds.
-pub(crate) fn job<S, T>(
-    state: S,
-    run: for<'c> fn(Arc<S>, &'c mut dyn Connection) -> BoxFuture<'c, Result<T, Error>>,
-) -> Job<T>
+/// An asynchronous function of what a job holds and its connection.
+type Run<S, T> = for<'c> fn(Arc<S>, &'c mut dyn Connection) -> BoxFuture<'c, Result<T, Error>>;
+
+/// A job made of an asynchronous function and what it holds.
+pub(crate) fn job<S, T>(state: S, run: Run<S, T>) -> Job<T>
 where
     S: Send + Sync + 'static,
     T: 'static,
@@ -195,11 +207,7 @@ impl Store for SqlStore {
         Box::pin(self.reading(once, run))
     }
 
-    fn transact<'a>(
-        &'a self,
-        access: &'a AccessContext,
-        work: Work,
-    ) -> BoxFuture<'a, Result<Transacted, Error>> {
+    fn transact<'a>(&'a self, access: &'a AccessContext, work: Work) -> BoxFuture<'a, Result<Transacted, Error>> {
         let single = work.changes.len() + work.reads.len() == 1;
         let isolation = if single { Isolation::ReadCommitted } else { Isolation::Serializable };
         let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), work };
@@ -217,12 +225,17 @@ pub(crate) async fn perform_read(
 ) -> Result<crate::Seen, Error> {
     Ok(match read {
         Read::Current(key) => crate::Seen::Version(read::current(shared, access, key, connection).await?),
-        Read::Version(key, version) => crate::Seen::Version(read::version(shared, access, key, *version, connection).await?),
+        Read::Version(key, version) => {
+            crate::Seen::Version(read::version(shared, access, key, *version, connection).await?)
+        }
         Read::Search(query) => {
-            let search = Search { shared: shared.clone(), access: access.clone(), query: (**query).clone(), cursor: None };
+            let search =
+                Search { shared: shared.clone(), access: access.clone(), query: (**query).clone(), cursor: None };
             crate::Seen::Matches(search.run(connection).await?)
         }
-        Read::History(scope, page) => crate::Seen::History(history::page(shared, access, scope, page, connection).await?),
+        Read::History(scope, page) => {
+            crate::Seen::History(history::page(shared, access, scope, page, connection).await?)
+        }
     })
 }
 

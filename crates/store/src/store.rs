@@ -35,11 +35,7 @@ pub trait Store: Send + Sync {
 
     /// All changes or none; then the reads, which see them and nothing newer. When this returns `Ok`, the changes are on
     /// stable storage. What was performed before under the same [`Once`] is answered again, reads left out.
-    fn transact<'a>(
-        &'a self,
-        access: &'a AccessContext,
-        work: Work,
-    ) -> BoxFuture<'a, Result<Transacted, Error>>;
+    fn transact<'a>(&'a self, access: &'a AccessContext, work: Work) -> BoxFuture<'a, Result<Transacted, Error>>;
 }
 
 /// What a transaction does.

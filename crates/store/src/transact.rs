@@ -47,11 +47,11 @@ pub(crate) struct Written {
 impl Transaction {
     pub(crate) async fn run(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
         let Some(once) = &self.work.once else { return self.perform(connection).await };
-        if let Some(changed) = once::begin(&self.shared, once, connection).await? {
+        if let Some(changed) = once::done_before(&self.shared, once, connection).await? {
             return Ok(Transacted { changed, seen: Vec::new(), replayed: true });
         }
         let transacted = self.perform(connection).await?;
-        once::end(once, &transacted.changed, connection).await?;
+        once::end(&self.shared, once, &transacted.changed, connection).await?;
         Ok(transacted)
     }
 
@@ -67,6 +67,7 @@ impl Transaction {
         self.check_preconditions(&targets, &current, connection).await?;
         let newest = current.values().map(|c| c.last_updated).max().unwrap_or(Micros::MIN / 2);
         let stamp = connection.stamp(newest).await?;
+        resolve::write_claims(self, connection).await?;
         let mut written = Vec::with_capacity(keys.len());
         let mut changed = Vec::with_capacity(targets.len());
         for (entry, (change, target)) in self.work.changes.iter().zip(&targets).enumerate() {
@@ -95,14 +96,24 @@ impl Transaction {
     }
 
     /// Every change found what it wanted there already.
-    async fn nothing_written(&self, targets: &[Target], connection: &mut dyn Connection) -> Result<Vec<Changed>, Error> {
-        let mut changed: Vec<Changed> = targets.iter().map(|_| Changed { version: None, outcome: Outcome::Nothing }).collect();
+    async fn nothing_written(
+        &self,
+        targets: &[Target],
+        connection: &mut dyn Connection,
+    ) -> Result<Vec<Changed>, Error> {
+        let mut changed: Vec<Changed> =
+            targets.iter().map(|_| Changed { version: None, outcome: Outcome::Nothing }).collect();
         self.fill_found(targets, &mut changed, connection).await?;
         Ok(changed)
     }
 
     /// The resources that conditional creates found, as they are now.
-    async fn fill_found(&self, targets: &[Target], changed: &mut [Changed], connection: &mut dyn Connection) -> Result<(), Error> {
+    async fn fill_found(
+        &self,
+        targets: &[Target],
+        changed: &mut [Changed],
+        connection: &mut dyn Connection,
+    ) -> Result<(), Error> {
         for (target, changed) in targets.iter().zip(changed) {
             if let Target::Found(key) = target {
                 let read = perform_read(&self.shared, &self.access, &Read::Current(key.clone()), connection).await?;
@@ -123,8 +134,11 @@ impl Transaction {
     ) -> Result<FxHashMap<Key, Current>, Error> {
         let new: rustc_hash::FxHashSet<&Key> =
             targets.iter().filter_map(|t| if let Target::New(key) = t { Some(key) } else { None }).collect();
-        let old: Vec<(i64, String)> =
-            keys.iter().filter(|key| !new.contains(key)).map(|key| (key.resource_type.number(), key.id.to_string())).collect();
+        let old: Vec<(i64, String)> = keys
+            .iter()
+            .filter(|key| !new.contains(key))
+            .map(|key| (key.resource_type.number(), key.id.to_string()))
+            .collect();
         if old.is_empty() {
             return Ok(FxHashMap::default());
         }
@@ -174,17 +188,20 @@ impl Transaction {
         current: &mut FxHashMap<Key, Current>,
         at: Micros,
     ) -> Result<Made, Error> {
-        let (Target::New(key) | Target::Write(key)) = target else { return Ok(Made::Unwritten(None, Outcome::Nothing)) };
+        let (Target::New(key) | Target::Write(key)) = target else {
+            return Ok(Made::Unwritten(None, Outcome::Nothing));
+        };
         let before = current.remove(key);
         let Some(resource) = change.action.resource() else { return self.make_deletion(key, before, at) };
         let rewritten = links.rewrite(resource, &self.shared)?;
         let resource = rewritten.as_ref().unwrap_or(resource);
         let (version, live) = before.as_ref().map_or((1, false), |c| (c.version + 1, !c.deleted));
         if let Some(before) = before.as_ref().filter(|_| live) {
-            // The same content again makes no new version: retries and mirrors do no harm (lessons.md 15).
+            // The same content again makes no new version: retries and mirrors do no harm.
             let same = Stamp { id: &key.id, version: before.version, last_updated: before.last_updated };
             if resource.stored_text(&same) == before.body {
-                let version = self.version(key, before.version, before.last_updated, crate::Method::Put, before.body.clone());
+                let version =
+                    self.version(key, before.version, before.last_updated, crate::Method::Put, before.body.clone());
                 return Ok(Made::Unwritten(Some(version), Outcome::Unchanged));
             }
         }
@@ -201,7 +218,10 @@ impl Transaction {
         let Some(before) = before.filter(|c| !c.deleted) else { return Ok(Made::Unwritten(None, Outcome::Nothing)) };
         let old_rows = self.old_rows(Some(&before))?;
         let version = self.version(key, before.version + 1, at, crate::Method::Delete, String::new());
-        Ok(Made::Written(Box::new(Written { key: key.clone(), before: Some(before), version, rows: Vec::new(), old_rows }), Outcome::Deleted))
+        Ok(Made::Written(
+            Box::new(Written { key: key.clone(), before: Some(before), version, rows: Vec::new(), old_rows }),
+            Outcome::Deleted,
+        ))
     }
 
     fn old_rows(&self, before: Option<&Current>) -> Result<Vec<IndexRow>, Error> {
@@ -210,7 +230,14 @@ impl Transaction {
         Ok(extract::extract(&resource, &self.shared.base, self.shared.definitions))
     }
 
-    fn version(&self, key: &Key, version: VersionId, last_updated: Micros, method: crate::Method, body: String) -> Version {
+    fn version(
+        &self,
+        key: &Key,
+        version: VersionId,
+        last_updated: Micros,
+        method: crate::Method,
+        body: String,
+    ) -> Version {
         Version { key: key.clone(), version, last_updated, method, body }
     }
 
@@ -245,7 +272,12 @@ enum Made {
 }
 
 /// Whether this caller sees the current version.
-async fn is_visible(shared: &Shared, access: &AccessContext, key: &Key, connection: &mut dyn Connection) -> Result<bool, Error> {
+async fn is_visible(
+    shared: &Shared,
+    access: &AccessContext,
+    key: &Key,
+    connection: &mut dyn Connection,
+) -> Result<bool, Error> {
     Ok(match access.visible(key.resource_type) {
         tessera_model::Visible::All => true,
         tessera_model::Visible::None => false,
@@ -259,16 +291,18 @@ async fn is_visible(shared: &Shared, access: &AccessContext, key: &Key, connecti
 impl Action {
     fn resource(&self) -> Option<&Resource> {
         match self {
-            Self::Create { resource, .. } | Self::Update { resource, .. } | Self::ConditionalUpdate { resource, .. } => Some(resource),
+            Self::Create { resource, .. }
+            | Self::Update { resource, .. }
+            | Self::ConditionalUpdate { resource, .. } => Some(resource),
             Self::Delete { .. } | Self::ConditionalDelete { .. } => None,
         }
     }
 
     fn precondition(&self) -> Option<&Precondition> {
         match self {
-            Self::Update { precondition, .. } | Self::ConditionalUpdate { precondition, .. } | Self::Delete { precondition, .. } => {
-                Some(precondition)
-            }
+            Self::Update { precondition, .. }
+            | Self::ConditionalUpdate { precondition, .. }
+            | Self::Delete { precondition, .. } => Some(precondition),
             Self::Create { .. } | Self::ConditionalDelete { .. } => None,
         }
     }
@@ -279,6 +313,7 @@ impl Precondition {
     fn check(&self, live: Option<&Current>) -> Result<(), Error> {
         match live {
             Some(_) if self.if_none_match => Err(Error::Exists),
+            None if self.if_match_any => Err(Error::NothingToMatch),
             _ if self.if_match.is_empty() => Ok(()),
             None => Err(Error::NothingToMatch),
             Some(current) if self.if_match.contains(&current.version) => Ok(()),

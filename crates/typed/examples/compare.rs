@@ -19,7 +19,9 @@ const PATIENTS: usize = 200;
 const ROUNDS: usize = 7;
 
 /// What is done with the text of one resource.
-const STEPS: [(&str, fn(&str)); 7] = [
+type Step = (&'static str, fn(&str));
+
+const STEPS: [Step; 7] = [
     ("tape: read", |text| drop(black_box(tape(text)))),
     ("tape: read, write", |text| drop(black_box(written(&tape(text))))),
     ("tape: read, validate", |text| assert!(is_valid(&tape(text)))),

@@ -7,8 +7,16 @@ use tessera_store::{Action, Change, Criteria, Precondition};
 
 /// The change that a writing request means; `None` if it does not write.
 pub(super) fn change(context: &Context, request: Request, full_url: Option<String>) -> Result<Option<Change>, Error> {
-    let precondition =
-        Precondition { if_match: request.conditions.if_match, if_none_match: request.conditions.if_none_match_any };
+    let unconditional =
+        matches!(request.interaction, Interaction::Create(_) | Interaction::Update(_) | Interaction::Delete(_));
+    if let Some((name, _)) = request.parameters.first().filter(|_| unconditional && !request.preferences.lenient) {
+        return Err(Error::BadRequest(format!("{name} means nothing here; criteria go without an id in the URL")));
+    }
+    let precondition = Precondition {
+        if_match: request.conditions.if_match,
+        if_match_any: request.conditions.if_match_any,
+        if_none_match: request.conditions.if_none_match_any,
+    };
     let criteria = |resource_type, parameters| Criteria { resource_type, parameters };
     let action = match request.interaction {
         Interaction::Create(resource_type) => Action::Create {
@@ -19,7 +27,9 @@ pub(super) fn change(context: &Context, request: Request, full_url: Option<Strin
             let resource = content(context, request.resource, key.resource_type)?;
             match resource.id() {
                 None => return Err(Error::BadId("the body has no id; it must be that of the URL")),
-                Some(id) if *id != *key.id.as_str() => return Err(Error::BadId("the body's id is not that of the URL")),
+                Some(id) if *id != *key.id.as_str() => {
+                    return Err(Error::BadId("the body's id is not that of the URL"));
+                }
                 Some(_) => {}
             }
             Action::Update { key, resource, precondition }

@@ -17,9 +17,13 @@ const COUNT_MAX: u32 = 1000;
 
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
     let (scope, page, parameters) = parsed(&request)?;
-    let instance = matches!(scope, HistoryScope::Instance(_));
+    // Whatever exists has a version; only a time may leave none.
+    let whole = matches!(scope, HistoryScope::Instance(_))
+        && page.since.is_none()
+        && page.at.is_none()
+        && page.cursor.is_none();
     let found = context.store.history(access, scope, page).await?;
-    if instance && found.versions.is_empty() && parameters.is_empty() {
+    if whole && found.versions.is_empty() {
         let Interaction::HistoryInstance(key) = &request.interaction else { return Err(Error::NoBody) };
         return Err(Error::NotFound(key.clone()));
     }
@@ -53,7 +57,11 @@ fn parsed(request: &Request) -> Result<(HistoryScope, HistoryPage, Parameters), 
                 page.count = count.clamp(1, COUNT_MAX);
             }
             "_since" => page.since = Some(temporal::range(&value).ok_or_else(|| bad("expected an instant"))?.low),
-            "_at" => page.at = Some(temporal::range(&value).map(|r| (r.low, r.high)).ok_or_else(|| bad("expected a date or time"))?),
+            "_at" => {
+                page.at = Some(
+                    temporal::range(&value).map(|r| (r.low, r.high)).ok_or_else(|| bad("expected a date or time"))?,
+                );
+            }
             _ if request.preferences.lenient => continue,
             _ => {
                 let scope = "a history".to_owned();

@@ -6,12 +6,7 @@ use crate::{
     reply::{Body, Reply},
     request::{Conditions, Request},
 };
-use tessera_model::{
-    AccessContext, Key,
-    interaction::Interaction,
-    search::parse::parse,
-    subset::Subset,
-};
+use tessera_model::{AccessContext, Key, interaction::Interaction, search::parse::parse, subset::Subset};
 use tessera_store::{Read, Version};
 
 /// Parameters that shape what is read.
@@ -65,7 +60,10 @@ pub(crate) fn reply(
     let seen = conditions.if_none_match_any || conditions.if_none_match.contains(&version.version);
     // HTTP dates are whole seconds. With If-None-Match, If-Modified-Since does not count (RFC 9110, section 13.1.3).
     let no_tag = conditions.if_none_match.is_empty() && !conditions.if_none_match_any;
-    let unmodified = no_tag && conditions.if_modified_since.is_some_and(|since| version.last_updated.div_euclid(1_000_000) <= since.div_euclid(1_000_000));
+    let unmodified = no_tag
+        && conditions
+            .if_modified_since
+            .is_some_and(|since| version.last_updated.div_euclid(1_000_000) <= since.div_euclid(1_000_000));
     let body = match subset {
         _ if seen || unmodified => Body::None,
         Some(subset) => Body::Json(subset.apply(&version.body, context.definitions)?),

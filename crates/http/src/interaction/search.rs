@@ -17,7 +17,7 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     let parsed = parsed(context, &request.interaction, &parameters, request.preferences.lenient)?;
     let matches = context.store.search(access, parsed.query.clone(), cursor).await?;
     let url = url(context, &request.interaction);
-    bundle(context, &url, &parsed, matches, request.parameters.iter().any(|(name, _)| name == links::PAGE))
+    bundle(context, &url, &parsed, &matches, request.parameters.iter().any(|(name, _)| name == links::PAGE))
 }
 
 /// The same as an entry of a transaction, with what is needed to answer it.
@@ -26,7 +26,12 @@ pub(crate) fn entry_read(context: &Context, request: &Request) -> Result<(Read, 
     Ok((Read::Search(Box::new(parsed.query.clone())), parsed))
 }
 
-fn parsed(context: &Context, interaction: &Interaction, parameters: &[(String, String)], lenient: bool) -> Result<Parsed, Error> {
+fn parsed(
+    context: &Context,
+    interaction: &Interaction,
+    parameters: &[(String, String)],
+    lenient: bool,
+) -> Result<Parsed, Error> {
     let types: Vec<ResourceType> = interaction.code().1.into_iter().collect();
     Ok(parse(&types, parameters, context.search(lenient))?)
 }
@@ -40,7 +45,13 @@ pub(crate) fn url(context: &Context, interaction: &Interaction) -> String {
 }
 
 /// What a client is told of the matches.
-pub(crate) fn bundle(context: &Context, url: &str, parsed: &Parsed, matches: Matches, later_page: bool) -> Result<Reply, Error> {
+pub(crate) fn bundle(
+    context: &Context,
+    url: &str,
+    parsed: &Parsed,
+    matches: &Matches,
+    later_page: bool,
+) -> Result<Reply, Error> {
     let subset = Subset::of(&parsed.query);
     let size: usize = matches.matches.iter().chain(&matches.included).map(|version| version.body.len() + 160).sum();
     let mut out = String::with_capacity(size + 512);
@@ -90,7 +101,13 @@ impl Entries {
         self.any = true;
     }
 
-    fn resource(&mut self, context: &Context, version: &Version, mode: &str, subset: Option<&Subset>) -> Result<(), Error> {
+    fn resource(
+        &mut self,
+        context: &Context,
+        version: &Version,
+        mode: &str,
+        subset: Option<&Subset>,
+    ) -> Result<(), Error> {
         self.start();
         let _ = write!(self.out, "{{\"fullUrl\":\"{}/{}\",\"resource\":", context.base, version.key);
         match subset {

@@ -27,7 +27,11 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
 }
 
 /// The change that an entry of a transaction means; `None` if it does not write.
-pub(crate) fn entry_change(context: &Context, request: Request, full_url: Option<String>) -> Result<Option<Change>, Error> {
+pub(crate) fn entry_change(
+    context: &Context,
+    request: Request,
+    full_url: Option<String>,
+) -> Result<Option<Change>, Error> {
     change(context, request, full_url)
 }
 
@@ -36,7 +40,13 @@ pub(crate) fn reply(changed: Changed, returns: Return) -> Reply {
     let status = match changed.outcome {
         Outcome::Created => 201,
         Outcome::Updated | Outcome::Unchanged | Outcome::Found => 200,
-        Outcome::Deleted | Outcome::Nothing => if returns == Return::OperationOutcome { 200 } else { 204 },
+        Outcome::Deleted | Outcome::Nothing => {
+            if returns == Return::OperationOutcome {
+                200
+            } else {
+                204
+            }
+        }
     };
     let words = match changed.outcome {
         Outcome::Created => "created",

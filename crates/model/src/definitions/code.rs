@@ -2,6 +2,7 @@
 //! <https://hl7.org/fhir/R4/terminologies.html#required>
 
 use super::row::rows;
+use crate::json::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 const CODES: &str = include_str!("../../definitions/r4/codes.ndjson");
@@ -39,7 +40,7 @@ pub(super) fn load() -> FxHashMap<Box<str>, CodeSet> {
         let Some(systems) = row.get("codes") else { continue };
         let mut set = CodeSet::default();
         for system in systems.children() {
-            let codes: FxHashSet<Box<str>> = system.children().filter_map(|code| code.as_str()).map(Into::into).collect();
+            let codes: FxHashSet<Box<str>> = system.children().filter_map(Node::as_str).map(Into::into).collect();
             set.codes.extend(codes.iter().cloned());
             set.by_system.insert(system.name().into(), codes);
         }

@@ -10,5 +10,7 @@ const COMPARTMENTS: &str = include_str!("../../definitions/r4/compartments.ndjso
 pub(super) type Compartments = FxHashMap<(Box<str>, Box<str>), Vec<Box<str>>>;
 
 pub(super) fn load() -> Compartments {
-    rows(COMPARTMENTS).map(|row| ((row.text("compartment").into(), row.text("type").into()), row.texts("param"))).collect()
+    rows(COMPARTMENTS)
+        .map(|row| ((row.text("compartment").into(), row.text("type").into()), row.texts("param")))
+        .collect()
 }

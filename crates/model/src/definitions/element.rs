@@ -193,7 +193,8 @@ impl TypeTable {
     }
 
     pub(super) fn load() -> Self {
-        let mut table = Self { types: Vec::new(), by_name: FxHashMap::default(), any_resource: TypeId(0), boolean: TypeId(0) };
+        let mut table =
+            Self { types: Vec::new(), by_name: FxHashMap::default(), any_resource: TypeId(0), boolean: TypeId(0) };
         let mut bases = Vec::new();
         for row in rows(TYPES) {
             let name = row.text("type");
@@ -312,7 +313,11 @@ impl TypeTable {
             let mut properties = FxHashMap::default();
             for (n, element) in self.types[index].elements.iter().enumerate() {
                 for &type_id in &element.types {
-                    let name = if element.choice { format!("{}{}", element.name, capitalised(&self[type_id].name)) } else { element.name.to_string() };
+                    let name = if element.choice {
+                        format!("{}{}", element.name, capitalised(&self[type_id].name))
+                    } else {
+                        element.name.to_string()
+                    };
                     properties.insert(name.into(), Property { element: n, type_id });
                 }
             }

@@ -169,7 +169,9 @@ fn read(types: &TypeTable) -> Vec<Definition> {
             components: row
                 .objects("component")
                 .iter()
-                .map(|c| (c.get_str("url").unwrap_or_default().into(), c.get_str("expression").unwrap_or_default().into()))
+                .map(|c| {
+                    (c.get_str("url").unwrap_or_default().into(), c.get_str("expression").unwrap_or_default().into())
+                })
                 .collect(),
         })
         .collect()
@@ -199,17 +201,26 @@ fn parameter(
             targets: part.targets.clone(),
         });
     }
-    let mut implied_systems: Vec<Box<str>> =
-        program.as_ref().map(|p| p.bindings()).unwrap_or_default().iter().flat_map(|value_set| code_systems(value_set)).collect();
+    let mut implied_systems: Vec<Box<str>> = program
+        .as_ref()
+        .map(Program::bindings)
+        .unwrap_or_default()
+        .iter()
+        .flat_map(|value_set| code_systems(value_set))
+        .collect();
     implied_systems.sort_unstable();
     implied_systems.dedup();
+    let mut targets = definition.targets.clone();
+    if let Some(resolved) = program.as_ref().and_then(Program::resolved_types) {
+        targets.retain(|target| resolved.iter().any(|name| **name == *target.name()));
+    }
     Ok(SearchParameter {
         id: id(definition.number),
         resource_type,
         code: definition.code.clone(),
         url: definition.url.clone(),
         search_type: definition.search_type,
-        targets: definition.targets.clone(),
+        targets,
         program,
         components,
         implied_systems,

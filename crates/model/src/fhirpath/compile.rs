@@ -22,6 +22,23 @@ impl Program {
         &self.types
     }
 
+    /// The resource types its references are filtered by, if every branch filters: `where(resolve() is Patient)`.
+    #[must_use]
+    pub fn resolved_types(&self) -> Option<Vec<Box<str>>> {
+        fn walk(operation: &Operation, found: &mut Vec<Box<str>>) -> bool {
+            match operation {
+                Operation::Union(branches) => branches.iter().all(|branch| walk(branch, found)),
+                Operation::WhereResolvesTo { type_name, .. } => {
+                    found.push(type_name.clone());
+                    true
+                }
+                _ => false,
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.operation, &mut found).then_some(found)
+    }
+
     /// The value sets of required bindings on `code` elements it ends in.
     #[must_use]
     pub fn bindings(&self) -> Vec<Box<str>> {
@@ -56,15 +73,38 @@ pub(super) enum Operation {
     /// `%resource`: the resource around it.
     Resource,
     /// Members of that name: (type of the item, JSON member, type of the member).
-    Member { from: Box<Operation>, names: Vec<(TypeId, Box<str>, TypeId)> },
-    Index { from: Box<Operation>, index: usize },
-    OfType { from: Box<Operation>, type_id: TypeId },
+    Member {
+        from: Box<Operation>,
+        names: Vec<(TypeId, Box<str>, TypeId)>,
+    },
+    Index {
+        from: Box<Operation>,
+        index: usize,
+    },
+    OfType {
+        from: Box<Operation>,
+        type_id: TypeId,
+    },
     /// Items for which the member path has this text.
-    WhereEquals { from: Box<Operation>, path: Box<Operation>, text: Box<str> },
+    WhereEquals {
+        from: Box<Operation>,
+        path: Box<Operation>,
+        text: Box<str>,
+    },
     /// References that point to a resource of this type.
-    WhereResolvesTo { from: Box<Operation>, type_name: Box<str> },
-    WhereExtension { from: Box<Operation>, url: Box<str> },
-    Extension { from: Box<Operation>, url: Box<str>, type_id: TypeId },
+    WhereResolvesTo {
+        from: Box<Operation>,
+        type_name: Box<str>,
+    },
+    WhereExtension {
+        from: Box<Operation>,
+        url: Box<str>,
+    },
+    Extension {
+        from: Box<Operation>,
+        url: Box<str>,
+        type_id: TypeId,
+    },
     Union(Vec<Operation>),
     And(Box<Operation>, Box<Operation>),
     Exists(Box<Operation>),
@@ -75,7 +115,12 @@ pub(super) enum Operation {
 ///
 /// # Errors
 /// [`CompileError`]: what of it cannot be compiled.
-pub fn compile(expression: &str, roots: &[TypeId], resource: TypeId, types: &TypeTable) -> Result<Program, CompileError> {
+pub fn compile(
+    expression: &str,
+    roots: &[TypeId],
+    resource: TypeId,
+    types: &TypeTable,
+) -> Result<Program, CompileError> {
     let mut compiler = Compiler { types, roots, resource, bindings: Vec::new() };
     let (operation, types) = compiler.expression(&parse(expression)?)?;
     let mut bindings = compiler.bindings;
@@ -95,14 +140,16 @@ type Compiled = (Operation, Vec<TypeId>);
 impl Compiler<'_> {
     fn expression(&mut self, expression: &Expression) -> Result<Compiled, CompileError> {
         match expression {
-            Expression::Member { from: None, name } => match self.types.named(name).filter(|_| name.starts_with(char::is_uppercase)) {
-                // `Patient.name`: the type's name at the start tells which resources the branch is for.
-                Some(type_id) if self.roots.iter().any(|&root| self.types.is_a(root, type_id)) => {
-                    Ok((Operation::Start, self.roots.to_vec()))
+            Expression::Member { from: None, name } => {
+                match self.types.named(name).filter(|_| name.starts_with(char::is_uppercase)) {
+                    // `Patient.name`: the type's name at the start tells which resources the branch is for.
+                    Some(type_id) if self.roots.iter().any(|&root| self.types.is_a(root, type_id)) => {
+                        Ok((Operation::Start, self.roots.to_vec()))
+                    }
+                    Some(_) => Ok((Operation::Nothing, Vec::new())),
+                    None => self.member((Operation::Start, self.roots.to_vec()), name),
                 }
-                Some(_) => Ok((Operation::Nothing, Vec::new())),
-                None => self.member((Operation::Start, self.roots.to_vec()), name),
-            },
+            }
             Expression::Member { from: Some(from), name } => {
                 let from = self.expression(from)?;
                 self.member(from, name)
@@ -112,7 +159,9 @@ impl Compiler<'_> {
                 let from = self.expression(from)?;
                 self.call(from, name, arguments)
             }
-            Expression::Call { from: None, name, arguments } => self.call((Operation::Start, self.roots.to_vec()), name, arguments),
+            Expression::Call { from: None, name, arguments } => {
+                self.call((Operation::Start, self.roots.to_vec()), name, arguments)
+            }
             Expression::Index { from, index } => {
                 let Expression::Number(digits) = &**index else { return Err(unsupported("an index that is computed")) };
                 let (from, types) = self.expression(from)?;
@@ -129,7 +178,9 @@ impl Compiler<'_> {
                 Ok((Operation::And(Box::new(left), Box::new(right)), vec![self.types.boolean()]))
             }
             Expression::Binary { operator: "!=", left, right } => {
-                let Expression::Boolean(value) = **right else { return Err(unsupported("!= with anything but a boolean")) };
+                let Expression::Boolean(value) = **right else {
+                    return Err(unsupported("!= with anything but a boolean"));
+                };
                 Ok((Operation::NotEquals(Box::new(self.expression(left)?.0), value), vec![self.types.boolean()]))
             }
             other => Err(unsupported(&format!("{other:?}"))),
@@ -167,7 +218,8 @@ impl Compiler<'_> {
             let definition = &self.types[type_id];
             for (json_name, member_type) in definition.json_names(name) {
                 let element = definition.property(json_name).map(|property| &definition.elements[property.element]);
-                self.bindings.extend(element.and_then(|e| e.required_binding.clone()).filter(|_| self.is_code(member_type)));
+                self.bindings
+                    .extend(element.and_then(|e| e.required_binding.clone()).filter(|_| self.is_code(member_type)));
                 names.push((type_id, Box::from(json_name), member_type));
             }
         }
@@ -203,9 +255,7 @@ impl Compiler<'_> {
     fn filter(&mut self, (from, of): Compiled, condition: &Expression) -> Result<Compiled, CompileError> {
         let from = Box::new(from);
         let operation = match condition {
-            Expression::Type { is: true, of: resolved, type_name }
-                if matches!(&**resolved, Expression::Call { from: None, name, .. } if name == "resolve") =>
-            {
+            Expression::Type { is: true, of: resolved, type_name } if matches!(&**resolved, Expression::Call { from: None, name, .. } if name == "resolve") => {
                 Operation::WhereResolvesTo { from, type_name: type_name.as_str().into() }
             }
             Expression::Call { from: None, name, arguments } if name == "hasExtension" => match &arguments[..] {
@@ -213,8 +263,11 @@ impl Compiler<'_> {
                 _ => return Err(unsupported("hasExtension() without a URL")),
             },
             Expression::Binary { operator: "=", left, right } => {
-                let Expression::String(text) = &**right else { return Err(unsupported("where() with anything but a text")) };
-                let mut inner = Compiler { types: self.types, roots: &of, resource: self.resource, bindings: Vec::new() };
+                let Expression::String(text) = &**right else {
+                    return Err(unsupported("where() with anything but a text"));
+                };
+                let mut inner =
+                    Compiler { types: self.types, roots: &of, resource: self.resource, bindings: Vec::new() };
                 let path = Box::new(inner.expression(left)?.0);
                 Operation::WhereEquals { from, path, text: text.as_str().into() }
             }

@@ -19,7 +19,13 @@ pub enum Item<'a> {
 
 /// Evaluates the program from `start` (of type `start_type`) within `resource`.
 #[must_use]
-pub fn evaluate<'a>(program: &Program, start: Node<'a>, start_type: TypeId, resource: Node<'a>, types: &TypeTable) -> Vec<Item<'a>> {
+pub fn evaluate<'a>(
+    program: &Program,
+    start: Node<'a>,
+    start_type: TypeId,
+    resource: Node<'a>,
+    types: &TypeTable,
+) -> Vec<Item<'a>> {
     let run = Run { start: Item::Element(start, start_type), resource, types };
     run.operation(&program.operation)
 }
@@ -36,7 +42,9 @@ impl<'a> Run<'a, '_> {
             Operation::Nothing => Vec::new(),
             Operation::Start => vec![self.start],
             Operation::Resource => match self.start {
-                Item::Element(_, type_id) => vec![Item::Element(self.resource, self.resource_type().unwrap_or(type_id))],
+                Item::Element(_, type_id) => {
+                    vec![Item::Element(self.resource, self.resource_type().unwrap_or(type_id))]
+                }
                 Item::Boolean(_) => Vec::new(),
             },
             Operation::Member { from, names } => {
@@ -44,7 +52,8 @@ impl<'a> Run<'a, '_> {
                 for item in self.operation(from) {
                     let Item::Element(node, type_id) = item else { continue };
                     for (_, json_name, member_type) in names.iter().filter(|(of, ..)| *of == type_id) {
-                        let values = node.get(json_name).into_iter().flat_map(Node::items).filter(|v| v.kind() != Kind::Null);
+                        let values =
+                            node.get(json_name).into_iter().flat_map(Node::items).filter(|v| v.kind() != Kind::Null);
                         found.extend(values.map(|value| Item::Element(value, *member_type)));
                     }
                 }
@@ -59,11 +68,18 @@ impl<'a> Run<'a, '_> {
             Operation::WhereResolvesTo { from, type_name } => {
                 self.filter(from, |node, _| target_type(node, self.resource).as_deref() == Some(type_name))
             }
-            Operation::WhereExtension { from, url } => self.filter(from, |node, _| extensions(node, url).next().is_some()),
+            Operation::WhereExtension { from, url } => {
+                self.filter(from, |node, _| extensions(node, url).next().is_some())
+            }
             Operation::Extension { from, url, type_id } => {
                 let holders = self.operation(from);
-                let nodes = holders.into_iter().filter_map(|item| if let Item::Element(node, _) = item { Some(node) } else { None });
-                nodes.flat_map(|node| extensions(node, url)).map(|extension| Item::Element(extension, *type_id)).collect()
+                let nodes = holders
+                    .into_iter()
+                    .filter_map(|item| if let Item::Element(node, _) = item { Some(node) } else { None });
+                nodes
+                    .flat_map(|node| extensions(node, url))
+                    .map(|extension| Item::Element(extension, *type_id))
+                    .collect()
             }
             Operation::Union(branches) => branches.iter().flat_map(|branch| self.operation(branch)).collect(),
             // An empty side makes `and` empty or false; both mean that the condition does not hold.

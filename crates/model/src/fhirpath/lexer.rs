@@ -18,8 +18,10 @@ pub(super) enum Token {
     Symbol(&'static str),
 }
 
-const SYMBOLS: [&str; 23] =
-    ["<=", ">=", "!=", "!~", ".", "(", ")", "[", "]", "{", "}", ",", "+", "-", "*", "/", "&", "|", "<", ">", "=", "~", ";"];
+const SYMBOLS: [&str; 23] = [
+    "<=", ">=", "!=", "!~", ".", "(", ")", "[", "]", "{", "}", ",", "+", "-", "*", "/", "&", "|", "<", ">", "=", "~",
+    ";",
+];
 
 pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, ParseError> {
     let mut found = Vec::new();
@@ -51,7 +53,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, ParseError> {
                 (token, name.len() + 1)
             }
             '@' => {
-                let length = rest[1..].find(|c: char| !(c.is_ascii_digit() || "-:.+TZ".contains(c))).unwrap_or(rest.len() - 1);
+                let length =
+                    rest[1..].find(|c: char| !(c.is_ascii_digit() || "-:.+TZ".contains(c))).unwrap_or(rest.len() - 1);
                 // `@2020-01.toString()`: the last full stop belongs to the path.
                 let literal = rest[1..=length].trim_end_matches('.');
                 (Token::Time(literal.into()), literal.len() + 1)
@@ -81,7 +84,8 @@ fn name(text: &str) -> &str {
 
 fn number(text: &str) -> &str {
     let whole = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let fraction = text[whole..].strip_prefix('.').map_or(0, |f| f.find(|c: char| !c.is_ascii_digit()).unwrap_or(f.len()));
+    let fraction =
+        text[whole..].strip_prefix('.').map_or(0, |f| f.find(|c: char| !c.is_ascii_digit()).unwrap_or(f.len()));
     &text[..if fraction > 0 { whole + 1 + fraction } else { whole }]
 }
 

@@ -69,8 +69,22 @@ const MULTIPLICATIVE: [&str; 4] = ["*", "/", "div", "mod"];
 const ADDITIVE_LEVEL: usize = 8;
 const MULTIPLICATIVE_LEVEL: usize = 9;
 const UNITS: [&str; 16] = [
-    "year", "years", "month", "months", "week", "weeks", "day", "days", "hour", "hours", "minute", "minutes", "second", "seconds",
-    "millisecond", "milliseconds",
+    "year",
+    "years",
+    "month",
+    "months",
+    "week",
+    "weeks",
+    "day",
+    "days",
+    "hour",
+    "hours",
+    "minute",
+    "minutes",
+    "second",
+    "seconds",
+    "millisecond",
+    "milliseconds",
 ];
 
 impl Parser {
@@ -101,8 +115,11 @@ impl Parser {
             _ => return None,
         };
         let levels = BINARY.iter().copied().enumerate();
-        let all = levels
-            .chain([(TYPE_LEVEL, &["is", "as"][..]), (ADDITIVE_LEVEL, &ADDITIVE[..]), (MULTIPLICATIVE_LEVEL, &MULTIPLICATIVE[..])]);
+        let all = levels.chain([
+            (TYPE_LEVEL, &["is", "as"][..]),
+            (ADDITIVE_LEVEL, &ADDITIVE[..]),
+            (MULTIPLICATIVE_LEVEL, &MULTIPLICATIVE[..]),
+        ]);
         all.filter(|(binds, _)| *binds >= level)
             .find_map(|(binds, spellings)| spellings.iter().find(|s| **s == spelling).map(|s| (*s, binds)))
     }
@@ -218,7 +235,11 @@ impl Parser {
     }
 
     fn expect(&mut self, symbol: &'static str) -> Result<(), ParseError> {
-        if self.take(symbol) { Ok(()) } else { Err(self.fail(if symbol == ")" { "expected )" } else { "expected a closing bracket" })) }
+        if self.take(symbol) {
+            Ok(())
+        } else {
+            Err(self.fail(if symbol == ")" { "expected )" } else { "expected a closing bracket" }))
+        }
     }
 
     fn fail(&self, message: &'static str) -> ParseError {
@@ -244,7 +265,9 @@ mod tests {
             }
             Expression::Index { from, index } => format!("{}[{}]", show(from), show(index)),
             Expression::Binary { operator, left, right } => format!("({} {operator} {})", show(left), show(right)),
-            Expression::Type { is, of, type_name } => format!("({} {} {type_name})", show(of), if *is { "is" } else { "as" }),
+            Expression::Type { is, of, type_name } => {
+                format!("({} {} {type_name})", show(of), if *is { "is" } else { "as" })
+            }
             Expression::Sign { negative, of } => format!("{}{}", if *negative { '-' } else { '+' }, show(of)),
             Expression::String(text) => format!("'{text}'"),
             Expression::Number(digits) => digits.clone(),

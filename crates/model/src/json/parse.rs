@@ -26,7 +26,8 @@ pub(super) fn parse(bytes: Vec<u8>) -> Result<(String, Vec<Slot>), SyntaxError> 
         .map_err(|e| error(e.as_bytes(), e.utf8_error().valid_up_to(), "the text is not UTF-8"))?;
     // A byte order mark is no part of JSON, but some senders write it (RFC 8259 section 8.1 lets a parser ignore it).
     let at = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let mut parser = Parser { bytes: text.as_bytes(), at, nodes: Vec::with_capacity(text.len() / 16 + 1), open: Vec::new() };
+    let mut parser =
+        Parser { bytes: text.as_bytes(), at, nodes: Vec::with_capacity(text.len() / 16 + 1), open: Vec::new() };
     parser.document()?;
     let nodes = parser.nodes;
     Ok((text, nodes))
@@ -41,6 +42,7 @@ struct Parser<'a> {
 }
 
 /// The span of a string's content and whether it holds a backslash.
+#[derive(Clone, Copy)]
 struct Span {
     start: u32,
     end: u32,
@@ -329,7 +331,8 @@ pub(super) fn unescape(raw: &str) -> String {
     let mut rest = raw;
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);
-        let unit = |from: usize| rest.get(from..from + 4).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0);
+        let unit =
+            |from: usize| rest.get(from..from + 4).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0);
         let (character, length) = match rest.as_bytes().get(at + 1) {
             Some(b'b') => ('\u{8}', 2),
             Some(b'f') => ('\u{c}', 2),
@@ -382,8 +385,32 @@ mod tests {
     #[test]
     fn refuses_what_is_not_one_json_value() {
         for bad in [
-            "", "{", "[1,]", "{\"a\":1,}", "{,}", "[,1]", "01", "1.", ".5", "+1", "nul", "\"a", "\"\\x\"", "\"\u{1}\"", "{} {}",
-            "[1 2]", "{\"a\" 1}", "{a:1}", "'a'", "\"\\ud800\"", "\"\\udc00\"", "\"\\u0000\"", "1e", "--1", "[1}", "tru",
+            "",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "{,}",
+            "[,1]",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "nul",
+            "\"a",
+            "\"\\x\"",
+            "\"\u{1}\"",
+            "{} {}",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{a:1}",
+            "'a'",
+            "\"\\ud800\"",
+            "\"\\udc00\"",
+            "\"\\u0000\"",
+            "1e",
+            "--1",
+            "[1}",
+            "tru",
         ] {
             assert!(minified(bad).is_err(), "{bad:?} was accepted");
         }

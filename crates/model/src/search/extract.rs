@@ -66,7 +66,9 @@ pub fn extract(resource: &Resource, base: &str, definitions: &Definitions) -> Ve
         let Some(program) = &parameter.program else { continue };
         match parameter.search_type {
             SearchType::Composite => extraction.composite(parameter, program, type_id, &mut rows),
-            search_type => extraction.values(program, resource.node(), type_id, search_type, (parameter.id, 0), &mut rows),
+            search_type => {
+                extraction.values(program, resource.node(), type_id, search_type, (parameter.id, 0), &mut rows);
+            }
         }
     }
     rows

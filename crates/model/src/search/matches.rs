@@ -90,9 +90,13 @@ fn is_value(row: &IndexRow, search_type: SearchType) -> bool {
 
 fn meets(criterion: &Criterion, value: &IndexValue) -> bool {
     match (criterion, value) {
-        (Criterion::String(mode, values), IndexValue::String { norm, exact }) => string::meets(*mode, values, norm, exact),
+        (Criterion::String(mode, values), IndexValue::String { norm, exact }) => {
+            string::meets(*mode, values, norm, exact)
+        }
         (Criterion::Token(values), IndexValue::Token { system, code }) => values.iter().any(|v| v.meets(system, code)),
-        (Criterion::Date(comparisons), IndexValue::Date { low, high }) => comparisons.iter().any(|c| c.holds(*low, *high)),
+        (Criterion::Date(comparisons), IndexValue::Date { low, high }) => {
+            comparisons.iter().any(|c| c.holds(*low, *high))
+        }
         (Criterion::Quantity(values), IndexValue::Quantity(quantity)) => values.iter().any(|v| v.meets(quantity)),
         (Criterion::Reference(values), IndexValue::Reference(key)) => values.iter().any(|v| v.meets_local(key)),
         (Criterion::Reference(values), IndexValue::Uri { value, version }) => {

@@ -43,7 +43,12 @@ impl Modifier {
     ///
     /// # Errors
     /// [`Error::BadParameter`] with those that are possible.
-    pub fn parse(text: &str, parameter: &str, search_type: SearchType, definitions: &Definitions) -> Result<Self, Error> {
+    pub fn parse(
+        text: &str,
+        parameter: &str,
+        search_type: SearchType,
+        definitions: &Definitions,
+    ) -> Result<Self, Error> {
         let modifier = match (text, search_type) {
             ("missing", SearchType::Special) => None,
             ("missing", _) => Some(Self::Missing),

@@ -2,10 +2,11 @@
 //! <https://hl7.org/fhir/R4/search.html>
 
 use super::{
-    date, matches::last_updated_end,
+    date,
     modifier::Modifier,
+    quantity,
     query::{Criterion, Filter, Query, Summary, Total},
-    quantity, reference, result_parameters,
+    reference, result_parameters,
     string::{StringMode, fold},
     token,
     uri::UriValue,
@@ -75,7 +76,9 @@ pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: C
     for (name, value) in parameters {
         let done = match result_parameters::apply(&mut query, name, value, context) {
             Ok(true) => Ok(()),
-            Ok(false) => Parser { context }.filter(&query.types, name, value, Depth::default()).map(|filter| filters.push(filter)),
+            Ok(false) => Parser { context }
+                .filter(&query.types, name, value, Depth::default())
+                .map(|filter| filters.push(filter)),
             Err(error) => Err(error),
         };
         match done {
@@ -86,14 +89,6 @@ pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: C
     }
     query.filter = Filter::All(filters);
     Ok(Parsed { query, applied, ignored })
-}
-
-/// Parses one search parameter over `types` into the filter it stands for: for access rules.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_filter(types: &[ResourceType], name: &str, value: &str, context: Context<'_>) -> Result<Filter, Error> {
-    Parser { context }.filter(types, name, value, Depth::default())
 }
 
 /// How deep a parameter is inside chains and `_has`.
@@ -154,9 +149,13 @@ impl<'a> Parser<'a> {
         let all = if types.is_empty() { definitions.resource_types() } else { types };
         let mut found = Vec::with_capacity(all.len());
         for &resource_type in all {
-            let Some(parameter) = definitions.parameter(resource_type, code) else { return Err(self.unknown(types, code)) };
+            let Some(parameter) = definitions.parameter(resource_type, code) else {
+                return Err(self.unknown(types, code));
+            };
             if parameter.program.is_none() || parameter.search_type == SearchType::Special {
-                return Err(Error::NotSupported(format!("the search parameter {code} is not supported by this server")));
+                return Err(Error::NotSupported(format!(
+                    "the search parameter {code} is not supported by this server"
+                )));
             }
             found.push(parameter);
         }
@@ -171,7 +170,10 @@ impl<'a> Parser<'a> {
         let definitions = self.context.definitions;
         let codes = types.iter().flat_map(|&t| definitions.parameters(t)).map(|p| &*p.code);
         let (known, scope) = match types {
-            [] => (vec!["_id", "_lastUpdated", "_tag", "_profile", "_security", "_source", "_type"], "the system level".to_owned()),
+            [] => (
+                vec!["_id", "_lastUpdated", "_tag", "_profile", "_security", "_source", "_type"],
+                "the system level".to_owned(),
+            ),
             [one] => (codes.collect(), one.to_string()),
             several => (codes.collect(), several.iter().map(|t| t.name()).collect::<Vec<_>>().join(" or ")),
         };
@@ -189,9 +191,12 @@ impl<'a> Parser<'a> {
         let (Some(source), Some(code), Some(inner)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(bad("expected _has:Type:reference:parameter, such as _has:Observation:patient:code"));
         };
-        let Some(source) = self.context.definitions.resource_type(source) else { return Err(bad("it names no resource type")) };
+        let Some(source) = self.context.definitions.resource_type(source) else {
+            return Err(bad("it names no resource type"));
+        };
         let parameter = *self.parameters(&[source], code)?.first().ok_or_else(|| self.unknown(&[source], code))?;
-        let leads_here = parameter.targets.is_empty() || types.is_empty() || types.iter().any(|t| parameter.targets.contains(t));
+        let leads_here =
+            parameter.targets.is_empty() || types.is_empty() || types.iter().any(|t| parameter.targets.contains(t));
         if parameter.search_type != SearchType::Reference || !leads_here {
             return Err(bad("the parameter after the type must be a reference to the type searched"));
         }
@@ -200,7 +205,15 @@ impl<'a> Parser<'a> {
     }
 
     /// `subject:Patient.name=…`: <https://hl7.org/fhir/R4/search.html#chaining>
-    fn chain(&self, types: &[ResourceType], name: &str, head: &str, rest: &str, value: &str, depth: Depth) -> Result<Filter, Error> {
+    fn chain(
+        &self,
+        types: &[ResourceType],
+        name: &str,
+        head: &str,
+        rest: &str,
+        value: &str,
+        depth: Depth,
+    ) -> Result<Filter, Error> {
         if depth.chain >= CHAIN_DEPTH_MAX {
             return Err(Error::TooCostly(format!("more than {CHAIN_DEPTH_MAX} links in a chain")));
         }
@@ -231,7 +244,11 @@ impl<'a> Parser<'a> {
         }
         let &[target] = &possible[..] else {
             let names: Vec<&str> = possible.iter().map(|t| t.name()).collect();
-            return Err(bad(format!("{code} may lead to {}; say which, as in {code}:{}.{rest}", names.join(", "), names[0])));
+            return Err(bad(format!(
+                "{code} may lead to {}; say which, as in {code}:{}.{rest}",
+                names.join(", "),
+                names[0]
+            )));
         };
         let filter = Box::new(self.filter(&[target], rest, value, Depth { chain: depth.chain + 1, ..depth })?);
         Ok(Filter::Chain { parameters: parameters.iter().map(|p| p.id).collect(), target, filter })
@@ -240,9 +257,13 @@ impl<'a> Parser<'a> {
     /// `_id` and `_lastUpdated` stand in the resource's own row.
     fn column(&self, code: &str, modifier: Modifier, values: &[Escaped<'_>]) -> Result<Filter, Error> {
         if code == "_lastUpdated" {
-            return Ok(Filter::LastUpdated(values.iter().map(|v| date::parse(v, self.context.now)).collect::<Result<_, _>>()?));
+            return Ok(Filter::LastUpdated(
+                values.iter().map(|v| date::parse(v, self.context.now)).collect::<Result<_, _>>()?,
+            ));
         }
-        let ids = values.iter().map(|v| Id::parse(&v.text()).ok_or_else(|| v.bad("expected an id: 1 to 64 of A-Z a-z 0-9 - .")));
+        let ids = values
+            .iter()
+            .map(|v| Id::parse(&v.text()).ok_or_else(|| v.bad("expected an id: 1 to 64 of A-Z a-z 0-9 - .")));
         let filter = Filter::Id(ids.collect::<Result<_, _>>()?);
         Ok(if modifier == Modifier::Not { Filter::Not(Box::new(filter)) } else { filter })
     }
@@ -267,7 +288,12 @@ impl<'a> Parser<'a> {
         Ok(Filter::Composite(alternatives))
     }
 
-    fn criterion(&self, parameters: &[&SearchParameter], modifier: Modifier, values: &[Escaped<'_>]) -> Result<Criterion, Error> {
+    fn criterion(
+        &self,
+        parameters: &[&SearchParameter],
+        modifier: Modifier,
+        values: &[Escaped<'_>],
+    ) -> Result<Criterion, Error> {
         let first = parameters[0];
         let targets: Vec<ResourceType> = if parameters.iter().any(|p| p.targets.is_empty()) {
             Vec::new()
@@ -286,30 +312,48 @@ impl<'a> Parser<'a> {
         values: &[Escaped<'_>],
     ) -> Result<Criterion, Error> {
         let Context { definitions, base, now, .. } = self.context;
-        let tokens = || values.iter().map(|v| token::parse(v, implied_systems)).collect::<Result<Vec<_>, _>>().map(|t| t.concat());
+        let tokens = || {
+            values.iter().map(|v| token::parse(v, implied_systems)).collect::<Result<Vec<_>, _>>().map(|t| t.concat())
+        };
         Ok(match (search_type, modifier) {
             (SearchType::String, _) => {
                 let mode = match modifier {
+                    Modifier::None => StringMode::StartsWith,
                     Modifier::Exact => StringMode::Exact,
                     Modifier::Contains => StringMode::Contains,
-                    _ => StringMode::StartsWith,
+                    Modifier::Missing
+                    | Modifier::Not
+                    | Modifier::Identifier
+                    | Modifier::Above
+                    | Modifier::Below
+                    | Modifier::Type(_) => {
+                        return Err(Error::NotSupported("this modifier is not for strings".into()));
+                    }
                 };
                 let text = |v: &Escaped<'_>| if mode == StringMode::Exact { v.text() } else { fold(&v.text()) };
                 Criterion::String(mode, values.iter().map(text).collect())
             }
             (SearchType::Token, _) | (SearchType::Reference, Modifier::Identifier) => Criterion::Token(tokens()?),
-            (SearchType::Date, _) => Criterion::Date(values.iter().map(|v| date::parse(v, now)).collect::<Result<_, _>>()?),
+            (SearchType::Date, _) => {
+                Criterion::Date(values.iter().map(|v| date::parse(v, now)).collect::<Result<_, _>>()?)
+            }
             (SearchType::Number, _) => {
                 Criterion::Quantity(values.iter().map(quantity::parse_number).collect::<Result<_, _>>()?)
             }
-            (SearchType::Quantity, _) => Criterion::Quantity(values.iter().map(quantity::parse).collect::<Result<_, _>>()?),
+            (SearchType::Quantity, _) => {
+                Criterion::Quantity(values.iter().map(quantity::parse).collect::<Result<_, _>>()?)
+            }
             (SearchType::Reference, _) => {
                 let of_type = if let Modifier::Type(resource_type) = modifier { Some(resource_type) } else { None };
                 let parse = |v: &Escaped<'_>| reference::parse(v, of_type, targets, base, definitions);
                 Criterion::Reference(values.iter().map(parse).collect::<Result<_, _>>()?)
             }
-            (SearchType::Uri, Modifier::Below) => Criterion::Uri(values.iter().map(|v| UriValue::below(&v.text())).collect()),
-            (SearchType::Uri, Modifier::Above) => Criterion::Uri(values.iter().map(|v| UriValue::above(&v.text())).collect()),
+            (SearchType::Uri, Modifier::Below) => {
+                Criterion::Uri(values.iter().map(|v| UriValue::below(&v.text())).collect())
+            }
+            (SearchType::Uri, Modifier::Above) => {
+                Criterion::Uri(values.iter().map(|v| UriValue::above(&v.text())).collect())
+            }
             (SearchType::Uri, _) => Criterion::Uri(values.iter().map(|v| UriValue::exact(&v.text())).collect()),
             (SearchType::Composite | SearchType::Special, _) => {
                 return Err(Error::NotSupported("this kind of search parameter is not supported here".into()));
@@ -322,7 +366,9 @@ fn missing(parameters: &[&SearchParameter], name: &str, value: &str) -> Result<F
     let first = parameters[0];
     // A composite has values where its first component has any; ids and times are never missing.
     let (ids, search_type): (Vec<ParameterId>, SearchType) = match first.components.first() {
-        Some(component) => (parameters.iter().filter_map(|p| p.components.first()).map(|c| c.id).collect(), component.search_type),
+        Some(component) => {
+            (parameters.iter().filter_map(|p| p.components.first()).map(|c| c.id).collect(), component.search_type)
+        }
         None => (parameters.iter().map(|p| p.id).collect(), first.search_type),
     };
     let always = super::extract::COLUMNS.contains(&&*first.code);
@@ -398,10 +444,4 @@ fn split_alternatives<'a>(name: &'a str, value: &'a str) -> Result<Vec<Escaped<'
         return Err(Error::TooCostly(format!("{name}: more than {ALTERNATIVES_MAX} alternatives")));
     }
     Ok(parts)
-}
-
-/// The range of a `meta.lastUpdated` as a filter sees it.
-#[must_use]
-pub fn last_updated_range(last_updated: Micros) -> (Micros, Micros) {
-    (last_updated, last_updated_end(last_updated))
 }

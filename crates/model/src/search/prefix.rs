@@ -171,7 +171,8 @@ mod tests {
         let check = |searched: &str, stored: &str, expect: bool| {
             let (prefix, text) = Prefix::split(searched);
             let (searched_range, stored_range) = (range(text).unwrap(), range(stored).unwrap());
-            let comparison = of_times(prefix, searched_range.low, searched_range.high, (searched_range.low, searched_range.high));
+            let comparison =
+                of_times(prefix, searched_range.low, searched_range.high, (searched_range.low, searched_range.high));
             assert_eq!(comparison.holds(stored_range.low, stored_range.high), expect, "{searched} {stored}");
         };
         check("2013-01-14", "2013-01-14T10:00:00Z", true);
@@ -199,7 +200,11 @@ mod tests {
         let check = |searched: &str, stored: f64, expect: bool| {
             let (prefix, text) = Prefix::split(searched);
             let decimal = crate::decimal::Decimal::parse(text).unwrap();
-            assert_eq!(of_numbers(prefix, decimal.value, decimal.half_unit).holds(stored, stored), expect, "{searched} {stored}");
+            assert_eq!(
+                of_numbers(prefix, decimal.value, decimal.half_unit).holds(stored, stored),
+                expect,
+                "{searched} {stored}"
+            );
         };
         check("100", 99.5, true);
         check("100", 100.5, false);

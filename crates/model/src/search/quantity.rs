@@ -40,7 +40,9 @@ impl QuantityValue {
     pub fn meets(&self, stored: &Quantity) -> bool {
         match &self.unit {
             Unit::Any => self.comparison.holds(stored.low, stored.high),
-            Unit::Named(name) => (stored.code == *name || stored.unit == *name) && self.comparison.holds(stored.low, stored.high),
+            Unit::Named(name) => {
+                (stored.code == *name || stored.unit == *name) && self.comparison.holds(stored.low, stored.high)
+            }
             Unit::Coded(system, code) => {
                 stored.system == *system && stored.code == *code && self.comparison.holds(stored.low, stored.high)
             }
@@ -86,7 +88,8 @@ pub(super) fn parse(value: &Escaped<'_>) -> Result<QuantityValue, Error> {
     let number = parts[0].text();
     let (prefix, number) = Prefix::split(&number);
     let Some(decimal) = Decimal::parse(number) else {
-        return Err(value.bad("expected number, number|system|code or number||unit, such as gt5.4|http://unitsofmeasure.org|mg"));
+        return Err(value
+            .bad("expected number, number|system|code or number||unit, such as gt5.4|http://unitsofmeasure.org|mg"));
     };
     let as_written = of_numbers(prefix, decimal.value, decimal.half_unit);
     let (system, code) = match &parts[1..] {
@@ -95,7 +98,8 @@ pub(super) fn parse(value: &Escaped<'_>) -> Result<QuantityValue, Error> {
         _ => return Err(value.bad("expected number|system|code or number||unit")),
     };
     if let Some(conversion) = Some(&code).filter(|_| system == UCUM).and_then(|code| conversion(code)) {
-        let comparison = of_numbers(prefix, conversion.convert(decimal.value), decimal.half_unit * conversion.factor.abs());
+        let comparison =
+            of_numbers(prefix, conversion.convert(decimal.value), decimal.half_unit * conversion.factor.abs());
         return Ok(QuantityValue { comparison, unit: Unit::Canonical(conversion.base.clone()) });
     }
     let unit = if system.is_empty() { Unit::Named(code) } else { Unit::Coded(system, code) };

@@ -51,7 +51,9 @@ pub(super) fn parse(
     let text = value.text();
     match parse_literal(&text, base, definitions) {
         Literal::Local(key, _) => match of_type {
-            Some(wanted) if wanted != key.resource_type => Err(value.bad("the modifier and the value name different types")),
+            Some(wanted) if wanted != key.resource_type => {
+                Err(value.bad("the modifier and the value name different types"))
+            }
             _ => Ok(ReferenceValue::Local(vec![key.resource_type], key.id)),
         },
         Literal::Elsewhere(text) => {
@@ -93,7 +95,9 @@ pub(super) fn extract(node: Node<'_>, type_name: &str, base: &str, definitions: 
 fn literal(text: &str, base: &str, definitions: &Definitions) -> IndexValue {
     match parse_literal(text, base, definitions) {
         Literal::Local(key, _) => IndexValue::Reference(key),
-        Literal::Contained(_) | Literal::Conditional(_) => IndexValue::Uri { value: text.to_owned(), version: String::new() },
+        Literal::Contained(_) | Literal::Conditional(_) => {
+            IndexValue::Uri { value: text.to_owned(), version: String::new() }
+        }
         Literal::Elsewhere(text) => {
             let (value, version) = split_canonical(text);
             IndexValue::Uri { value: value.to_owned(), version: version.to_owned() }

@@ -21,14 +21,28 @@ const INCLUDES_MAX: usize = 20;
 
 /// Their names, for suggestions. `_format` and `_pretty` belong to HTTP and never come here.
 pub(super) const NAMES: [&str; 11] = [
-    "_sort", "_count", "_total", "_summary", "_elements", "_include", "_revinclude", "_type", "_has", "_format", "_pretty",
+    "_sort",
+    "_count",
+    "_total",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+    "_type",
+    "_has",
+    "_format",
+    "_pretty",
 ];
 
 /// Applies one of them; `false` if the name is none.
 pub(super) fn apply(query: &mut Query, name: &str, value: &str, context: Context<'_>) -> Result<bool, Error> {
     let bad = |reason: &str| Error::BadParameter { parameter: format!("{name}={value}"), reason: reason.to_owned() };
     let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
-    if modifier.is_some() && !matches!((code, modifier), ("_include" | "_revinclude", Some("iterate" | "recurse"))) && code != "_has" && NAMES.contains(&code) {
+    if modifier.is_some()
+        && !matches!((code, modifier), ("_include" | "_revinclude", Some("iterate" | "recurse")))
+        && code != "_has"
+        && NAMES.contains(&code)
+    {
         return Err(bad("this parameter has no such modifier"));
     }
     match code {
@@ -60,7 +74,9 @@ pub(super) fn apply(query: &mut Query, name: &str, value: &str, context: Context
             }
         }
         "_sort" => sort(query, value, context.definitions)?,
-        "_include" | "_revinclude" => include(query, code == "_revinclude", modifier.is_some(), value, context.definitions)?,
+        "_include" | "_revinclude" => {
+            include(query, code == "_revinclude", modifier.is_some(), value, context.definitions)?;
+        }
         // Read beforehand, since it decides which parameters there are; on one type it says nothing new.
         "_type" => {}
         "_contained" | "_containedType" if value != "false" => {
@@ -73,7 +89,11 @@ pub(super) fn apply(query: &mut Query, name: &str, value: &str, context: Context
 }
 
 /// `_type` of a search at the system level.
-pub(super) fn types(query: &mut Query, parameters: &[(String, String)], definitions: &Definitions) -> Result<(), Error> {
+pub(super) fn types(
+    query: &mut Query,
+    parameters: &[(String, String)],
+    definitions: &Definitions,
+) -> Result<(), Error> {
     for (_, value) in parameters.iter().filter(|(name, _)| name == "_type") {
         for name in value.split(',') {
             let resource_type = definitions.resource_type(name).ok_or_else(|| Error::BadParameter {
@@ -98,13 +118,16 @@ fn sort(query: &mut Query, value: &str, definitions: &Definitions) -> Result<(),
             "_lastUpdated" => SortKey::LastUpdated,
             _ => {
                 let types = if query.types.is_empty() { definitions.resource_types() } else { &query.types };
-                let found: Vec<&SearchParameter> = types.iter().filter_map(|&t| definitions.parameter(t, code)).collect();
+                let found: Vec<&SearchParameter> =
+                    types.iter().filter_map(|&t| definitions.parameter(t, code)).collect();
                 let search_type = found.first().map(|p| p.search_type);
                 let Some(search_type) = search_type.filter(|_| found.len() == types.len()) else {
                     return Err(bad(format!("{code} is not a search parameter of the types searched")));
                 };
                 let sortable = found.iter().all(|p| p.search_type == search_type && p.program.is_some());
-                if !sortable || matches!(search_type, SearchType::Composite | SearchType::Special | SearchType::Reference) {
+                if !sortable
+                    || matches!(search_type, SearchType::Composite | SearchType::Special | SearchType::Reference)
+                {
                     return Err(bad(format!("sorting by {code} ({}) is not supported", search_type.name())));
                 }
                 SortKey::Parameter(found.iter().map(|p| p.id).collect(), search_type)
@@ -119,7 +142,13 @@ fn sort(query: &mut Query, value: &str, definitions: &Definitions) -> Result<(),
 }
 
 /// `Type:parameter`, `Type:parameter:Target`, `Type:*`.
-fn include(query: &mut Query, reverse: bool, iterate: bool, value: &str, definitions: &Definitions) -> Result<(), Error> {
+fn include(
+    query: &mut Query,
+    reverse: bool,
+    iterate: bool,
+    value: &str,
+    definitions: &Definitions,
+) -> Result<(), Error> {
     let name = if reverse { "_revinclude" } else { "_include" };
     let bad = |reason: &str| Error::BadParameter { parameter: format!("{name}={value}"), reason: reason.to_owned() };
     let mut parts = value.splitn(3, ':');
@@ -140,9 +169,17 @@ fn include(query: &mut Query, reverse: bool, iterate: bool, value: &str, definit
     }
     let in_scope = |t: ResourceType| query.types.is_empty() || query.types.contains(&t);
     if !reverse && !iterate && !in_scope(source) {
-        return Err(bad("the type is not among those searched; use :iterate to follow references of included resources"));
+        return Err(bad(
+            "the type is not among those searched; use :iterate to follow references of included resources",
+        ));
     }
-    query.includes.push(Include { reverse, iterate, source, parameters: parameters.iter().map(|p| p.id).collect(), target });
+    query.includes.push(Include {
+        reverse,
+        iterate,
+        source,
+        parameters: parameters.iter().map(|p| p.id).collect(),
+        target,
+    });
     if query.includes.len() > INCLUDES_MAX {
         return Err(Error::TooCostly(format!("more than {INCLUDES_MAX} _include and _revinclude")));
     }

@@ -22,10 +22,17 @@ pub fn fold(text: &str) -> String {
     let lower: String = if text.is_ascii() {
         text.to_ascii_lowercase()
     } else {
-        text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
+        text.nfkd()
+            .filter(|c| !is_combining_mark(*c))
+            .flat_map(char::to_lowercase)
+            .map(|c| if c == 'ς' { 'σ' } else { c })
+            .collect()
     };
     let lower = if lower.contains('ß') { lower.replace('ß', "ss") } else { lower };
-    if lower.contains("  ") || lower.contains(|c: char| c.is_whitespace() && c != ' ') || lower.trim().len() != lower.len() {
+    if lower.contains("  ")
+        || lower.contains(|c: char| c.is_whitespace() && c != ' ')
+        || lower.trim().len() != lower.len()
+    {
         lower.split_whitespace().collect::<Vec<_>>().join(" ")
     } else {
         lower
@@ -44,8 +51,20 @@ pub fn meets(mode: StringMode, values: &[String], norm: &str, exact: &str) -> bo
 
 /// The members of a complex type that a string parameter looks at: every part of a name or an address, not its `use`.
 /// <https://hl7.org/fhir/R4/search.html#string>
-const PARTS: [&str; 12] =
-    ["text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode", "country", "name"];
+const PARTS: [&str; 12] = [
+    "text",
+    "family",
+    "given",
+    "prefix",
+    "suffix",
+    "line",
+    "city",
+    "district",
+    "state",
+    "postalCode",
+    "country",
+    "name",
+];
 
 /// The strings in an element.
 pub(super) fn extract<'a>(node: Node<'a>, type_name: &str, values: &mut Values<'_>) {
@@ -72,9 +91,14 @@ mod tests {
 
     #[test]
     fn case_accents_and_white_space_do_not_count() {
-        for (text, expect) in
-            [("Müller", "muller"), ("ÉMILE  Zola ", "emile zola"), ("Straße", "strasse"), ("ΣΊΣΥΦΟΣ", "σισυφοσ"), ("山田", "山田"), ("Ｊｏ", "jo")]
-        {
+        for (text, expect) in [
+            ("Müller", "muller"),
+            ("ÉMILE  Zola ", "emile zola"),
+            ("Straße", "strasse"),
+            ("ΣΊΣΥΦΟΣ", "σισυφοσ"),
+            ("山田", "山田"),
+            ("Ｊｏ", "jo"),
+        ] {
             assert_eq!(fold(text), expect);
         }
         assert_eq!(fold("e\u{301}"), fold("é"));

@@ -41,7 +41,9 @@ pub(super) fn extract(node: Node<'_>, type_name: &str, values: &mut Values<'_>) 
         (of.get_str(system).unwrap_or_default().into_owned(), of.get_str(code).unwrap_or_default().into_owned())
     };
     let found: Vec<(String, String)> = match type_name {
-        "CodeableConcept" => node.get("coding").into_iter().flat_map(Node::children).map(|c| pair(c, "system", "code")).collect(),
+        "CodeableConcept" => {
+            node.get("coding").into_iter().flat_map(Node::children).map(|c| pair(c, "system", "code")).collect()
+        }
         "Coding" => vec![pair(node, "system", "code")],
         "Identifier" => vec![pair(node, "system", "value")],
         // "the system is not used": ContactPoint.system says which kind of device it is.

@@ -25,7 +25,9 @@ impl UriValue {
     pub fn meets(&self, stored: &str, stored_version: &str) -> bool {
         match self {
             Self::Exact { value, version } => value == stored && (version.is_empty() || version == stored_version),
-            Self::Below(value) => stored == value || stored.strip_prefix(value.as_str()).is_some_and(|rest| rest.starts_with('/')),
+            Self::Below(value) => {
+                stored == value || stored.strip_prefix(value.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            }
             Self::Above(values) => values.iter().any(|value| value == stored),
         }
     }
@@ -41,7 +43,8 @@ impl UriValue {
 
     pub(super) fn above(text: &str) -> Self {
         let whole = text.trim_end_matches('/');
-        let shorter = whole.match_indices('/').map(|(at, _)| whole[..at].to_owned()).filter(|part| !part.ends_with(['/', ':']));
+        let shorter =
+            whole.match_indices('/').map(|(at, _)| whole[..at].to_owned()).filter(|part| !part.ends_with(['/', ':']));
         Self::Above(std::iter::once(whole.to_owned()).chain(shorter.collect::<Vec<_>>().into_iter().rev()).collect())
     }
 }

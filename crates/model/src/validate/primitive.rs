@@ -51,7 +51,9 @@ fn form(text: &str, primitive: Primitive) -> Option<&'static str> {
     let (right, expected) = match primitive {
         Primitive::Code => (is_code(text), "expected a code: no white space around it, no two spaces in a row"),
         Primitive::Id => (is_id(text), "expected an id: 1 to 64 of A-Z a-z 0-9 - ."),
-        Primitive::Uri | Primitive::Url | Primitive::Canonical => (!text.contains(char::is_whitespace), "a URI has no white space"),
+        Primitive::Uri | Primitive::Url | Primitive::Canonical => {
+            (!text.contains(char::is_whitespace), "a URI has no white space")
+        }
         Primitive::Oid => (is_oid(text), "expected an OID: urn:oid:1.2.3"),
         Primitive::Uuid => (is_uuid(text), "expected a UUID: urn:uuid:c757873d-ec9a-4326-a141-556f43239520"),
         Primitive::Base64Binary => (is_base64(text), "expected base64"),
@@ -60,7 +62,9 @@ fn form(text: &str, primitive: Primitive) -> Option<&'static str> {
             "expected a date of the calendar: YYYY, YYYY-MM or YYYY-MM-DD",
         ),
         Primitive::DateTime => (
-            temporal::parse(text).is_some_and(|w| w.precision <= Precision::Day || w.precision >= Precision::Second && w.zoned) && !text.contains(' '),
+            temporal::parse(text)
+                .is_some_and(|w| w.precision <= Precision::Day || w.precision >= Precision::Second && w.zoned)
+                && !text.contains(' '),
             "expected YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss+zz:zz",
         ),
         Primitive::Instant => (
@@ -72,10 +76,9 @@ fn form(text: &str, primitive: Primitive) -> Option<&'static str> {
                 && temporal::parse(&format!("2000-01-01T{text}")).is_some_and(|w| w.precision >= Precision::Second),
             "expected a time: hh:mm:ss",
         ),
-        Primitive::Xhtml => (
-            text.trim_start().starts_with("<div") && text.trim_end().ends_with('>'),
-            "expected one <div> of XHTML",
-        ),
+        Primitive::Xhtml => {
+            (text.trim_start().starts_with("<div") && text.trim_end().ends_with('>'), "expected one <div> of XHTML")
+        }
         _ => (true, ""),
     };
     (!right).then_some(expected)
@@ -88,7 +91,8 @@ fn is_code(text: &str) -> bool {
 }
 
 fn is_oid(text: &str) -> bool {
-    let arc = |arc: &str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
+    let arc =
+        |arc: &str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
     text.strip_prefix("urn:oid:").is_some_and(|oid| {
         let mut arcs = oid.split('.');
         arcs.next().is_some_and(|first| matches!(first, "0" | "1" | "2")) && oid.contains('.') && arcs.all(arc)
@@ -98,7 +102,10 @@ fn is_oid(text: &str) -> bool {
 fn is_uuid(text: &str) -> bool {
     text.strip_prefix("urn:uuid:").is_some_and(|uuid| {
         uuid.len() == 36
-            && uuid.bytes().enumerate().all(|(n, b)| if matches!(n, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
+            && uuid
+                .bytes()
+                .enumerate()
+                .all(|(n, b)| if matches!(n, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
     })
 }
 

@@ -25,7 +25,14 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(definitions: &'a Definitions, root: Node<'a>) -> Self {
-        Self { definitions, root, path: Vec::new(), issues: Vec::new(), contained_seen: Vec::new(), in_contained: false }
+        Self {
+            definitions,
+            root,
+            path: Vec::new(),
+            issues: Vec::new(),
+            contained_seen: Vec::new(),
+            in_contained: false,
+        }
     }
 
     pub(super) fn resource(mut self, resource: &'a Resource) -> Vec<Issue> {
@@ -92,7 +99,10 @@ impl<'a> Walk<'a> {
             }
             self.path.push((bare.clone(), None));
             match (primitive, name.len() != bare.len()) {
-                (None, true) => self.issue(IssueCode::Structure, format!("{name}: only primitive elements have a member with an underscore")),
+                (None, true) => self.issue(
+                    IssueCode::Structure,
+                    format!("{name}: only primitive elements have a member with an underscore"),
+                ),
                 (Some(_), true) => self.primitive_extension(member, element, node.get(&bare)),
                 (_, false) => self.member(member, element, property.type_id, primitive, node),
             }
@@ -109,7 +119,14 @@ impl<'a> Walk<'a> {
     }
 
     /// The value or values of one member.
-    fn member(&mut self, member: Node<'a>, element: &Element, type_id: TypeId, primitive: Option<Primitive>, owner: Node<'a>) {
+    fn member(
+        &mut self,
+        member: Node<'a>,
+        element: &Element,
+        type_id: TypeId,
+        primitive: Option<Primitive>,
+        owner: Node<'a>,
+    ) {
         if !element.repeats {
             return match member.kind() {
                 Kind::Array => self.issue(IssueCode::Structure, "expected one value, found an array"),
@@ -133,7 +150,8 @@ impl<'a> Walk<'a> {
             if let Some(last) = self.path.last_mut() {
                 last.1 = Some(index);
             }
-            let extended = || extensions.and_then(|e| e.children().nth(index)).is_some_and(|e| e.kind() == Kind::Object);
+            let extended =
+                || extensions.and_then(|e| e.children().nth(index)).is_some_and(|e| e.kind() == Kind::Object);
             if item.kind() == Kind::Null && primitive.is_some() && extended() {
                 continue;
             }
@@ -264,7 +282,9 @@ impl<'a> Walk<'a> {
     }
 
     fn binding(&mut self, node: Node<'a>, element: &Element, type_id: TypeId) {
-        let Some(codes) = element.required_binding.as_deref().and_then(|url| self.definitions.codes(url)) else { return };
+        let Some(codes) = element.required_binding.as_deref().and_then(|url| self.definitions.codes(url)) else {
+            return;
+        };
         let in_set = |coding: Node<'_>| {
             codes.has(&coding.get_str("system").unwrap_or_default(), &coding.get_str("code").unwrap_or_default())
         };
@@ -276,7 +296,10 @@ impl<'a> Walk<'a> {
         };
         if !right {
             let set = element.required_binding.as_deref().unwrap_or_default();
-            self.issue(IssueCode::CodeInvalid, format!("the code is not in the value set {set}, which is required here"));
+            self.issue(
+                IssueCode::CodeInvalid,
+                format!("the code is not in the value set {set}, which is required here"),
+            );
         }
     }
 
@@ -290,7 +313,11 @@ impl<'a> Walk<'a> {
             return;
         }
         let (path, _) = text.split_once('?').map_or((&*text, false), |(path, _)| (path, true));
-        let named = if text.contains('?') { Some(path.rsplit('/').next().unwrap_or(path)) } else { reference::type_named(&text) };
+        let named = if text.contains('?') {
+            Some(path.rsplit('/').next().unwrap_or(path))
+        } else {
+            reference::type_named(&text)
+        };
         let Some(target) = named.and_then(|name| self.definitions.resource_type(name)) else { return };
         if !element.targets.is_empty() && !element.targets.contains(&target) {
             let allowed: Vec<&str> = element.targets.iter().map(|t| t.name()).collect();

@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
 
 /// Fills a fresh database with a synthetic population and serves it.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let folder = arguments.folder.unwrap_or_else(|| std::env::temp_dir().join(format!("tessera-demo-{}", std::process::id())));
+    let folder =
+        arguments.folder.unwrap_or_else(|| std::env::temp_dir().join(format!("tessera-demo-{}", std::process::id())));
     let file = folder.join("tessera.db");
     let settings = Settings {
         listen: Some(arguments.listen),
@@ -37,12 +38,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     telemetry::start(&config.log)?;
     let listener = serve::listen(&config).await?;
     let address = listener.local_addr()?.to_string();
-    let base = config.base(&address);
+    let base = config.base_at(&address);
     let fresh = !file.exists();
-    let context = context(open(&config, &base).await?, &base);
+    let context = context(open(&config, Some(base.clone())).await?);
     if fresh {
         println!("Making {} patients …", arguments.patients);
-        fill(&Local::new(context.clone(), AccessContext::internal("demo data")), arguments.seed, arguments.patients).await?;
+        fill(&Local::new(context.clone(), AccessContext::internal("demo data")), arguments.seed, arguments.patients)
+            .await?;
     }
     println!("{}", what_to_try(&config, &base));
     println!("Tessera listens on http://{address}/fhir");
@@ -65,7 +67,7 @@ fn what_to_try(config: &Config, base: &str) -> String {
 Tessera is ready. There is no authentication: everything stays on this machine.
 
   Patients by name       curl '{base}/Patient?_count=3&_sort=family&_pretty=true'
-  One patient's weights  curl '{base}/Observation?code=http://loinc.org|29463-7&_sort=-date&_count=5&_include=Observation:subject&_pretty=true'
+  Weights, newest first  curl '{base}/Observation?code=http://loinc.org|29463-7&_sort=-date&_count=5&_include=Observation:subject&_pretty=true'
   Diabetics              curl '{base}/Patient?_has:Condition:patient:code=http://snomed.info/sct|44054006&_summary=true&_pretty=true'
   How many observations  curl '{base}/Observation?_summary=count'
   Create a patient       curl -H 'Content-Type: application/fhir+json' -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Chalmers\"}}]}}' '{base}/Patient'

@@ -7,7 +7,12 @@ use crate::{config::Settings, error::Error, telemetry};
 use futures::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use source::{Piece, Source};
-use std::{path::PathBuf, sync::atomic::{AtomicU64, Ordering}, sync::Mutex, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Mutex,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 use target::{Done, Target};
 
 /// Pieces on their way at the same time.

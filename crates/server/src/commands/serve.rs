@@ -39,10 +39,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
     let listener = listen(&config).await?;
     let address = listener.local_addr()?;
-    let base = config.base(&address.to_string());
-    let store = open(&config, &base).await?;
+    let base = config.base_at(&address.to_string());
+    let store = open(&config, Some(base)).await?;
     println!("Tessera listens on http://{address}/fhir");
-    serve(listener, context(store, &base)).await
+    serve(listener, context(store)).await
 }
 
 /// Listens, if everything is on this machine (AUTH-40).
@@ -52,7 +52,10 @@ pub(crate) async fn listen(config: &Config) -> Result<TcpListener, Error> {
     }
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host(&config.listen).await?.collect();
     if addresses.is_empty() || addresses.iter().any(|address| !address.ip().is_loopback()) {
-        return Err(Error::Usage(format!("without authentication the server listens on loopback only, not on {}", config.listen)));
+        return Err(Error::Usage(format!(
+            "without authentication the server listens on loopback only, not on {}",
+            config.listen
+        )));
     }
     Ok(TcpListener::bind(&addresses[..]).await?)
 }

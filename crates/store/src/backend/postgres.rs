@@ -14,8 +14,7 @@ use sqlx::{
 use std::{fmt::Write as _, str::FromStr as _, time::Duration};
 use tessera_model::temporal::Micros;
 
-static DIALECT: Dialect =
-    Dialect { position: "strpos", exists_is_enough: true, horizon: Some("tessera_horizon()") };
+static DIALECT: Dialect = Dialect { position: "strpos", exists_is_enough: true, horizon: Some("tessera_horizon()") };
 
 /// Connections of one server process.
 const CONNECTIONS_MAX: u32 = 16;
@@ -46,7 +45,8 @@ impl Postgres {
     pub(crate) async fn connect(url: &str, accept_fsync_off: bool) -> Result<Self, Error> {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
         let pool = pool.connect_with(options(url)?).await?;
-        let setting = async |sql: &'static str| -> Result<String, Error> { Ok(sqlx::query_scalar(sql).fetch_one(&pool).await?) };
+        let setting =
+            async |sql: &'static str| -> Result<String, Error> { Ok(sqlx::query_scalar(sql).fetch_one(&pool).await?) };
         if setting("SHOW server_version_num").await?.parse::<u32>().unwrap_or(0) < 150_000 {
             return Err(Error::Backend("PostgreSQL 15 or newer is needed".to_owned()));
         }
@@ -105,7 +105,9 @@ impl PostgresConnection<'_> {
 }
 
 fn decode(rows: &[PgRow]) -> Result<Vec<Row>, Error> {
-    rows.iter().map(|row| Ok(Row((0..row.columns().len()).map(|n| cell(row, n)).collect::<Result<_, Error>>()?))).collect()
+    rows.iter()
+        .map(|row| Ok(Row((0..row.columns().len()).map(|n| cell(row, n)).collect::<Result<_, Error>>()?)))
+        .collect()
 }
 
 fn cell(row: &PgRow, column: usize) -> Result<Value, Error> {
@@ -132,8 +134,12 @@ fn bind_columns<'q>(
     }
     for (values, (_, kind)) in columns.into_iter().zip(table.columns) {
         query = match kind {
-            Kind::Int => query.bind(values.iter().map(|v| if let Value::Int(n) = v { *n } else { 0 }).collect::<Vec<_>>()),
-            Kind::Real => query.bind(values.iter().map(|v| if let Value::Real(n) = v { *n } else { 0.0 }).collect::<Vec<_>>()),
+            Kind::Int => {
+                query.bind(values.iter().map(|v| if let Value::Int(n) = v { *n } else { 0 }).collect::<Vec<_>>())
+            }
+            Kind::Real => {
+                query.bind(values.iter().map(|v| if let Value::Real(n) = v { *n } else { 0.0 }).collect::<Vec<_>>())
+            }
             Kind::Text => {
                 let text = |value| if let Value::Text(text) = value { text } else { String::new() };
                 query.bind(values.into_iter().map(text).collect::<Vec<_>>())
@@ -161,7 +167,8 @@ impl Connection for PostgresConnection<'_> {
         async move {
             let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
             let columns = columns.join(", ");
-            let text = format!("INSERT INTO {} ({columns}) SELECT * FROM {} {}", table.name, unnest(table), table.on_conflict);
+            let text =
+                format!("INSERT INTO {} ({columns}) SELECT * FROM {} {}", table.name, unnest(table), table.on_conflict);
             self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows)).await
         }
         .boxed()

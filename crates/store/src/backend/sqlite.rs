@@ -76,20 +76,22 @@ impl Sqlite {
 
     pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
         let (done, result) = oneshot::channel();
-        self.readers.try_send(Box::new(ReadJob { job, done })).map_err(refused)?;
+        self.readers.try_send(Box::new(ReadJob { job, done })).map_err(|error| refused(&error))?;
         result.await.map_err(|_| stopped())?
     }
 
     pub(crate) async fn write<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
         let (done, result) = oneshot::channel();
         let value = Arc::new(Mutex::new(None));
-        self.writer.try_send(Box::new(WriteJob { job, value: value.clone(), done })).map_err(refused)?;
+        self.writer
+            .try_send(Box::new(WriteJob { job, value: value.clone(), done }))
+            .map_err(|error| refused(&error))?;
         result.await.map_err(|_| stopped())??;
         value.lock().map_err(|_| stopped())?.take().ok_or_else(stopped)
     }
 }
 
-fn refused<T>(error: TrySendError<T>) -> Error {
+fn refused<T>(error: &TrySendError<T>) -> Error {
     match error {
         TrySendError::Full(_) => Error::Busy,
         TrySendError::Disconnected(_) => stopped(),

@@ -266,7 +266,12 @@ impl Compiler<'_> {
         self.sql.push("(");
         for (n, table) in criterion::tables(criterion).iter().enumerate() {
             let alias = self.sql.alias();
-            self.sql.push(if n > 0 { " OR " } else { "" }).push("EXISTS (SELECT 1 FROM ").push(table.name()).push(" ").name(alias);
+            self.sql
+                .push(if n > 0 { " OR " } else { "" })
+                .push("EXISTS (SELECT 1 FROM ")
+                .push(table.name())
+                .push(" ")
+                .name(alias);
             self.sql.push(" WHERE ").column(alias, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
             self.parameter(alias, parameters);
             self.sql.push(" AND ");
@@ -283,7 +288,11 @@ impl Compiler<'_> {
                 self.sql.column(at.alias, at.rid).push(" IN (");
                 for (n, table) in criterion::tables(criterion).iter().enumerate() {
                     let alias = self.sql.alias();
-                    self.sql.push(if n > 0 { " UNION ALL " } else { "" }).push("SELECT ").column(alias, "rid").push(" FROM ");
+                    self.sql
+                        .push(if n > 0 { " UNION ALL " } else { "" })
+                        .push("SELECT ")
+                        .column(alias, "rid")
+                        .push(" FROM ");
                     self.sql.push(table.name()).push(" ").name(alias).push(" WHERE ");
                     self.parameter(alias, parameters);
                     self.sql.push(" AND ");
@@ -294,7 +303,12 @@ impl Compiler<'_> {
             Filter::Composite(alternatives) => self.composite(alternatives, Placed::Lead(at)),
             Filter::Chain { parameters, target, filter } => {
                 let alias = self.sql.alias();
-                self.sql.column(at.alias, at.rid).push(" IN (SELECT ").column(alias, "rid").push(" FROM idx_reference ").name(alias);
+                self.sql
+                    .column(at.alias, at.rid)
+                    .push(" IN (SELECT ")
+                    .column(alias, "rid")
+                    .push(" FROM idx_reference ")
+                    .name(alias);
                 self.sql.push(" WHERE ").column(alias, "target").push(" IN (");
                 self.candidates(&[*target], filter, None);
                 self.sql.push(") AND ");
@@ -303,7 +317,12 @@ impl Compiler<'_> {
             }
             Filter::Has { source, parameter, filter } => {
                 let alias = self.sql.alias();
-                self.sql.column(at.alias, at.rid).push(" IN (SELECT ").column(alias, "target").push(" FROM idx_reference ").name(alias);
+                self.sql
+                    .column(at.alias, at.rid)
+                    .push(" IN (SELECT ")
+                    .column(alias, "target")
+                    .push(" FROM idx_reference ")
+                    .name(alias);
                 self.sql.push(" WHERE ").column(alias, "rid").push(" IN (");
                 self.candidates(&[*source], filter, None);
                 self.sql.push(") AND ");

@@ -127,7 +127,9 @@ impl IndexTable {
                     ReferenceValue::Elsewhere { value, version } => Some((value, version)),
                     ReferenceValue::Local(..) => None,
                 });
-                sql.push("(").join(" OR ", elsewhere, |sql, (value, version)| exact_uri(sql, value, version, alias)).push(")");
+                sql.push("(")
+                    .join(" OR ", elsewhere, |sql, (value, version)| exact_uri(sql, value, version, alias))
+                    .push(")");
             }
             (Self::Uri, Criterion::Uri(values)) => {
                 sql.push("(").join(" OR ", values, |sql, value| uri(sql, value, alias, position)).push(")");
@@ -271,7 +273,14 @@ fn references(sql: &mut Sql, values: &[ReferenceValue], alias: Alias) {
         && let [one] = &types[..]
     {
         sql.push(" = (SELECT ").column(target, "rid").push(" FROM resource ").name(target).push(" WHERE ");
-        sql.column(target, "type").push(" = ").bind(*one).push(" AND ").column(target, "id").push(" = ").bind(id.as_str()).push(")");
+        sql.column(target, "type")
+            .push(" = ")
+            .bind(*one)
+            .push(" AND ")
+            .column(target, "id")
+            .push(" = ")
+            .bind(id.as_str())
+            .push(")");
         return;
     }
     sql.push(" IN (SELECT ").column(target, "rid").push(" FROM resource ").name(target).push(" WHERE ");

@@ -79,6 +79,11 @@ async fn follow(
         }
         None => compiler.visible_of_any_type(At::resource(resource)),
     }
-    compiler.sql.push(" ORDER BY ").column(resource, "rid").push(" LIMIT ").bind(i64::try_from(INCLUDED_MAX).unwrap_or(0) + 1);
+    compiler
+        .sql
+        .push(" ORDER BY ")
+        .column(resource, "rid")
+        .push(" LIMIT ")
+        .bind(i64::try_from(INCLUDED_MAX).unwrap_or(0) + 1);
     connection.query(&compiler.sql).await
 }

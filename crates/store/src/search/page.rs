@@ -4,7 +4,7 @@
 use super::{
     Search,
     compile::{Compiler, Window},
-    sort::{KEYS, write_after, write_joins, write_keys, write_order},
+    sort::{KEYS, fits, write_after, write_joins, write_keys, write_order},
 };
 use crate::{
     Error, Matches, Version,
@@ -38,6 +38,11 @@ impl Found {
 pub(super) async fn run(search: &Search, connection: &mut dyn Connection) -> Result<Found, Error> {
     let keys = search.query.sort.len();
     let cursor = search.cursor.as_deref().map(|cursor| decode_cursor(cursor, keys + 2)).transpose()?;
+    if let Some(values) = &cursor
+        && !(fits(&search.query.sort, values) && matches!(values[keys..], [Value::Int(_), Value::Int(_)]))
+    {
+        return Err(Error::BadCursor);
+    }
     let limit = i64::from(search.query.count) + 1;
     let mut sql = Sql::new("SELECT ");
     let (resource, page) = (sql.alias(), sql.alias());
@@ -161,7 +166,8 @@ mod tests {
 
     #[test]
     fn cursors_come_back_as_they_were() {
-        let values = [Value::Null, Value::Int(-7), Value::Real(0.1), Value::Text("é_x".into()), Value::Text(String::new())];
+        let values =
+            [Value::Null, Value::Int(-7), Value::Real(0.1), Value::Text("é_x".into()), Value::Text(String::new())];
         let text = encode_cursor(&values);
         assert_eq!(decode_cursor(&text, 5).unwrap(), values);
         assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'));

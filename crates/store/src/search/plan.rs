@@ -26,7 +26,13 @@ fn rank(filter: &Filter) -> Option<u8> {
             }
             Criterion::Uri(_) => 75,
             Criterion::String(StringMode::Exact, _) => 70,
-            Criterion::String(StringMode::StartsWith, values) => if values.iter().all(|v| v.len() >= 3) { 65 } else { 30 },
+            Criterion::String(StringMode::StartsWith, values) => {
+                if values.iter().all(|v| v.len() >= 3) {
+                    65
+                } else {
+                    30
+                }
+            }
             Criterion::String(StringMode::Contains, _) => 25,
             Criterion::Reference(_) => 60,
             Criterion::Quantity(_) | Criterion::Date(_) => 15,
@@ -36,7 +42,9 @@ fn rank(filter: &Filter) -> Option<u8> {
         Filter::Has { filter, .. } => inner_rank(filter)?.saturating_sub(15),
         Filter::Any(any) if !any.is_empty() => any.iter().map(rank).min()??.saturating_sub(5),
         Filter::All(all) => all.iter().filter_map(rank).max()?,
-        Filter::Any(_) | Filter::Not(_) | Filter::Type(_) | Filter::LastUpdated(_) | Filter::Present(..) => return None,
+        Filter::Any(_) | Filter::Not(_) | Filter::Type(_) | Filter::LastUpdated(_) | Filter::Present(..) => {
+            return None;
+        }
     })
 }
 

@@ -32,7 +32,15 @@ pub(super) fn write_keys<'a>(compiler: &mut Compiler<'_>, sort: &'a [Sort], cand
             SortKey::Parameter(parameters, search_type) => {
                 let (table, column) = place(*search_type);
                 let alias = compiler.sql.alias();
-                compiler.sql.push("(SELECT ").push(extreme(sort)).column(alias, column).push(") FROM ").push(table).push(" ").name(alias);
+                compiler
+                    .sql
+                    .push("(SELECT ")
+                    .push(extreme(sort))
+                    .column(alias, column)
+                    .push(") FROM ")
+                    .push(table)
+                    .push(" ")
+                    .name(alias);
                 compiler.sql.push(" WHERE ").column(alias, "rid").push(" = ").column(candidate, "rid").push(" AND ");
                 compiler.parameter(alias, parameters);
                 compiler.sql.push(")");
@@ -49,7 +57,13 @@ pub(super) fn write_joins(compiler: &mut Compiler<'_>, gathered: &[Gathered<'_>]
         let SortKey::Parameter(parameters, search_type) = &sort.key else { continue };
         let (table, column) = place(*search_type);
         let inner = compiler.sql.alias();
-        compiler.sql.push(" LEFT JOIN (SELECT ").column(inner, "rid").push(" AS rid, ").push(extreme(sort)).column(inner, column);
+        compiler
+            .sql
+            .push(" LEFT JOIN (SELECT ")
+            .column(inner, "rid")
+            .push(" AS rid, ")
+            .push(extreme(sort))
+            .column(inner, column);
         compiler.sql.push(") AS value FROM ").push(table).push(" ").name(inner).push(" WHERE ");
         compiler.parameter(inner, parameters);
         compiler.sql.push(" GROUP BY ").column(inner, "rid").push(") ").name(*alias);
@@ -64,7 +78,9 @@ fn place(search_type: SearchType) -> (&'static str, &'static str) {
         SearchType::Date => ("idx_date", "low"),
         SearchType::Number | SearchType::Quantity => ("idx_quantity", "low"),
         SearchType::Uri => ("idx_uri", "value"),
-        SearchType::Token | SearchType::Reference | SearchType::Composite | SearchType::Special => ("idx_token", "code"),
+        SearchType::Token | SearchType::Reference | SearchType::Composite | SearchType::Special => {
+            ("idx_token", "code")
+        }
     }
 }
 
@@ -81,6 +97,19 @@ fn write_column(compiler: &mut Compiler<'_>, column: &'static str, candidate: Al
     let alias = compiler.sql.alias();
     compiler.sql.push("(SELECT ").column(alias, column).push(" FROM resource ").name(alias).push(" WHERE ");
     compiler.sql.column(alias, "rid").push(" = ").column(candidate, "rid").push(")");
+}
+
+/// Whether a cursor's values can be those of these keys: it comes from outside.
+pub(super) fn fits(sort: &[Sort], keys: &[Value]) -> bool {
+    sort.iter().zip(keys).all(|(sort, value)| match (&sort.key, value) {
+        (SortKey::Parameter(..), Value::Null)
+        | (SortKey::Id, Value::Text(_))
+        | (SortKey::LastUpdated, Value::Int(_)) => true,
+        (SortKey::Parameter(_, SearchType::Date), value) => matches!(value, Value::Int(_)),
+        (SortKey::Parameter(_, SearchType::Number | SearchType::Quantity), value) => matches!(value, Value::Real(_)),
+        (SortKey::Parameter(..), value) => matches!(value, Value::Text(_)),
+        (SortKey::Id | SortKey::LastUpdated, _) => false,
+    })
 }
 
 /// Writes ` ORDER BY …`; resources without a value come last.

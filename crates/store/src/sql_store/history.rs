@@ -19,6 +19,9 @@ pub(super) async fn page(
     connection: &mut dyn Connection,
 ) -> Result<HistoryVersions, Error> {
     let after = page.cursor.as_deref().map(|cursor| decode_cursor(cursor, 3)).transpose()?;
+    if after.as_ref().is_some_and(|values| !values.iter().all(|value| matches!(value, Value::Int(_)))) {
+        return Err(Error::BadCursor);
+    }
     let limit = usize::try_from(page.count).unwrap_or(0);
     let mut sql = Sql::new("SELECT ");
     sql.push(VERSION_COLUMNS_LIST).push(", seq, rid FROM (");
@@ -29,12 +32,19 @@ pub(super) async fn page(
         }
         one_table(&mut compiler, table, scope, page, after.as_deref());
     }
-    compiler.sql.push(") v ORDER BY seq DESC, rid DESC, version DESC LIMIT ").bind(i64::try_from(limit + 1).unwrap_or(i64::MAX));
+    compiler
+        .sql
+        .push(") v ORDER BY seq DESC, rid DESC, version DESC LIMIT ")
+        .bind(i64::try_from(limit + 1).unwrap_or(i64::MAX));
     let mut rows = connection.query(&compiler.sql).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| {
-        encode_cursor(&[Value::Int(row.int(VERSION_COLUMNS.len())), Value::Int(row.int(VERSION_COLUMNS.len() + 1)), Value::Int(row.int(2))])
+        encode_cursor(&[
+            Value::Int(row.int(VERSION_COLUMNS.len())),
+            Value::Int(row.int(VERSION_COLUMNS.len() + 1)),
+            Value::Int(row.int(2)),
+        ])
     });
     let versions = rows.iter_mut().map(|row| version(row, 0, shared.definitions)).collect::<Result<Vec<_>, _>>()?;
     let total = (page.cursor.is_none() && !more).then(|| i64::try_from(versions.len()).unwrap_or(0));
@@ -44,7 +54,13 @@ pub(super) async fn page(
 const VERSION_COLUMNS_LIST: &str = "type, id, version, last_updated, method, body";
 
 /// The versions that one of the two tables holds, limited by itself so that neither is read whole.
-fn one_table(compiler: &mut Compiler<'_>, table: &'static str, scope: &HistoryScope, page: &HistoryPage, after: Option<&[Value]>) {
+fn one_table(
+    compiler: &mut Compiler<'_>,
+    table: &'static str,
+    scope: &HistoryScope,
+    page: &HistoryPage,
+    after: Option<&[Value]>,
+) {
     let current = table == "resource";
     let sql = &mut compiler.sql;
     let (resource, row) = (sql.alias(), sql.alias());

@@ -14,7 +14,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tessera_model::{
     Id, Key, Query, Resource,
     reference::{Literal, parse as parse_reference},
-    search::{parse::{Context, parse}, query::{Summary, Total}},
+    search::{
+        parse::{Context, parse},
+        query::{Summary, Total},
+    },
 };
 
 /// What a change is about.
@@ -48,7 +51,7 @@ impl Target {
 
 /// The targets of all changes, no two of which write the same resource.
 pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Connection) -> Result<Vec<Target>, Error> {
-    claim(transaction, connection).await?;
+    connection.lock(&claims(transaction)).await?;
     let mut resolved: Vec<Option<Target>> = transaction.work.changes.iter().map(|_| None).collect();
     let mut deleted = FxHashSet::default();
     // Deletions come first, whatever the order of entries: what they delete is not there for the others.
@@ -58,7 +61,8 @@ pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Conn
             if matches!(change.action, Action::Delete { .. } | Action::ConditionalDelete { .. }) != deletions {
                 continue;
             }
-            let target = target(transaction, change, &deleted, &mut created, connection).await.map_err(|e| e.at_entry(entry))?;
+            let target =
+                target(transaction, change, &deleted, &mut created, connection).await.map_err(|e| e.at_entry(entry))?;
             if let (true, Some(key)) = (deletions, target.written()) {
                 deleted.insert(key.clone());
             }
@@ -70,12 +74,20 @@ pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Conn
     Ok(targets)
 }
 
-/// Equal criteria take turns: whoever comes second waits here, and then finds what the first has made (REL-9).
-async fn claim(transaction: &Transaction, connection: &mut dyn Connection) -> Result<(), Error> {
-    let mut claims: Vec<(i64, String)> = transaction.work.changes.iter().filter_map(|change| criteria(&change.action)).map(claim_key).collect();
+/// What equal criteria take turns on: whoever comes second waits for the lock, and then finds what the first has made (REL-9).
+fn claims(transaction: &Transaction) -> Vec<(i64, String)> {
+    let criteria = transaction.work.changes.iter().filter_map(|change| criteria(&change.action));
+    let mut claims: Vec<(i64, String)> = criteria.map(claim_key).collect();
     claims.sort_unstable();
     claims.dedup();
-    for (resource_type, criteria) in claims {
+    claims
+}
+
+/// Writes down that something was written on these criteria. A serializable transaction that waited for the lock still sees
+/// the state from before its wait; this row tells it so, and it runs again. It comes after the stamp: writing draws the
+/// transaction's number.
+pub(super) async fn write_claims(transaction: &Transaction, connection: &mut dyn Connection) -> Result<(), Error> {
+    for (resource_type, criteria) in claims(transaction) {
         let mut sql = Sql::new("INSERT INTO claim (type, criteria, claimed) VALUES (");
         sql.bind(resource_type).push(", ").bind(criteria).push(", ").bind(transaction.shared.clock.now());
         sql.push(") ON CONFLICT (type, criteria) DO UPDATE SET claimed = excluded.claimed");
@@ -94,9 +106,10 @@ fn criteria(action: &Action) -> Option<&Criteria> {
 
 /// The same criteria in another order are the same.
 fn claim_key(criteria: &Criteria) -> (i64, String) {
-    let mut parameters: Vec<String> = criteria.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut parameters: Vec<String> =
+        criteria.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
     parameters.sort_unstable();
-    (criteria.resource_type.number(), crate::index::key_text(&parameters.join("&")))
+    (criteria.resource_type.number(), crate::index::key_text(&format!("?{}", parameters.join("&"))))
 }
 
 async fn target<'t>(
@@ -132,9 +145,9 @@ async fn target<'t>(
                 (None, None) => Target::New(Key::new(resource.resource_type(), new_id())),
             }
         }
-        Action::ConditionalDelete { criteria } => {
-            find_one(transaction, criteria, &FxHashSet::default(), connection).await?.map_or(Target::Nothing, Target::Write)
-        }
+        Action::ConditionalDelete { criteria } => find_one(transaction, criteria, &FxHashSet::default(), connection)
+            .await?
+            .map_or(Target::Nothing, Target::Write),
     })
 }
 
@@ -160,7 +173,8 @@ async fn find(
     connection: &mut dyn Connection,
 ) -> Result<Vec<Key>, Error> {
     let shared = &transaction.shared;
-    let context = Context { definitions: shared.definitions, base: &shared.base, now: shared.clock.now(), lenient: false };
+    let context =
+        Context { definitions: shared.definitions, base: &shared.base, now: shared.clock.now(), lenient: false };
     let parsed = parse(&[criteria.resource_type], &criteria.parameters, context)?;
     if parsed.query.filter.is_always() {
         let parameter = criteria.parameters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
@@ -171,7 +185,14 @@ async fn find(
     }
     // One more than the deleted, and one more to see that there are several.
     let count = u32::try_from(deleted.len() + 2).unwrap_or(u32::MAX);
-    let query = Query { count, sort: Vec::new(), includes: Vec::new(), total: Total::None, summary: Summary::False, ..parsed.query };
+    let query = Query {
+        count,
+        sort: Vec::new(),
+        includes: Vec::new(),
+        total: Total::None,
+        summary: Summary::False,
+        ..parsed.query
+    };
     let search = Search { shared: shared.clone(), access: transaction.access.clone(), query, cursor: None };
     let Matches { matches, .. } = search.run(connection).await?;
     Ok(matches.into_iter().map(|version| version.key).filter(|key| !deleted.contains(key)).collect())
@@ -193,7 +214,11 @@ fn refuse_same_identity(targets: &[Target]) -> Result<(), Error> {
 pub(super) struct Links(FxHashMap<String, String>);
 
 impl Links {
-    pub(super) async fn new(transaction: &Transaction, targets: &[Target], connection: &mut dyn Connection) -> Result<Self, Error> {
+    pub(super) async fn new(
+        transaction: &Transaction,
+        targets: &[Target],
+        connection: &mut dyn Connection,
+    ) -> Result<Self, Error> {
         let mut links = FxHashMap::default();
         for (change, target) in transaction.work.changes.iter().zip(targets) {
             if let (Some(full_url), Some(key)) = (&change.full_url, target.key()) {
@@ -208,7 +233,8 @@ impl Links {
             }
         }
         let deleted: FxHashSet<Key> = transaction
-            .work.changes
+            .work
+            .changes
             .iter()
             .zip(targets)
             .filter(|(change, _)| change.action.resource().is_none())
@@ -219,13 +245,16 @@ impl Links {
             let mut conditional = Vec::new();
             resource.each_reference(transaction.shared.definitions, &mut |text| {
                 if !links.contains_key(text)
-                    && let Literal::Conditional(relative) = parse_reference(text, &transaction.shared.base, transaction.shared.definitions)
+                    && let Literal::Conditional(relative) =
+                        parse_reference(text, &transaction.shared.base, transaction.shared.definitions)
                 {
                     conditional.push((text.to_owned(), relative.to_owned()));
                 }
             });
             for (text, relative) in conditional {
-                let key = resolve_reference(transaction, &relative, &deleted, connection).await.map_err(|e| e.at_entry(entry))?;
+                let key = resolve_reference(transaction, &relative, &deleted, connection)
+                    .await
+                    .map_err(|e| e.at_entry(entry))?;
                 links.insert(text, key.to_string());
             }
         }

@@ -31,17 +31,19 @@ static RESOURCE: Table = Table {
 };
 
 /// Resources that something refers to and that do not exist (yet).
-static PLACEHOLDER: Table = Table {
-    name: "resource",
-    columns: RESOURCE.columns,
-    on_conflict: "ON CONFLICT (type, id) DO NOTHING",
-};
+static PLACEHOLDER: Table =
+    Table { name: "resource", columns: RESOURCE.columns, on_conflict: "ON CONFLICT (type, id) DO NOTHING" };
 
 /// Rids of superseded versions that one statement moves to the history.
 const MOVED_MAX: usize = 500;
 
 /// Writes the versions, their forerunners and their index rows.
-pub(super) async fn write(shared: &Shared, written: Vec<Written>, seq: i64, connection: &mut dyn Connection) -> Result<(), Error> {
+pub(super) async fn write(
+    shared: &Shared,
+    written: Vec<Written>,
+    seq: i64,
+    connection: &mut dyn Connection,
+) -> Result<(), Error> {
     if written.is_empty() {
         return Ok(());
     }
@@ -134,7 +136,17 @@ async fn add_targets(
     let new = connection.new_rids(unknown.len()).await?;
     let placeholder = |(key, rid): (&Key, i64)| {
         let zero = || Value::Int(0);
-        vec![rid.into(), key.resource_type.into(), key.id.as_str().into(), zero(), zero(), zero(), zero(), 1.into(), "".into()]
+        vec![
+            rid.into(),
+            key.resource_type.into(),
+            key.id.as_str().into(),
+            zero(),
+            zero(),
+            zero(),
+            zero(),
+            1.into(),
+            "".into(),
+        ]
     };
     connection.insert(&PLACEHOLDER, unknown.iter().zip(new).map(placeholder).collect()).await?;
     // Another writer may have made some of them in the meantime: then theirs count.

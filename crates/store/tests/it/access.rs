@@ -55,7 +55,8 @@ fn core_2_every_read_sees_only_what_is_visible() {
         assert!(included("Patient?_include=Patient:organization").await.is_empty());
         assert_eq!(included("Observation?_include=Observation:*").await, ["a"]);
         assert!(included("Organization?_revinclude=Patient:organization").await.is_empty());
-        for (text, seen) in [("Patient/a", true), ("Patient/b", false), ("Observation/o-b", false), ("Basic/x", false)] {
+        for (text, seen) in [("Patient/a", true), ("Patient/b", false), ("Observation/o-b", false), ("Basic/x", false)]
+        {
             assert_eq!(t.store.read(&access, &key(text)).await.unwrap().is_some(), seen, "{text}");
             assert_eq!(t.store.vread(&access, &key(text), 1).await.unwrap().is_some(), seen, "{text}");
             let page = HistoryPage { since: None, at: None, count: 10, cursor: None };
@@ -80,21 +81,27 @@ fn core_2_writes_neither_change_nor_reveal_what_is_hidden() {
             Err(Error::Entry { error, .. }) => matches!(*error, Error::Forbidden),
             _ => false,
         };
-        let observation = |id: &str, patient: &str| {
-            json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "new"}, "subject": {"reference": format!("Patient/{patient}")}})
-        };
+        let observation = |id: &str, patient: &str| json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "new"}, "subject": {"reference": format!("Patient/{patient}")}});
         assert!(forbidden(t.write_as(&access, vec![put(&observation("o-b", "b"))]).await), "another's resource");
-        assert!(forbidden(t.write_as(&access, vec![put(&observation("o-b", "a"))]).await), "another's resource, made one's own");
+        assert!(
+            forbidden(t.write_as(&access, vec![put(&observation("o-b", "a"))]).await),
+            "another's resource, made one's own"
+        );
         assert!(forbidden(t.write_as(&access, vec![put(&observation("o-a", "b"))]).await), "one's own, given away");
         assert!(forbidden(t.write_as(&access, vec![delete("Observation/o-b")]).await));
-        assert!(forbidden(t.write_as(&access, vec![post(&json!({"resourceType": "Basic", "code": {"text": "x"}}), None)]).await));
+        assert!(forbidden(
+            t.write_as(&access, vec![post(&json!({"resourceType": "Basic", "code": {"text": "x"}}), None)]).await
+        ));
         assert!(t.write_as(&access, vec![put(&observation("o-a", "a"))]).await.is_ok());
         // A condition sees only what is visible: the hidden match is no match.
         let create = post(&observation("n", "a"), Some("subject=Patient/b"));
         assert_eq!(t.write_as(&access, vec![create]).await.unwrap()[0].outcome, Outcome::Created);
         let refer = json!({"resourceType": "Observation", "status": "final", "code": {"text": "r"},
             "subject": {"reference": "Patient/a"}, "focus": [{"reference": "Patient?name=b"}]});
-        assert!(t.write_as(&access, vec![post(&refer, None)]).await.is_err(), "a conditional reference to what is hidden");
+        assert!(
+            t.write_as(&access, vec![post(&refer, None)]).await.is_err(),
+            "a conditional reference to what is hidden"
+        );
         assert_eq!(t.store.read(&everything(), &key("Observation/o-b")).await.unwrap().unwrap().version, 1);
     });
 }

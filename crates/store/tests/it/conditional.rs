@@ -59,16 +59,26 @@ fn conditional_update_none_one_and_the_wrong_id() {
     on_both("cupdate", async |t| {
         let update = |value: &serde_json::Value| {
             let criteria = criteria("Patient", "identifier=s|1");
-            let action = Action::ConditionalUpdate { criteria, resource: resource(value), precondition: Precondition::default() };
+            let action = Action::ConditionalUpdate {
+                criteria,
+                resource: resource(value),
+                precondition: Precondition::default(),
+            };
             vec![Change { action, full_url: None }]
         };
         let value = json!({"resourceType": "Patient", "id": "mine", "identifier": [{"system": "s", "value": "1"}]});
         let created = t.write(update(&value)).await.unwrap().remove(0);
-        assert_eq!((created.outcome, created.version.unwrap().key.to_string()), (Outcome::Created, "Patient/mine".to_owned()));
-        let changed = json!({"resourceType": "Patient", "identifier": [{"system": "s", "value": "1"}], "gender": "male"});
+        assert_eq!(
+            (created.outcome, created.version.unwrap().key.to_string()),
+            (Outcome::Created, "Patient/mine".to_owned())
+        );
+        let changed =
+            json!({"resourceType": "Patient", "identifier": [{"system": "s", "value": "1"}], "gender": "male"});
         assert_eq!(t.write(update(&changed)).await.unwrap()[0].outcome, Outcome::Updated);
         let other = json!({"resourceType": "Patient", "id": "other", "identifier": [{"system": "s", "value": "1"}]});
-        assert!(matches!(t.write(update(&other)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::IdMismatch { .. })));
+        assert!(
+            matches!(t.write(update(&other)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::IdMismatch { .. }))
+        );
     });
 }
 
@@ -89,7 +99,8 @@ fn conditional_delete_and_criteria_that_select_nothing() {
 #[test]
 fn a_bundle_deletes_before_it_creates() {
     on_both("order", async |t| {
-        let value = |id: &str| json!({"resourceType": "Patient", "id": id, "identifier": [{"system": "s", "value": "1"}]});
+        let value =
+            |id: &str| json!({"resourceType": "Patient", "id": id, "identifier": [{"system": "s", "value": "1"}]});
         t.put(&value("a")).await;
         let changed = t.write(vec![post(&value("b"), Some("identifier=s|1")), delete("Patient/a")]).await.unwrap();
         assert_eq!((changed[0].outcome, changed[1].outcome), (Outcome::Created, Outcome::Deleted));

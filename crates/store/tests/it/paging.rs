@@ -19,7 +19,12 @@ fn rel_7_pages_neither_repeat_nor_skip_while_others_write() {
             let date = format!("2020-01-{:02}", 1 + n % 5);
             observation(&t, &format!("o{n:02}"), (n % 7 != 0).then_some(date.as_str()), "x").await;
         }
-        for url in ["Observation?code=x&_count=6", "Observation?_sort=-date&_count=6", "Observation?_sort=date,-_id&_count=6", "Observation?_sort=code&_count=6"] {
+        for url in [
+            "Observation?code=x&_count=6",
+            "Observation?_sort=-date&_count=6",
+            "Observation?_sort=date,-_id&_count=6",
+            "Observation?_sort=code&_count=6",
+        ] {
             let before = t.pages(url).await;
             assert_eq!(before.len(), 40, "{url}");
             let (mut found, mut cursor) = (Vec::new(), None);
@@ -35,7 +40,9 @@ fn rel_7_pages_neither_repeat_nor_skip_while_others_write() {
                 observation(&t, "o01", Some("2020-01-02"), if round % 2 == 0 { "x" } else { "y" }).await;
                 t.write(vec![delete(&format!("Observation/new{round}"))]).await.unwrap();
             }
-            let untouched = |ids: &[String]| ids.iter().filter(|id| id.starts_with('o') && *id != "o01").cloned().collect::<Vec<_>>();
+            let untouched = |ids: &[String]| {
+                ids.iter().filter(|id| id.starts_with('o') && *id != "o01").cloned().collect::<Vec<_>>()
+            };
             assert_eq!(untouched(&found), untouched(&before), "{url}");
             observation(&t, "o01", Some("2020-01-02"), "x").await;
         }

@@ -156,7 +156,9 @@ fn sort_value(key: &SortKey, descending: bool, candidate: &Candidate) -> Option<
     };
     let rows = candidate.rows.iter().filter(|row| parameters.contains(&row.parameter));
     let values = rows.filter_map(|row| match (&row.value, search_type) {
-        (IndexValue::String { norm, .. }, SearchType::String) => Some(SortValue::Text(norm.clone())),
+        (IndexValue::String { norm, .. }, SearchType::String) => {
+            Some(SortValue::Text(norm[..norm.floor_char_boundary(500)].to_owned()))
+        }
         (IndexValue::Token { code, .. }, SearchType::Token) => Some(SortValue::Text(code.clone())),
         (IndexValue::Uri { value, .. }, SearchType::Uri) => Some(SortValue::Text(value.clone())),
         (IndexValue::Date { low, .. }, SearchType::Date) => Some(SortValue::Time(*low)),

@@ -13,15 +13,15 @@ use tessera_model::{
     search::parse::{Context, Parsed, parse},
 };
 use tessera_store::{
-    Action, Change, Changed, Criteria, Error, Location, Matches, Options, Precondition, SqlStore, Store, Synchronous, Version, Work,
-    clock::Clock, migrate,
+    Action, Change, Changed, Criteria, Error, Location, Matches, Options, Precondition, SqlStore, Store, Synchronous,
+    Version, Work, clock::Clock, migrate,
 };
 
-pub const BASE: &str = "http://here/fhir";
+pub(crate) const BASE: &str = "http://here/fhir";
 
 /// A clock that a test sets; every look moves it by 10 ms. PostgreSQL keeps its own time.
 #[derive(Debug)]
-pub struct TestClock(AtomicI64);
+pub(crate) struct TestClock(AtomicI64);
 
 impl Clock for TestClock {
     fn now(&self) -> i64 {
@@ -30,16 +30,16 @@ impl Clock for TestClock {
 }
 
 impl TestClock {
-    pub fn set_back(&self, micros: i64) {
+    pub(crate) fn set_back(&self, micros: i64) {
         self.0.fetch_sub(micros, Ordering::Relaxed);
     }
 }
 
 /// A store of its own for a test.
-pub struct TestStore {
-    pub store: SqlStore,
-    pub clock: Arc<TestClock>,
-    pub location: Location,
+pub(crate) struct TestStore {
+    pub(crate) store: SqlStore,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) location: Location,
     folder: Option<PathBuf>,
 }
 
@@ -52,7 +52,7 @@ impl Drop for TestStore {
 }
 
 /// Runs the body on SQLite and on PostgreSQL.
-pub fn on_both<F: Future<Output = ()>>(name: &str, body: impl Fn(TestStore) -> F) {
+pub(crate) fn on_both<F: Future<Output = ()>>(name: &str, body: impl Fn(TestStore) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async { body(sqlite().await).await });
     if let Some(cluster) = postgres::shared_or_skip(name) {
@@ -60,7 +60,7 @@ pub fn on_both<F: Future<Output = ()>>(name: &str, body: impl Fn(TestStore) -> F
     }
 }
 
-pub async fn sqlite() -> TestStore {
+pub(crate) async fn sqlite() -> TestStore {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("tessera-store-{}-{number}", std::process::id()));
@@ -72,7 +72,7 @@ async fn open(location: Location, folder: Option<PathBuf>) -> TestStore {
     let clock = Arc::new(TestClock(AtomicI64::new(1_600_000_000_000_000)));
     let options = Options {
         location: location.clone(),
-        base: BASE.to_owned(),
+        base: Some(BASE.to_owned()),
         clock: clock.clone(),
         synchronous: Synchronous::Full,
         accept_fsync_off: true,
@@ -80,43 +80,43 @@ async fn open(location: Location, folder: Option<PathBuf>) -> TestStore {
     TestStore { store: SqlStore::open(options).await.unwrap(), clock, location, folder }
 }
 
-pub fn everything() -> AccessContext {
+pub(crate) fn everything() -> AccessContext {
     AccessContext::internal("test")
 }
 
-pub fn key(text: &str) -> Key {
+pub(crate) fn key(text: &str) -> Key {
     let (name, id) = text.split_once('/').unwrap();
     Key::new(Definitions::r4().resource_type(name).unwrap(), Id::parse(id).unwrap())
 }
 
-pub fn resource(value: &serde_json::Value) -> Resource {
+pub(crate) fn resource(value: &serde_json::Value) -> Resource {
     Resource::parse(value.to_string(), Definitions::r4()).unwrap()
 }
 
-pub fn put(value: &serde_json::Value) -> Change {
+pub(crate) fn put(value: &serde_json::Value) -> Change {
     let resource = resource(value);
     let key = Key::new(resource.resource_type(), Id::parse(&resource.id().unwrap()).unwrap());
     Change { action: Action::Update { key, resource, precondition: Precondition::default() }, full_url: None }
 }
 
-pub fn post(value: &serde_json::Value, if_none_exist: Option<&str>) -> Change {
+pub(crate) fn post(value: &serde_json::Value, if_none_exist: Option<&str>) -> Change {
     let resource = resource(value);
     let if_none_exist = if_none_exist.map(|query| criteria(resource.resource_type().name(), query));
     Change { action: Action::Create { resource, if_none_exist }, full_url: None }
 }
 
-pub fn delete(text: &str) -> Change {
+pub(crate) fn delete(text: &str) -> Change {
     Change { action: Action::Delete { key: key(text), precondition: Precondition::default() }, full_url: None }
 }
 
-pub fn criteria(name: &str, query: &str) -> Criteria {
+pub(crate) fn criteria(name: &str, query: &str) -> Criteria {
     Criteria {
         resource_type: Definitions::r4().resource_type(name).unwrap(),
         parameters: tessera_model::interaction::query_pairs(query),
     }
 }
 
-pub fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
+pub(crate) fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
     let (name, query) = url.split_once('?').unwrap_or((url, ""));
     let types: Vec<_> = Definitions::r4().resource_type(name).into_iter().collect();
     let context = Context { definitions: Definitions::r4(), base: BASE, now: 1_600_000_000_000_000, lenient: false };
@@ -124,34 +124,34 @@ pub fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
 }
 
 impl TestStore {
-    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
+    pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
         self.write_as(&everything(), changes).await
     }
 
-    pub async fn write_as(&self, access: &AccessContext, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
+    pub(crate) async fn write_as(&self, access: &AccessContext, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
         let work = Work { changes, ..Work::default() };
         self.store.transact(access, work).await.map(|transacted| transacted.changed)
     }
 
-    pub async fn put(&self, value: &serde_json::Value) -> Changed {
+    pub(crate) async fn put(&self, value: &serde_json::Value) -> Changed {
         self.write(vec![put(value)]).await.unwrap().remove(0)
     }
 
-    pub async fn read(&self, text: &str) -> Option<Version> {
+    pub(crate) async fn read(&self, text: &str) -> Option<Version> {
         self.store.read(&everything(), &key(text)).await.unwrap()
     }
 
-    pub async fn matches(&self, access: &AccessContext, url: &str, cursor: Option<String>) -> Matches {
+    pub(crate) async fn matches(&self, access: &AccessContext, url: &str, cursor: Option<String>) -> Matches {
         self.store.search(access, parsed(url).unwrap().query, cursor).await.unwrap()
     }
 
     /// The ids of the matches, in order.
-    pub async fn search(&self, url: &str) -> Vec<String> {
+    pub(crate) async fn search(&self, url: &str) -> Vec<String> {
         ids(&self.matches(&everything(), url, None).await.matches)
     }
 
     /// The ids of all pages.
-    pub async fn pages(&self, url: &str) -> Vec<String> {
+    pub(crate) async fn pages(&self, url: &str) -> Vec<String> {
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
             let page = self.matches(&everything(), url, cursor).await;
@@ -163,12 +163,12 @@ impl TestStore {
         }
     }
 
-    pub async fn is_sound(&self) {
+    pub(crate) async fn is_sound(&self) {
         let report = self.store.check(false).await.unwrap();
         assert_eq!(report.count, 0, "{:?}", report.differences);
     }
 }
 
-pub fn ids(versions: &[Version]) -> Vec<String> {
+pub(crate) fn ids(versions: &[Version]) -> Vec<String> {
     versions.iter().map(|version| version.key.id.to_string()).collect()
 }

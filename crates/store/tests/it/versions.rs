@@ -43,7 +43,8 @@ fn rel_4_last_updated_rises_even_if_the_clock_steps_back() {
 #[test]
 fn the_same_content_again_makes_no_new_version() {
     on_both("unchanged", async |t| {
-        let patient = json!({"resourceType": "Patient", "id": "a", "multipleBirthInteger": 2, "meta": {"tag": [{"code": "x"}]}});
+        let patient =
+            json!({"resourceType": "Patient", "id": "a", "multipleBirthInteger": 2, "meta": {"tag": [{"code": "x"}]}});
         t.put(&patient).await;
         let again = t.put(&patient).await;
         assert_eq!((again.outcome, again.version.unwrap().version), (Outcome::Unchanged, 1));
@@ -55,13 +56,22 @@ fn rel_3_if_match_is_compared_with_the_current_version() {
     on_both("rel_3", async |t| {
         let value = json!({"resourceType": "Patient", "id": "a"});
         let write = |if_match: Vec<i64>, if_none_match| {
-            let precondition = Precondition { if_match, if_none_match };
-            vec![Change { action: Action::Update { key: key("Patient/a"), resource: resource(&value), precondition }, full_url: None }]
+            let precondition = Precondition { if_match, if_none_match, if_match_any: false };
+            vec![Change {
+                action: Action::Update { key: key("Patient/a"), resource: resource(&value), precondition },
+                full_url: None,
+            }]
         };
-        assert!(matches!(t.write(write(vec![1], false)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::NothingToMatch)));
+        assert!(
+            matches!(t.write(write(vec![1], false)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::NothingToMatch))
+        );
         assert!(t.write(write(vec![], true)).await.is_ok());
-        assert!(matches!(t.write(write(vec![], true)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::Exists)));
-        assert!(matches!(t.write(write(vec![7, 2], false)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::VersionConflict { current: 1 })));
+        assert!(
+            matches!(t.write(write(vec![], true)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::Exists))
+        );
+        assert!(
+            matches!(t.write(write(vec![7, 2], false)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::VersionConflict { current: 1 }))
+        );
         assert!(t.write(write(vec![7, 1], false)).await.is_ok());
     });
 }
@@ -71,7 +81,10 @@ fn rel_2_a_transaction_is_all_or_nothing() {
     on_both("rel_2", async |t| {
         let good = post(&json!({"resourceType": "Patient", "name": [{"family": "Lost"}]}), None);
         let bad = Change {
-            action: Action::Delete { key: key("Patient/x"), precondition: Precondition { if_match: vec![3], if_none_match: false } },
+            action: Action::Delete {
+                key: key("Patient/x"),
+                precondition: Precondition { if_match: vec![3], ..Precondition::default() },
+            },
             full_url: None,
         };
         assert!(t.write(vec![good, bad]).await.is_err());

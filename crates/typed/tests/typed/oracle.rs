@@ -69,8 +69,7 @@ fn both_agree_on_a_population() {
 }
 
 /// Every value of every example replaced or removed in many ways: whatever passes validation comes out of the typed
-/// model as it went in. That is what this crate leans on: fhirbolt alone would panic at
-/// the empty arrays.
+/// model as it went in. That is what this crate leans on: fhirbolt alone would panic at the empty arrays.
 #[test]
 fn both_agree_on_whatever_passes_validation() {
     let (mut tried, mut passed) = (0, 0);

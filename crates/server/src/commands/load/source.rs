@@ -47,8 +47,10 @@ fn collect(path: &Path, named: bool, found: &mut Vec<Source>) -> Result<(), Erro
     let with_path = |error: std::io::Error| Error::Usage(format!("{}: {error}", path.display()));
     let metadata = std::fs::metadata(path).map_err(with_path)?;
     if metadata.is_dir() {
-        let mut inside: Vec<PathBuf> =
-            std::fs::read_dir(path).map_err(with_path)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+        let mut inside: Vec<PathBuf> = std::fs::read_dir(path)
+            .map_err(with_path)?
+            .map(|entry| entry.map(|e| e.path()))
+            .collect::<Result<_, _>>()?;
         inside.sort_unstable();
         return inside.iter().try_for_each(|path| collect(path, false, found));
     }
@@ -83,7 +85,9 @@ impl Source {
             Err(error) => return Box::new(std::iter::once(Err(format!("{name}: {error}")))),
         };
         match kind(&self.path) {
-            Some(Kind::Ndjson) => Box::new(Lines { name, reader: BufReader::new(reader), line: 0, size: self.bytes, ended: false }),
+            Some(Kind::Ndjson) => {
+                Box::new(Lines { name, reader: BufReader::new(reader), line: 0, size: self.bytes, ended: false })
+            }
             _ => Box::new(std::iter::once(whole(reader.take(BUNDLE_BYTES_MAX + 1), name, self.bytes))),
         }
     }
@@ -99,7 +103,9 @@ fn whole(mut reader: Take<Box<dyn Read>>, name: String, size: u64) -> Result<Pie
     let mut body = Vec::new();
     match reader.read_to_end(&mut body) {
         Err(error) => Err(format!("{name}: {error}")),
-        Ok(_) if body.len() as u64 > BUNDLE_BYTES_MAX => Err(format!("{name}: larger than {} MiB", BUNDLE_BYTES_MAX >> 20)),
+        Ok(_) if body.len() as u64 > BUNDLE_BYTES_MAX => {
+            Err(format!("{name}: larger than {} MiB", BUNDLE_BYTES_MAX >> 20))
+        }
         Ok(_) => Ok(Piece { name, body, size }),
     }
 }

@@ -1,12 +1,14 @@
 //! Where pieces go: a server over HTTP, or a database in this process, with the same validation and the same transactions.
 
-use super::{super::{context, open}, source::Piece};
+use super::{
+    super::{context, open},
+    source::Piece,
+};
 use crate::{config::Config, error::Error};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use tessera_http::{Answer, Local};
 use tessera_model::{AccessContext, Definitions, Resource, interaction::Method, json::Node};
-use tessera_store::Once;
 
 /// How long one piece may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -34,9 +36,8 @@ impl Target {
     }
 
     pub(super) async fn database(config: &Config) -> Result<Self, Error> {
-        let base = config.base(&config.listen);
-        let store = open(config, &base).await?;
-        Ok(Self::Database(Local::new(context(store, &base), AccessContext::internal("tessera load"))))
+        let store = open(config, config.base()).await?;
+        Ok(Self::Database(Local::new(context(store), AccessContext::internal("tessera load"))))
     }
 
     pub(super) async fn send(&self, piece: Piece) -> Result<Done, String> {
@@ -48,16 +49,20 @@ impl Target {
             let answer = match self {
                 Self::Database(local) => {
                     let (local, body) = (local.clone(), piece.body.clone());
-                    let once = Once { key: key.clone(), request: digest.clone() };
+                    let key = key.clone();
                     // In a task of its own: pieces are parsed and validated side by side.
-                    let sent = tokio::spawn(async move { local.send(Method::Post, "", body, Some(once)).await });
+                    let sent = tokio::spawn(async move { local.send(Method::Post, "", body, Some(&key)).await });
                     sent.await.map_err(|error| error.to_string())
                 }
-                Self::Server { url, token, client } => post(client, url, token.as_deref(), &key, piece.body.clone()).await,
+                Self::Server { url, token, client } => {
+                    post(client, url, token.as_deref(), &key, piece.body.clone()).await
+                }
             };
             match answer {
                 Ok(answer) if answer.status == 200 => return Ok(count(&answer)),
-                Ok(Answer { status: 429 | 503, .. }) | Err(_) if tries < TRIES => tokio::time::sleep(Duration::from_millis(100 << tries)).await,
+                Ok(Answer { status: 429 | 503, .. }) | Err(_) if tries < TRIES => {
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                }
                 Ok(answer) => return Err(format!("{}: {}", answer.status, reason(&answer.text))),
                 Err(text) => return Err(text),
             }
@@ -72,7 +77,8 @@ async fn post(
     key: &str,
     body: Vec<u8>,
 ) -> Result<Answer, String> {
-    let mut request = client.post(url).header("content-type", "application/fhir+json").header("prefer", "return=minimal");
+    let mut request =
+        client.post(url).header("content-type", "application/fhir+json").header("prefer", "return=minimal");
     request = request.header("idempotency-key", key).body(body);
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -95,7 +101,8 @@ fn count(answer: &Answer) -> Done {
 fn reason(text: &str) -> String {
     let Ok(resource) = Resource::parse(text, Definitions::r4()) else { return text.chars().take(200).collect() };
     let issue = |issue: Node<'_>| {
-        let place = issue.get("expression").and_then(|e| e.children().next()).and_then(Node::as_str).unwrap_or_default();
+        let place =
+            issue.get("expression").and_then(|e| e.children().next()).and_then(Node::as_str).unwrap_or_default();
         format!("{place} {}", issue.get_str("diagnostics").unwrap_or_default())
     };
     let issues = resource.node().get("issue").into_iter().flat_map(Node::children);

@@ -7,11 +7,20 @@ use crate::{
     clock::Clock,
     sql::{Row, Sql, Value},
 };
-use futures::{FutureExt as _, future::{BoxFuture, ready}};
-use rusqlite::{params_from_iter, types::{ToSqlOutput, ValueRef}};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, ready},
+};
+use rusqlite::{
+    params_from_iter,
+    types::{ToSqlOutput, ValueRef},
+};
 use std::{
     fmt::Write as _,
-    sync::{Arc, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 use tessera_model::temporal::Micros;

@@ -4,19 +4,19 @@
 use super::world::{CODES, DATES, NAMES, NUMBERS, SYSTEMS, TYPES, UNITS, URLS};
 use tessera_model::interaction::percent_encode;
 
-pub struct Queries {
+pub(crate) struct Queries {
     random: fastrand::Rng,
 }
 
 const PREFIXES: [&str; 10] = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"];
 
 impl Queries {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { random: fastrand::Rng::with_seed(seed.wrapping_mul(31) + 7) }
     }
 
     /// `Type?…`
-    pub fn next(&mut self) -> String {
+    pub(crate) fn next(&mut self) -> String {
         let name = *self.pick(&TYPES);
         let mut parameters: Vec<String> = (0..self.random.usize(0..3)).map(|_| self.parameter(name, 0)).collect();
         if parameters.is_empty() || self.random.u8(..) < 40 {
@@ -74,7 +74,11 @@ impl Queries {
         match self.random.u8(..11) {
             0 => self.string_parameter("name"),
             1 => self.string_parameter("family"),
-            2 => format!("gender{}={}", *self.pick(&["", ":not"]), *self.pick(&["male", "female,other", "http://hl7.org/fhir/administrative-gender|male", "|male"])),
+            2 => format!(
+                "gender{}={}",
+                *self.pick(&["", ":not"]),
+                *self.pick(&["male", "female,other", "http://hl7.org/fhir/administrative-gender|male", "|male"])
+            ),
             3 => self.date_parameter("birthdate"),
             4 => self.token_parameter("identifier"),
             5 => format!("active={}", *self.pick(&["true", "false"])),
@@ -100,12 +104,20 @@ impl Queries {
             7 => self.string_parameter("value-string"),
             8 => self.chain("subject:Patient.", "Patient", depth),
             9 => {
-                let code = *self.pick(&["date", "subject", "value-quantity", "category", "value-string", "code-value-quantity"]);
+                let code = *self.pick(&[
+                    "date",
+                    "subject",
+                    "value-quantity",
+                    "category",
+                    "value-string",
+                    "code-value-quantity",
+                ]);
                 self.missing(code)
             }
             10 => {
                 let (token, quantity) = (self.one_token(), self.one_quantity());
-                let code = *self.pick(&["component-code-value-quantity", "code-value-quantity", "combo-code-value-quantity"]);
+                let code =
+                    *self.pick(&["component-code-value-quantity", "code-value-quantity", "combo-code-value-quantity"]);
                 format!("{code}={token}${quantity}")
             }
             11 => self.token_parameter("combo-code"),
@@ -146,7 +158,8 @@ impl Queries {
     }
 
     fn date_parameter(&mut self, code: &str) -> String {
-        let values: Vec<String> = (0..self.random.usize(1..3)).map(|_| format!("{}{}", *self.pick(&PREFIXES), *self.pick(&DATES))).collect();
+        let values: Vec<String> =
+            (0..self.random.usize(1..3)).map(|_| format!("{}{}", *self.pick(&PREFIXES), *self.pick(&DATES))).collect();
         format!("{code}={}", values.join(","))
     }
 
@@ -205,7 +218,9 @@ impl Queries {
 
     fn sort(&mut self, name: &str) -> String {
         let keys: &[&str] = match name {
-            "Patient" => &["family", "-family", "birthdate", "-birthdate,_id", "gender,-_id", "-_lastUpdated", "identifier"],
+            "Patient" => {
+                &["family", "-family", "birthdate", "-birthdate,_id", "gender,-_id", "-_lastUpdated", "identifier"]
+            }
             "Observation" => &["date", "-date", "value-quantity", "-value-quantity,code", "status,-date", "code,_id"],
             "Organization" => &["name", "-name,_id", "-address-city"],
             "RiskAssessment" => &["probability", "-probability"],

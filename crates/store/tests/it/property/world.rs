@@ -2,37 +2,53 @@
 
 use serde_json::{Value, json};
 
-pub const TYPES: [&str; 6] = ["Patient", "Observation", "Condition", "Organization", "RiskAssessment", "ValueSet"];
-pub const NAMES: [&str; 9] = ["Müller", "muller", "Mul", "O'Neil", "%", "_a", "山田", "Ångström", "van der Berg"];
-pub const CODES: [&str; 5] = ["c1", "c2", "c,3", "c|4", "c$5"];
-pub const SYSTEMS: [&str; 3] = ["http://s/1", "http://s/2", ""];
-pub const DATES: [&str; 10] = [
-    "2019", "2020", "2020-01", "2020-01-31", "2020-02-01", "2020-02-01T10:00:00Z", "2020-02-01T23:30:00-05:00", "2020-02-02T04:30:00Z", "2021-12-31", "2020-02-01T10:00:00.123Z",
+pub(crate) const TYPES: [&str; 6] =
+    ["Patient", "Observation", "Condition", "Organization", "RiskAssessment", "ValueSet"];
+pub(crate) const NAMES: [&str; 9] =
+    ["Müller", "muller", "Mul", "O'Neil", "%", "_a", "山田", "Ångström", "van der Berg"];
+pub(crate) const CODES: [&str; 5] = ["c1", "c2", "c,3", "c|4", "c$5"];
+pub(crate) const SYSTEMS: [&str; 3] = ["http://s/1", "http://s/2", ""];
+pub(crate) const DATES: [&str; 10] = [
+    "2019",
+    "2020",
+    "2020-01",
+    "2020-01-31",
+    "2020-02-01",
+    "2020-02-01T10:00:00Z",
+    "2020-02-01T23:30:00-05:00",
+    "2020-02-02T04:30:00Z",
+    "2021-12-31",
+    "2020-02-01T10:00:00.123Z",
 ];
-pub const NUMBERS: [&str; 8] = ["5.4", "5.40", "5.35", "5.45", "100", "99.5", "0.1", "-3"];
-pub const UNITS: [(&str, &str); 5] =
-    [("http://unitsofmeasure.org", "mg"), ("http://unitsofmeasure.org", "g"), ("http://unitsofmeasure.org", "mmol/L"), ("http://u/x", "mg"), ("", "tab")];
-pub const URLS: [&str; 5] = ["http://v/a", "http://v/a/b", "http://v/ab", "urn:oid:1.2.3", "http://V/a"];
+pub(crate) const NUMBERS: [&str; 8] = ["5.4", "5.40", "5.35", "5.45", "100", "99.5", "0.1", "-3"];
+pub(crate) const UNITS: [(&str, &str); 5] = [
+    ("http://unitsofmeasure.org", "mg"),
+    ("http://unitsofmeasure.org", "g"),
+    ("http://unitsofmeasure.org", "mmol/L"),
+    ("http://u/x", "mg"),
+    ("", "tab"),
+];
+pub(crate) const URLS: [&str; 5] = ["http://v/a", "http://v/a/b", "http://v/ab", "urn:oid:1.2.3", "http://V/a"];
 
-pub struct World {
+pub(crate) struct World {
     random: fastrand::Rng,
     made: usize,
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { random: fastrand::Rng::with_seed(seed), made: 1 }
     }
 
     /// A new resource; its id tells its type.
-    pub fn resource(&mut self, number: usize) -> Value {
+    pub(crate) fn resource(&mut self, number: usize) -> Value {
         self.made = number.max(1);
         let name = *self.pick(&TYPES);
         self.again(name, &format!("{}{number}", name[..2].to_lowercase()))
     }
 
     /// Other content for a resource.
-    pub fn again(&mut self, name: &str, id: &str) -> Value {
+    pub(crate) fn again(&mut self, name: &str, id: &str) -> Value {
         let mut value = json!({"resourceType": name, "id": id});
         if self.random.u8(..) < 60 {
             value["meta"] = json!({"tag": [self.coding()], "profile": [*self.pick(&URLS)]});
@@ -49,7 +65,9 @@ impl World {
     }
 
     fn patient(&mut self, value: &mut Value) {
-        let names: Vec<Value> = (0..self.random.usize(..3)).map(|_| json!({"family": *self.pick(&NAMES), "given": [*self.pick(&NAMES)]})).collect();
+        let names: Vec<Value> = (0..self.random.usize(..3))
+            .map(|_| json!({"family": *self.pick(&NAMES), "given": [*self.pick(&NAMES)]}))
+            .collect();
         self.set(value, "name", json!(names));
         let gender = *self.pick(&["male", "female", "other"]);
         self.maybe(value, "gender", |_| json!(gender));
@@ -106,7 +124,11 @@ impl World {
         value["status"] = json!("final");
         value["subject"] = self.reference("Patient", "pa");
         let number = |w: &mut Self| w.number();
-        self.maybe(value, "prediction", |w| json!([{"probabilityDecimal": number(w)}, {"probabilityDecimal": number(w)}]));
+        self.maybe(
+            value,
+            "prediction",
+            |w| json!([{"probabilityDecimal": number(w)}, {"probabilityDecimal": number(w)}]),
+        );
     }
 
     fn value_set(&mut self, value: &mut Value) {
@@ -156,7 +178,7 @@ impl World {
     }
 
     fn number(&mut self) -> Value {
-        let text: &str = *self.pick(&NUMBERS);
+        let text: &str = self.pick(&NUMBERS);
         serde_json::from_str(text).unwrap()
     }
 
