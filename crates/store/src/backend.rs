@@ -23,14 +23,25 @@ pub(crate) trait Connection: Send {
     /// The rows of `resource` with these (type, id), in any order: rid, type, id, version, last_updated, deleted, and the
     /// body if wanted.
     fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>>;
-    /// Keeps other writers of these resources away until the transaction ends.
-    fn lock<'a>(&'a mut self, keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>>;
+    /// Keeps whoever locks one of these away until the transaction ends. Locks are taken in the order of [`Lock`].
+    fn lock<'a>(&'a mut self, of: Lock, keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>>;
     /// That many new rids, rising.
     fn new_rids(&mut self, count: usize) -> BoxFuture<'_, Result<Vec<i64>, Error>>;
     /// The number of this transaction in the change sequence and its time: a whole millisecond, later than `after`.
     fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>>;
     /// The words that differ.
     fn dialect(&self) -> &'static Dialect;
+}
+
+/// What is locked; a transaction takes them in this order, so that no two wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// Idempotency keys.
+    Once = 1,
+    /// Criteria of conditional interactions.
+    Criteria = 2,
+    /// Resources.
+    Resource = 3,
 }
 
 /// A transaction's place in the change sequence.

@@ -10,7 +10,7 @@ mod write;
 
 use crate::{
     Change, Changed, Error, Outcome, Read, Transacted, Version, Work,
-    backend::Connection,
+    backend::{Connection, Lock},
     change::{Action, Precondition},
     sql_store::{Shared, perform_read},
 };
@@ -142,7 +142,7 @@ impl Transaction {
         if old.is_empty() {
             return Ok(FxHashMap::default());
         }
-        connection.lock(&old).await?;
+        connection.lock(Lock::Resource, &old).await?;
         let mut current = FxHashMap::default();
         for mut row in connection.find(&old, true).await? {
             let resource_type = self.shared.definitions.resource_type_numbered(row.int(1));

@@ -1,7 +1,12 @@
 //! A request that may be sent again is performed once: its key is a row of the same transaction, with what was answered
 //! (REL-16).
 
-use crate::{Changed, Error, Method, Once, Outcome, Version, backend::Connection, sql::Sql, sql_store::Shared};
+use crate::{
+    Changed, Error, Method, Once, Outcome, Version,
+    backend::{Connection, Lock},
+    sql::Sql,
+    sql_store::Shared,
+};
 use std::fmt::Write as _;
 use tessera_model::{Id, Key};
 
@@ -11,7 +16,7 @@ pub(super) async fn done_before(
     once: &Once,
     connection: &mut dyn Connection,
 ) -> Result<Option<Vec<Changed>>, Error> {
-    connection.lock(&[(0, once.key.clone())]).await?;
+    connection.lock(Lock::Once, &[(0, once.key.clone())]).await?;
     let mut sql = Sql::new("SELECT request, answer FROM idempotency WHERE key = ");
     sql.bind(once.key.as_str());
     let rows = connection.query(&sql).await?;

@@ -4,7 +4,7 @@
 use super::Transaction;
 use crate::{
     Change, Error, Matches,
-    backend::Connection,
+    backend::{Connection, Lock},
     change::{Action, Criteria, new_id},
     search::Search,
     sql::Sql,
@@ -51,7 +51,7 @@ impl Target {
 
 /// The targets of all changes, no two of which write the same resource.
 pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Connection) -> Result<Vec<Target>, Error> {
-    connection.lock(&claims(transaction)).await?;
+    connection.lock(Lock::Criteria, &claims(transaction)).await?;
     let mut resolved: Vec<Option<Target>> = transaction.work.changes.iter().map(|_| None).collect();
     let mut deleted = FxHashSet::default();
     // Deletions come first, whatever the order of entries: what they delete is not there for the others.

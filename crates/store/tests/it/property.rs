@@ -20,7 +20,7 @@ use world::World;
 /// Resources of a round, and queries asked of them.
 const RESOURCES: usize = 250;
 const QUERIES: usize = 600;
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 6;
 
 #[test]
 fn each_database_finds_exactly_what_matches_says() {

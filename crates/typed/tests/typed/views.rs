@@ -87,3 +87,20 @@ fn what_the_model_would_lose_is_refused() {
     let contained = json!([{ "resourceType": "Organization", "id": "o", "_id": { "id": "x" } }]);
     check(patient().set("contained", contained).managing_organization("#o").build(), "Patient.contained[0].id");
 }
+
+/// fhirbolt reads by recursion, with large frames; our own limit of the depth keeps it within a thread's stack.
+#[test]
+fn the_deepest_resource_fits_into_the_stack() {
+    let mut extension = json!({ "url": "http://example.org/e", "valueBoolean": true });
+    let mut deepest = None;
+    loop {
+        let patient = patient().set("extension", json!([extension])).json();
+        let Ok(resource) = Resource::parse(patient, Definitions::r4()) else { break };
+        deepest = Some(resource);
+        extension = json!({ "url": "http://example.org/e", "extension": [extension] });
+    }
+    let deepest = deepest.unwrap();
+    let view = Patient::from_resource(&deepest, Definitions::r4()).unwrap();
+    let again = view.to_resource(Definitions::r4()).unwrap();
+    assert_eq!(again.node().raw(), deepest.node().raw());
+}

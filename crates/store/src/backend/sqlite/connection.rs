@@ -3,7 +3,7 @@
 use super::READ_TIMEOUT;
 use crate::{
     Error,
-    backend::{Connection, Dialect, Stamp, Table},
+    backend::{Connection, Dialect, Lock, Stamp, Table},
     clock::Clock,
     sql::{Row, Sql, Value},
 };
@@ -203,7 +203,7 @@ impl Connection for SqliteConnection {
     }
 
     /// There is one writer.
-    fn lock<'a>(&'a mut self, _keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>> {
+    fn lock<'a>(&'a mut self, _of: Lock, _keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>> {
         ready(Ok(())).boxed()
     }
 

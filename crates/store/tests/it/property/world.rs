@@ -178,7 +178,7 @@ impl World {
     }
 
     fn number(&mut self) -> Value {
-        let text: &str = self.pick(&NUMBERS);
+        let text = *self.pick(&NUMBERS);
         serde_json::from_str(text).unwrap()
     }
 
