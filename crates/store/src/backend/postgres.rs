@@ -16,23 +16,28 @@ use tessera_model::temporal::Micros;
 
 static DIALECT: Dialect = Dialect { position: "strpos", exists_is_enough: true, horizon: Some("tessera_horizon()") };
 
-/// Connections of one server process.
-const CONNECTIONS_MAX: u32 = 16;
+/// Connections of one server process for reading, and as many for writing: neither can take all of the other's.
+const CONNECTIONS_MAX: u32 = 10;
+/// How long a statement of a search may run (HTTP-5).
+const READ_TIMEOUT: &str = "10s";
+/// How long a statement of a write may run: the largest bundles take their time.
+const WRITE_TIMEOUT: &str = "60s";
 /// How long a request waits for one before it is told that the server is busy (T12).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A clock that is this far behind has been set back: then versions go on from where they were instead of waiting.
 const CLOCK_SET_BACK: Micros = 1_000_000;
 
-/// The pool of one database.
+/// The pools of one database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    pool: PgPool,
+    readers: PgPool,
+    writers: PgPool,
 }
 
 /// Options for a connection to `url`: the limits that every statement runs under.
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
     let limits = [
-        ("statement_timeout", "10s"),
+        ("statement_timeout", WRITE_TIMEOUT),
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),
         ("synchronous_commit", "on"),
@@ -43,21 +48,23 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
 impl Postgres {
     /// Connects, and refuses a server that is too old or that loses commits when the power fails (REL-1).
     pub(crate) async fn connect(url: &str, accept_fsync_off: bool) -> Result<Self, Error> {
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = pool.connect_with(options(url)?).await?;
-        let setting =
-            async |sql: &'static str| -> Result<String, Error> { Ok(sqlx::query_scalar(sql).fetch_one(&pool).await?) };
+        let pool = || PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+        let writers = pool().connect_with(options(url)?).await?;
+        let readers = pool().connect_with(options(url)?.options([("statement_timeout", READ_TIMEOUT)])).await?;
+        let setting = async |sql: &'static str| -> Result<String, Error> {
+            Ok(sqlx::query_scalar(sql).fetch_one(&writers).await?)
+        };
         if setting("SHOW server_version_num").await?.parse::<u32>().unwrap_or(0) < 150_000 {
             return Err(Error::Backend("PostgreSQL 15 or newer is needed".to_owned()));
         }
         if setting("SHOW fsync").await? == "off" && !accept_fsync_off {
             return Err(Error::Backend("PostgreSQL runs with fsync=off: it would lose acknowledged writes".to_owned()));
         }
-        Ok(Self { pool })
+        Ok(Self { readers, writers })
     }
 
     pub(crate) async fn read<T>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.acquire().await?;
         if !snapshot {
             return job(&mut PostgresConnection(&mut connection)).await;
         }
@@ -74,7 +81,7 @@ impl Postgres {
             Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
         // Dropped on any error, and a dropped transaction is rolled back.
-        let mut transaction = self.pool.begin_with(begin).await?;
+        let mut transaction = self.writers.begin_with(begin).await?;
         let result = job(&mut PostgresConnection(&mut transaction)).await?;
         transaction.commit().await?;
         Ok(result)
