@@ -24,7 +24,11 @@ const ENTRIES_MAX: usize = 30_000;
 /// Batch entries performed at the same time.
 const BATCH_PARALLEL: usize = 4;
 
+/// Performs a request: a Bundle entry by entry, anything else as it is.
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
+    if !matches!(request.interaction, Interaction::Bundle) {
+        return perform_one(context, access, request).await;
+    }
     let resource = request.resource.as_ref().ok_or(Error::NoBody)?;
     if resource.resource_type().name() != "Bundle" {
         return Err(Error::WrongType { found: resource.resource_type().name(), expected: "Bundle" });
@@ -51,10 +55,7 @@ async fn batch(context: &Context, access: &AccessContext, entries: &[Node<'_>], 
         entries.iter().map(|entry| entry_request(context, *entry, preferences)).collect();
     let replies = stream::iter(requests.into_iter().enumerate()).map(|(n, request)| async move {
         let reply = match request {
-            Ok(request) if matches!(request.interaction, Interaction::Bundle) => {
-                Err(Error::BadRequest("a Bundle within a batch is not performed".into()))
-            }
-            Ok(request) => Box::pin(perform_one(context, access, request)).await,
+            Ok(request) => perform_one(context, access, request).await,
             Err(error) => Err(error),
         };
         reply.map_err(|error| Error::Entry { entry: n, error: Box::new(error) })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use tessera_auth::Authenticator;
-use tessera_model::{Definitions, search::parse};
+use tessera_model::{Definitions, search};
 use tessera_store::{Store, clock::Clock};
 
 /// Everything a request may use.
@@ -22,7 +22,7 @@ pub struct Context {
 
 impl Context {
     /// What parsing a search needs to know.
-    pub(crate) fn search(&self, lenient: bool) -> parse::Context<'_> {
-        parse::Context { definitions: self.definitions, base: &self.base, now: self.clock.now(), lenient }
+    pub(crate) fn search(&self, lenient: bool) -> search::Context<'_> {
+        search::Context { definitions: self.definitions, base: &self.base, now: self.clock.now(), lenient }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     Context,
+    bundle::perform,
     error::Error,
     format::{check_acceptable, check_content_type},
-    perform::perform,
     reply::Reply,
     request::{Conditions, Preferences, Request, etags, once_of},
     respond::{Shape, parse_http_date, respond},
@@ -20,6 +20,9 @@ use tessera_model::{
     interaction::{Interaction, Method, percent_decode, query_pairs},
 };
 use tessera_store::Once;
+
+/// Where FHIR begins.
+pub(crate) const BASE_PATH: &str = "/fhir";
 
 /// Longest URL (HTTP-2).
 const URL_BYTES_MAX: usize = 8 * 1024;
@@ -93,7 +96,7 @@ async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, E
 
 /// The path below the base, decoded, without a slash at its start.
 fn request_path(parts: &Parts) -> String {
-    let path = parts.uri.path().strip_prefix(crate::router::BASE_PATH).unwrap_or_default();
+    let path = parts.uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
     percent_decode(path.strip_prefix('/').unwrap_or(path), false)
 }
 

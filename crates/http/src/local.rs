@@ -3,8 +3,8 @@
 
 use crate::{
     Context,
+    bundle::perform,
     error::Error,
-    perform::perform,
     reply::{Body, Reply},
     request::{Request, Return, once_of},
 };

@@ -1,6 +1,6 @@
 //! Each interaction to the file that performs it.
 
-use crate::{Context, bundle, capability, error::Error, interaction, reply::Reply, request::Request};
+use crate::{Context, capability, error::Error, interaction, reply::Reply, request::Request};
 use tessera_model::{AccessContext, interaction::Interaction};
 
 /// Performs what is asked, if it is permitted.
@@ -11,7 +11,8 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     }
     match &request.interaction {
         Interaction::Capabilities => Ok(Reply::json(capability::statement(context))),
-        Interaction::Bundle => bundle::perform(context, access, request).await,
+        // A Bundle is interactions made of interactions: bundle.rs takes it apart and comes here with each.
+        Interaction::Bundle => Err(Error::BadRequest("a Bundle within a Bundle is not performed".into())),
         Interaction::Read(_) | Interaction::VersionRead(..) => {
             interaction::read::perform(context, access, request).await
         }

@@ -1,7 +1,11 @@
 //! The few fixed routes; everything below the FHIR base goes to the endpoint, which has a grammar of its own: a router of
 //! patterns would read `%24validate` as an id and answer `/Patient/` with 404.
 
-use crate::{Context, endpoint::endpoint, health};
+use crate::{
+    Context,
+    endpoint::{BASE_PATH, endpoint},
+    health,
+};
 use axum::{
     Router,
     body::Body,
@@ -12,9 +16,6 @@ use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
     set_header::SetResponseHeaderLayer,
 };
-
-/// Where FHIR begins.
-pub(crate) const BASE_PATH: &str = "/fhir";
 
 /// All routes of the server.
 pub fn router(context: Context) -> Router {

@@ -3,7 +3,7 @@
 
 mod code;
 mod compartment;
-mod element;
+pub(crate) mod element;
 mod row;
 mod search_parameter;
 

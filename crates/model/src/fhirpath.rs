@@ -13,4 +13,5 @@ mod parser;
 pub use ast::Expression;
 pub use compile::{CompileError, Program, compile};
 pub use eval::{Item, evaluate};
-pub use parser::{ParseError, parse};
+pub use lexer::ParseError;
+pub use parser::parse;

@@ -4,8 +4,11 @@
 //! [`parse`](parse::parse) makes a [`Query`] of a query string, [`extract`](extract::extract) the [`IndexRow`]s of a resource, and
 //! [`matches`](matches::matches) says whether they agree. A database's SQL is right when it finds what `matches` finds.
 
+mod context;
 pub mod date;
+mod escape;
 pub mod extract;
+mod index;
 pub mod matches;
 pub mod modifier;
 pub mod parse;
@@ -18,5 +21,6 @@ pub mod string;
 pub mod token;
 pub mod uri;
 
-pub use extract::{IndexRow, IndexValue};
+pub use context::Context;
+pub use index::{IndexRow, IndexValue, Quantity};
 pub use query::{Criterion, Filter, Query};

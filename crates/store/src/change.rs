@@ -1,6 +1,7 @@
 //! [`Change`]: one write as data, and [`Changed`]: what became of it. A create is a transaction of one.
 
-use tessera_model::{Id, Key, Resource, ResourceType, VersionId, temporal::Micros};
+use crate::Version;
+use tessera_model::{Id, Key, Resource, ResourceType, VersionId};
 
 /// One write.
 #[derive(Clone, Debug)]
@@ -98,58 +99,6 @@ pub enum Outcome {
     Deleted,
     /// There was nothing to delete.
     Nothing,
-}
-
-/// How a version came to be: <https://hl7.org/fhir/R4/http.html#history>
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// By POST.
-    Post,
-    /// By PUT.
-    Put,
-    /// By DELETE.
-    Delete,
-}
-
-impl Method {
-    pub(crate) const fn number(self) -> i64 {
-        match self {
-            Self::Post => 1,
-            Self::Put => 2,
-            Self::Delete => 3,
-        }
-    }
-
-    pub(crate) const fn numbered(number: i64) -> Self {
-        match number {
-            1 => Self::Post,
-            3 => Self::Delete,
-            _ => Self::Put,
-        }
-    }
-}
-
-/// One version of a resource; a deletion is one too, without a body.
-#[derive(Clone, Debug)]
-pub struct Version {
-    /// Which resource.
-    pub key: Key,
-    /// Its number.
-    pub version: VersionId,
-    /// When it was made.
-    pub last_updated: Micros,
-    /// How it was made.
-    pub method: Method,
-    /// The JSON as it is sent; empty for a deletion.
-    pub body: String,
-}
-
-impl Version {
-    /// Whether this is a deletion.
-    #[must_use]
-    pub fn is_deletion(&self) -> bool {
-        self.method == Method::Delete
-    }
 }
 
 /// An id for a new resource: time-ordered, so that it needs no check for existence and indexes stay compact.

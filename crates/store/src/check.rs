@@ -5,8 +5,8 @@ use crate::{
     Error, SqlStore,
     backend::{Connection, Isolation},
     index::{Rows, TABLES},
+    job::{Shared, job},
     sql::{Row, Sql, Value},
-    sql_store::{Shared, job},
 };
 use rustc_hash::FxHashMap;
 use tessera_model::{Id, Key, Resource, search::extract};

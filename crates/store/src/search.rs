@@ -7,51 +7,37 @@ mod include;
 pub(crate) mod page;
 mod plan;
 mod sort;
+mod task;
 
-use crate::{Error, Matches, backend::Connection, sql::Sql, sql_store::Shared};
+pub(crate) use task::Search;
+
+use crate::{Error, Matches, backend::Connection, sql::Sql};
 use compile::Compiler;
-use tessera_model::{
-    AccessContext, Query,
-    search::query::{Summary, Total},
-};
+use tessera_model::search::query::{Summary, Total};
 
-/// A search to run.
-pub(crate) struct Search {
-    pub(crate) shared: Shared,
-    pub(crate) access: AccessContext,
-    pub(crate) query: Query,
-    pub(crate) cursor: Option<String>,
+/// Runs a search.
+pub(crate) async fn run(search: &Search, connection: &mut dyn Connection) -> Result<Matches, Error> {
+    if search.query.summary == Summary::Count || search.query.count == 0 {
+        return Ok(Matches { total: Some(count(search, connection).await?), ..Matches::default() });
+    }
+    let mut found = page::run(search, connection).await?;
+    if found.total.is_none() && search.query.total == Total::Accurate {
+        found.total = Some(count(search, connection).await?);
+    }
+    if search.query.total == Total::None {
+        found.total = None;
+    }
+    if !search.query.includes.is_empty() {
+        include::run(search, &mut found, connection).await?;
+    }
+    Ok(found.into_matches())
 }
 
-impl Search {
-    /// Whether one statement answers it, so that it needs no snapshot of its own.
-    pub(crate) fn is_one_statement(&self) -> bool {
-        self.query.includes.is_empty() && self.query.total != Total::Accurate
-    }
-
-    pub(crate) async fn run(&self, connection: &mut dyn Connection) -> Result<Matches, Error> {
-        if self.query.summary == Summary::Count || self.query.count == 0 {
-            return Ok(Matches { total: Some(self.count(connection).await?), ..Matches::default() });
-        }
-        let mut found = page::run(self, connection).await?;
-        if found.total.is_none() && self.query.total == Total::Accurate {
-            found.total = Some(self.count(connection).await?);
-        }
-        if self.query.total == Total::None {
-            found.total = None;
-        }
-        if !self.query.includes.is_empty() {
-            include::run(self, &mut found, connection).await?;
-        }
-        Ok(found.into_matches())
-    }
-
-    /// How many matches there are, of which pages show a part.
-    async fn count(&self, connection: &mut dyn Connection) -> Result<i64, Error> {
-        let mut compiler =
-            Compiler { sql: Sql::new("SELECT COUNT(*) FROM ("), access: &self.access, dialect: connection.dialect() };
-        compiler.candidates(&self.query.types, &self.query.filter, None);
-        compiler.sql.push(") c");
-        Ok(connection.query(&compiler.sql).await?.first().map_or(0, |row| row.int(0)))
-    }
+/// How many matches there are, of which pages show a part.
+async fn count(search: &Search, connection: &mut dyn Connection) -> Result<i64, Error> {
+    let mut compiler =
+        Compiler { sql: Sql::new("SELECT COUNT(*) FROM ("), access: &search.access, dialect: connection.dialect() };
+    compiler.candidates(&search.query.types, &search.query.filter, None);
+    compiler.sql.push(") c");
+    Ok(connection.query(&compiler.sql).await?.first().map_or(0, |row| row.int(0)))
 }

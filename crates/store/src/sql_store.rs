@@ -1,15 +1,15 @@
 //! [`SqlStore`]: the five calls over a [`Backend`]. All SQL is written here and in the modules below, once for both.
 
-mod history;
 mod opening;
-mod read;
 
 use crate::{
-    Error, HistoryPage, HistoryScope, HistoryVersions, Matches, Read, Store, Transacted, Version, Work,
-    backend::{Backend, Connection, Isolation, Job},
+    Error, HistoryPage, HistoryScope, HistoryVersions, Matches, Store, Transacted, Version, Work,
+    backend::{Backend, Isolation, Job},
     clock::Clock,
-    search::Search,
-    sql::Row,
+    history,
+    job::{Shared, job},
+    read,
+    search::{self, Search},
     transact::Transaction,
 };
 use futures::future::BoxFuture;
@@ -67,14 +67,6 @@ pub struct SqlStore {
 struct Inner {
     backend: Backend,
     shared: Shared,
-}
-
-/// What every job needs to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) definitions: &'static Definitions,
-    pub(crate) base: Arc<str>,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl SqlStore {
@@ -153,19 +145,6 @@ async fn wait_before_retry(tries: &mut u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// An asynchronous function of what a job holds and its connection.
-type Run<S, T> = for<'c> fn(Arc<S>, &'c mut dyn Connection) -> BoxFuture<'c, Result<T, Error>>;
-
-/// A job made of an asynchronous function and what it holds.
-pub(crate) fn job<S, T>(state: S, run: Run<S, T>) -> Job<T>
-where
-    S: Send + Sync + 'static,
-    T: 'static,
-{
-    let state = Arc::new(state);
-    Arc::new(move |connection| run(state.clone(), connection))
-}
-
 impl Store for SqlStore {
     fn read<'a>(&'a self, access: &'a AccessContext, key: &'a Key) -> BoxFuture<'a, Result<Option<Version>, Error>> {
         let state = (self.shared().clone(), access.clone(), key.clone());
@@ -203,7 +182,7 @@ impl Store for SqlStore {
     ) -> BoxFuture<'a, Result<Matches, Error>> {
         let search = Search { shared: self.shared().clone(), access: access.clone(), query, cursor };
         let once = search.is_one_statement();
-        let run = job(search, |search, c| Box::pin(async move { search.run(c).await }));
+        let run = job(search, |search, c| Box::pin(async move { search::run(&search, c).await }));
         Box::pin(self.reading(once, run))
     }
 
@@ -214,44 +193,4 @@ impl Store for SqlStore {
         let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
         Box::pin(self.writing(isolation, run))
     }
-}
-
-/// What a reading transaction entry does, on the transaction's own connection.
-pub(crate) async fn perform_read(
-    shared: &Shared,
-    access: &AccessContext,
-    read: &Read,
-    connection: &mut dyn Connection,
-) -> Result<crate::Seen, Error> {
-    Ok(match read {
-        Read::Current(key) => crate::Seen::Version(read::current(shared, access, key, connection).await?),
-        Read::Version(key, version) => {
-            crate::Seen::Version(read::version(shared, access, key, *version, connection).await?)
-        }
-        Read::Search(query) => {
-            let search =
-                Search { shared: shared.clone(), access: access.clone(), query: (**query).clone(), cursor: None };
-            crate::Seen::Matches(search.run(connection).await?)
-        }
-        Read::History(scope, page) => {
-            crate::Seen::History(history::page(shared, access, scope, page, connection).await?)
-        }
-    })
-}
-
-/// The columns that make a [`Version`], in the order in which [`version`] reads them.
-pub(crate) const VERSION_COLUMNS: [&str; 6] = ["type", "id", "version", "last_updated", "method", "body"];
-
-/// A version from the columns [`VERSION_COLUMNS`] starting at `first`.
-pub(crate) fn version(row: &mut Row, first: usize, definitions: &Definitions) -> Result<Version, Error> {
-    let broken = || Error::Backend("a row of resource names no type or id".to_owned());
-    let resource_type = definitions.resource_type_numbered(row.int(first)).ok_or_else(broken)?;
-    let id = tessera_model::Id::parse(row.text(first + 1)).ok_or_else(broken)?;
-    Ok(Version {
-        key: Key::new(resource_type, id),
-        version: row.int(first + 2),
-        last_updated: row.int(first + 3),
-        method: crate::change::Method::numbered(row.int(first + 4)),
-        body: row.take_text(first + 5),
-    })
 }

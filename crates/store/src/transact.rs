@@ -6,43 +6,22 @@
 
 mod once;
 mod resolve;
+mod transaction;
 mod write;
 
+pub(crate) use transaction::Transaction;
+
 use crate::{
-    Change, Changed, Error, Outcome, Read, Transacted, Version, Work,
+    Change, Changed, Error, Outcome, Read, Transacted, Version,
     backend::{Connection, Lock},
     change::{Action, Precondition},
-    sql_store::{Shared, perform_read},
+    job::Shared,
+    read,
 };
 use resolve::Target;
 use rustc_hash::FxHashMap;
 use tessera_model::{AccessContext, Id, IndexRow, Key, Resource, Stamp, VersionId, search::extract, temporal::Micros};
-
-/// A transaction to run.
-pub(crate) struct Transaction {
-    pub(crate) shared: Shared,
-    pub(crate) access: AccessContext,
-    pub(crate) work: Work,
-}
-
-/// The row of `resource` before the transaction.
-pub(crate) struct Current {
-    pub(crate) rid: i64,
-    /// 0: it does not exist, something only refers to it.
-    pub(crate) version: VersionId,
-    pub(crate) last_updated: Micros,
-    pub(crate) deleted: bool,
-    pub(crate) body: String,
-}
-
-/// A version to be written.
-pub(crate) struct Written {
-    pub(crate) key: Key,
-    pub(crate) before: Option<Current>,
-    pub(crate) version: Version,
-    pub(crate) rows: Vec<IndexRow>,
-    pub(crate) old_rows: Vec<IndexRow>,
-}
+use transaction::{Current, Written};
 
 impl Transaction {
     pub(crate) async fn run(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
@@ -90,7 +69,7 @@ impl Transaction {
     async fn perform_reads(&self, connection: &mut dyn Connection) -> Result<Vec<crate::Seen>, Error> {
         let mut seen = Vec::with_capacity(self.work.reads.len());
         for read in &self.work.reads {
-            seen.push(perform_read(&self.shared, &self.access, read, connection).await?);
+            seen.push(read::perform(&self.shared, &self.access, read, connection).await?);
         }
         Ok(seen)
     }
@@ -116,7 +95,7 @@ impl Transaction {
     ) -> Result<(), Error> {
         for (target, changed) in targets.iter().zip(changed) {
             if let Target::Found(key) = target {
-                let read = perform_read(&self.shared, &self.access, &Read::Current(key.clone()), connection).await?;
+                let read = read::perform(&self.shared, &self.access, &Read::Current(key.clone()), connection).await?;
                 if let crate::Seen::Version(version) = read {
                     *changed = Changed { version, outcome: Outcome::Found };
                 }
@@ -282,7 +261,7 @@ async fn is_visible(
         tessera_model::Visible::All => true,
         tessera_model::Visible::None => false,
         tessera_model::Visible::If(_) => {
-            let read = perform_read(shared, access, &Read::Current(key.clone()), connection).await?;
+            let read = read::perform(shared, access, &Read::Current(key.clone()), connection).await?;
             matches!(read, crate::Seen::Version(Some(_)))
         }
     })

@@ -1,11 +1,8 @@
 //! Compiles the expressions of search parameters into programs: every step knows beforehand which JSON members it reads and
 //! which types they give. What the subset does not cover is an error, never a wrong answer.
 
-use super::{
-    ast::Expression,
-    parser::{ParseError, parse},
-};
-use crate::definitions::{TypeId, TypeKind, TypeTable};
+use super::{ast::Expression, lexer::ParseError, parser::parse};
+use crate::definitions::element::{Primitive, TypeId, TypeKind, TypeTable};
 
 /// A compiled expression.
 #[derive(Debug, Clone)]
@@ -233,7 +230,7 @@ impl Compiler<'_> {
     }
 
     fn is_code(&self, type_id: TypeId) -> bool {
-        self.types[type_id].kind == TypeKind::Primitive(crate::definitions::Primitive::Code)
+        self.types[type_id].kind == TypeKind::Primitive(Primitive::Code)
     }
 
     fn call(&mut self, (from, of): Compiled, name: &str, arguments: &[Expression]) -> Result<Compiled, CompileError> {

@@ -2,7 +2,7 @@
 
 use super::compile::{Operation, Program};
 use crate::{
-    definitions::{TypeId, TypeTable},
+    definitions::element::{TypeId, TypeTable},
     json::{Kind, Node},
     reference,
 };

@@ -1,6 +1,20 @@
 //! Splits an expression into tokens: <http://hl7.org/fhirpath/N1/#lexical-elements>
 
-use super::parser::ParseError;
+/// Why a text is no FHIRPath expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at offset {at}")]
+pub struct ParseError {
+    /// What is wrong.
+    pub message: &'static str,
+    /// Byte offset in the expression.
+    pub at: usize,
+}
+
+impl ParseError {
+    pub(super) fn new(message: &'static str, at: usize) -> Self {
+        Self { message, at }
+    }
+}
 
 /// A token and where it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]

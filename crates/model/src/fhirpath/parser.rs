@@ -2,7 +2,7 @@
 
 use super::{
     ast::Expression,
-    lexer::{Token, tokens},
+    lexer::{ParseError, Token, tokens},
 };
 
 /// Deepest nesting of an expression: HL7's own need fewer than ten.
@@ -10,22 +10,6 @@ const DEPTH_MAX: usize = 64;
 
 /// Longest chain of invocations and operators: the parsed tree is walked recursively.
 const LENGTH_MAX: usize = 4096;
-
-/// Why a text is no FHIRPath expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message} at offset {at}")]
-pub struct ParseError {
-    /// What is wrong.
-    pub message: &'static str,
-    /// Byte offset in the expression.
-    pub at: usize,
-}
-
-impl ParseError {
-    pub(super) fn new(message: &'static str, at: usize) -> Self {
-        Self { message, at }
-    }
-}
 
 /// Parses an expression.
 ///

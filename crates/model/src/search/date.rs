@@ -1,8 +1,8 @@
 //! Date search: every value is a range of time. <https://hl7.org/fhir/R4/search.html#date>
 
 use super::{
-    extract::{IndexValue, Values},
-    parse::Escaped,
+    escape::Escaped,
+    index::{IndexValue, Values},
     prefix::{Comparison, Prefix, of_times},
 };
 use crate::{

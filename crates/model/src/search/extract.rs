@@ -1,56 +1,16 @@
 //! Resource → its index values: what search can find of it. <https://hl7.org/fhir/R4/search.html#ptypes>
 
-use super::{date, quantity, quantity::Quantity, reference, string, token, uri};
+use super::{
+    date,
+    index::{IndexRow, IndexValue, Values},
+    quantity, reference, string, token, uri,
+};
 use crate::{
-    Definitions, Key, Resource,
+    Definitions, Resource,
     definitions::{ParameterId, SearchParameter, SearchType, TypeId},
     fhirpath::{Item, Program, evaluate},
     json::Node,
-    temporal::Micros,
 };
-
-/// One value of one parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IndexRow {
-    /// The parameter, or the component of a composite.
-    pub parameter: ParameterId,
-    /// For a component: the ordinal of the element it lies in, from 0. For a parameter: 0.
-    pub ordinal: i64,
-    /// The value.
-    pub value: IndexValue,
-}
-
-/// A value as the index holds it; each kind has a table.
-#[expect(missing_docs, reason = "the fields are the columns of docs/search.md")]
-#[derive(Clone, Debug, PartialEq)]
-pub enum IndexValue {
-    String { norm: String, exact: String },
-    Token { system: String, code: String },
-    Date { low: Micros, high: Micros },
-    Quantity(Quantity),
-    Reference(Key),
-    Uri { value: String, version: String },
-}
-
-/// Collects the values of one parameter, each once.
-pub(super) struct Values<'a> {
-    parameter: ParameterId,
-    ordinal: i64,
-    start: usize,
-    rows: &'a mut Vec<IndexRow>,
-}
-
-impl Values<'_> {
-    pub(super) fn push(&mut self, value: IndexValue) {
-        if !self.rows[self.start..].iter().any(|row| row.value == value) {
-            self.rows.push(IndexRow { parameter: self.parameter, ordinal: self.ordinal, value });
-        }
-    }
-
-    pub(super) fn extend(&mut self, values: impl IntoIterator<Item = IndexValue>) {
-        values.into_iter().for_each(|value| self.push(value));
-    }
-}
 
 /// Parameters that the resource's own row answers, so that they need no index rows.
 pub const COLUMNS: [&str; 2] = ["_id", "_lastUpdated"];
@@ -92,7 +52,7 @@ impl Extraction<'_> {
         rows: &mut Vec<IndexRow>,
     ) {
         let types = self.definitions.types();
-        let mut values = Values { parameter, ordinal, start: rows.len(), rows };
+        let mut values = Values::new(parameter, ordinal, rows);
         for item in evaluate(program, start, start_type, self.resource, types) {
             let (node, type_id) = match item {
                 Item::Element(node, type_id) => (node, type_id),

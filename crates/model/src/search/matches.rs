@@ -2,7 +2,7 @@
 //! this says, and the access rules judge new versions with it.
 
 use super::{
-    extract::{IndexRow, IndexValue},
+    index::{IndexRow, IndexValue},
     query::{Criterion, Filter},
     string,
 };

@@ -2,7 +2,9 @@
 //! <https://hl7.org/fhir/R4/search.html>
 
 use super::{
+    context::Context,
     date,
+    escape::{Escaped, split_alternatives},
     modifier::Modifier,
     quantity,
     query::{Criterion, Filter, Query, Summary, Total},
@@ -12,33 +14,17 @@ use super::{
     uri::UriValue,
 };
 use crate::{
-    Definitions, Error, Id, ResourceType,
+    Error, Id, ResourceType,
     definitions::{ParameterId, SearchParameter, SearchType},
     error::similar,
-    temporal::Micros,
 };
 
 /// Most parameters of one search (HTTP-5).
 pub const PARAMETERS_MAX: usize = 50;
-/// Most alternatives of one parameter (HTTP-5).
-pub const ALTERNATIVES_MAX: usize = 200;
 /// Most links of a chain (HTTP-5).
 pub const CHAIN_DEPTH_MAX: usize = 3;
 /// Most `_has` within each other (HTTP-5).
 pub const HAS_DEPTH_MAX: usize = 2;
-
-/// What parsing needs to know besides the parameters.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
-    /// The tables.
-    pub definitions: &'a Definitions,
-    /// This server's base URL, without a slash at its end.
-    pub base: &'a str,
-    /// The time, for `ap`.
-    pub now: Micros,
-    /// `Prefer: handling=lenient`: leave out unknown parameters instead of refusing.
-    pub lenient: bool,
-}
 
 /// A parsed search.
 #[derive(Clone, Debug)]
@@ -378,70 +364,4 @@ fn missing(parameters: &[&SearchParameter], name: &str, value: &str) -> Result<F
         "false" => Ok(present),
         _ => Err(Error::BadParameter { parameter: name.to_owned(), reason: "expected true or false".into() }),
     }
-}
-
-/// A value of a parameter, still with its escapes: `\,` `\|` `\$` `\\`.
-/// <https://hl7.org/fhir/R4/search.html#escaping>
-pub(super) struct Escaped<'a> {
-    parameter: &'a str,
-    raw: &'a str,
-}
-
-impl<'a> Escaped<'a> {
-    /// The value without escapes.
-    pub(super) fn text(&self) -> String {
-        let mut out = String::with_capacity(self.raw.len());
-        let mut characters = self.raw.chars().peekable();
-        while let Some(character) = characters.next() {
-            match characters.peek() {
-                Some(&next @ (',' | '|' | '$' | '\\')) if character == '\\' => {
-                    out.push(next);
-                    characters.next();
-                }
-                _ => out.push(character),
-            }
-        }
-        out
-    }
-
-    /// The parts between unescaped separators.
-    pub(super) fn split(&self, separator: char) -> Vec<Escaped<'a>> {
-        let mut parts = Vec::new();
-        let (mut start, mut escaped) = (0, false);
-        for (at, character) in self.raw.char_indices() {
-            if escaped {
-                escaped = false;
-            } else if character == '\\' {
-                escaped = true;
-            } else if character == separator {
-                parts.push(Escaped { parameter: self.parameter, raw: &self.raw[start..at] });
-                start = at + separator.len_utf8();
-            }
-        }
-        parts.push(Escaped { parameter: self.parameter, raw: &self.raw[start..] });
-        parts
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.raw.is_empty()
-    }
-
-    pub(super) fn bad(&self, reason: &str) -> Error {
-        Error::BadParameter { parameter: format!("{}={}", self.parameter, self.raw), reason: reason.to_owned() }
-    }
-}
-
-fn split_alternatives<'a>(name: &'a str, value: &'a str) -> Result<Vec<Escaped<'a>>, Error> {
-    let whole = Escaped { parameter: name, raw: value };
-    let parts = whole.split(',');
-    if value.contains('\0') {
-        return Err(whole.bad("U+0000 is not accepted"));
-    }
-    if parts.iter().any(Escaped::is_empty) {
-        return Err(whole.bad("a value is empty; leave the parameter out, or escape a comma as \\,"));
-    }
-    if parts.len() > ALTERNATIVES_MAX {
-        return Err(Error::TooCostly(format!("{name}: more than {ALTERNATIVES_MAX} alternatives")));
-    }
-    Ok(parts)
 }

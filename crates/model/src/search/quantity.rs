@@ -1,8 +1,8 @@
 //! Number and quantity search, units converted by UCUM. <https://hl7.org/fhir/R4/search.html#quantity>
 
 use super::{
-    extract::{IndexValue, Values},
-    parse::Escaped,
+    escape::Escaped,
+    index::{IndexValue, Quantity, Values},
     prefix::{Comparison, Prefix, of_numbers},
 };
 use crate::{Error, decimal::Decimal, json::Node};
@@ -51,27 +51,6 @@ impl QuantityValue {
             }
         }
     }
-}
-
-/// A number or quantity as the index holds it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quantity {
-    /// The number, or the low end of a Range.
-    pub low: f64,
-    /// The number, or the high end of a Range.
-    pub high: f64,
-    /// The unit's system.
-    pub system: String,
-    /// The unit's code.
-    pub code: String,
-    /// The unit as people read it.
-    pub unit: String,
-    /// The same in base units; 0 if there is no conversion.
-    pub canonical_low: f64,
-    /// The same in base units; 0 if there is no conversion.
-    pub canonical_high: f64,
-    /// The base units, or `""`.
-    pub canonical_unit: String,
 }
 
 /// Reads `[prefix]number`.

@@ -2,8 +2,8 @@
 //! <https://hl7.org/fhir/R4/search.html#reference>
 
 use super::{
-    extract::{IndexValue, Values},
-    parse::Escaped,
+    escape::Escaped,
+    index::{IndexValue, Values},
     token,
 };
 use crate::{

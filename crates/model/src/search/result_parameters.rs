@@ -2,7 +2,7 @@
 //! _revinclude, _type. <https://hl7.org/fhir/R4/search.html#return>
 
 use super::{
-    parse::Context,
+    context::Context,
     query::{Include, Query, Sort, SortKey, Summary, Total},
 };
 use crate::{

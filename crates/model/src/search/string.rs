@@ -1,6 +1,6 @@
 //! String search: folded, starts-with by default. <https://hl7.org/fhir/R4/search.html#string>
 
-use super::extract::{IndexValue, Values};
+use super::index::{IndexValue, Values};
 use crate::json::Node;
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 

@@ -1,7 +1,7 @@
 //! Token search: a code, in a system or not. <https://hl7.org/fhir/R4/search.html#token>
 
-use super::extract::{IndexValue, Values};
-use crate::{Error, json::Node, search::parse::Escaped};
+use super::index::{IndexValue, Values};
+use crate::{Error, json::Node, search::escape::Escaped};
 
 /// What a token must be.
 #[derive(Clone, Debug, PartialEq, Eq)]

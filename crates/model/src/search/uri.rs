@@ -1,6 +1,6 @@
 //! URI search: exact, or by the hierarchy of the path. <https://hl7.org/fhir/R4/search.html#uri>
 
-use super::extract::{IndexValue, Values};
+use super::index::{IndexValue, Values};
 use crate::{json::Node, reference::split_canonical};
 
 /// What a URI must be.

@@ -1,5 +1,6 @@
 //! The lexical forms and ranges of primitive types: <https://hl7.org/fhir/R4/datatypes.html#primitive>
 
+use super::narrative;
 use crate::{
     definitions::Primitive,
     id::is_id,
@@ -76,9 +77,7 @@ fn form(text: &str, primitive: Primitive) -> Option<&'static str> {
                 && temporal::parse(&format!("2000-01-01T{text}")).is_some_and(|w| w.precision >= Precision::Second),
             "expected a time: hh:mm:ss",
         ),
-        Primitive::Xhtml => {
-            (text.trim_start().starts_with("<div") && text.trim_end().ends_with('>'), "expected one <div> of XHTML")
-        }
+        Primitive::Xhtml => return narrative::check(text),
         _ => (true, ""),
     };
     (!right).then_some(expected)

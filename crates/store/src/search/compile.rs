@@ -71,7 +71,7 @@ impl Compiler<'_> {
             (Some(direct), _) => {
                 self.sql.push(direct.table).push(" ").name(alias).push(" WHERE ");
                 let at = At::index(alias);
-                direct.write(self, alias);
+                direct.write(&mut self.sql, self.dialect, alias);
                 (at, direct.may_repeat)
             }
             (None, lead) => {
@@ -254,11 +254,7 @@ impl Compiler<'_> {
 
     /// `param = $1` or `param IN (…)`.
     pub(super) fn parameter(&mut self, alias: Alias, parameters: &[ParameterId]) {
-        self.sql.column(alias, "param");
-        match parameters {
-            [one] => self.sql.push(" = ").bind(*one),
-            several => self.sql.push(" IN ").bind_list(several.iter().copied()),
-        };
+        criterion::parameter(&mut self.sql, alias, parameters);
     }
 
     /// Probes the index for this resource's rows.
@@ -275,7 +271,7 @@ impl Compiler<'_> {
             self.sql.push(" WHERE ").column(alias, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
             self.parameter(alias, parameters);
             self.sql.push(" AND ");
-            table.write(self, criterion, alias);
+            table.write(&mut self.sql, self.dialect, criterion, alias);
             self.sql.push(")");
         }
         self.sql.push(")");
@@ -296,7 +292,7 @@ impl Compiler<'_> {
                     self.sql.push(table.name()).push(" ").name(alias).push(" WHERE ");
                     self.parameter(alias, parameters);
                     self.sql.push(" AND ");
-                    table.write(self, criterion, alias);
+                    table.write(&mut self.sql, self.dialect, criterion, alias);
                 }
                 self.sql.push(")");
             }
@@ -368,7 +364,7 @@ impl Compiler<'_> {
                 self.sql.push(" AND ");
                 self.parameter(alias, &[*parameter]);
                 self.sql.push(" AND ");
-                criterion::tables(criterion)[0].write(self, criterion, alias);
+                criterion::tables(criterion)[0].write(&mut self.sql, self.dialect, criterion, alias);
             }
             self.sql.push(")");
         }

@@ -1,7 +1,7 @@
 //! Each kind of search value as a predicate on the rows of its table.
 
-use super::compile::Compiler;
 use crate::{
+    backend::Dialect,
     index::{key_text, split_norm},
     sql::{Alias, Sql},
 };
@@ -17,6 +17,15 @@ use tessera_model::{
         uri::UriValue,
     },
 };
+
+/// Writes `param = $1` or `param IN (…)`.
+pub(super) fn parameter(sql: &mut Sql, alias: Alias, parameters: &[ParameterId]) {
+    sql.column(alias, "param");
+    match parameters {
+        [one] => sql.push(" = ").bind(*one),
+        several => sql.push(" IN ").bind_list(several.iter().copied()),
+    };
+}
 
 /// A table of index rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +98,10 @@ pub(super) fn direct(filter: &Filter) -> Option<Direct<'_>> {
 }
 
 impl Direct<'_> {
-    pub(super) fn write(&self, compiler: &mut Compiler<'_>, alias: Alias) {
-        compiler.parameter(alias, &[self.parameter]);
-        compiler.sql.push(" AND ");
-        tables(self.criterion)[0].write(compiler, self.criterion, alias);
+    pub(super) fn write(&self, sql: &mut Sql, dialect: &Dialect, alias: Alias) {
+        parameter(sql, alias, &[self.parameter]);
+        sql.push(" AND ");
+        tables(self.criterion)[0].write(sql, dialect, self.criterion, alias);
     }
 }
 
@@ -109,9 +118,8 @@ impl IndexTable {
     }
 
     /// Writes what the criterion asks of a row of this table.
-    pub(super) fn write(self, compiler: &mut Compiler<'_>, criterion: &Criterion, alias: Alias) {
-        let position = compiler.dialect.position;
-        let sql = &mut compiler.sql;
+    pub(super) fn write(self, sql: &mut Sql, dialect: &Dialect, criterion: &Criterion, alias: Alias) {
+        let position = dialect.position;
         match (self, criterion) {
             (Self::String, Criterion::String(mode, values)) => strings(sql, *mode, values, alias, position),
             (Self::Token, Criterion::Token(values)) => tokens(sql, values, alias),

@@ -2,15 +2,15 @@
 //! <https://hl7.org/fhir/R4/search.html#include>
 
 use super::{
-    Search,
     compile::{At, Compiler},
     page::Found,
+    task::Search,
 };
 use crate::{
     Error,
     backend::Connection,
     sql::{Row, Sql},
-    sql_store::{VERSION_COLUMNS, version},
+    version::{COLUMNS, from_row},
 };
 use rustc_hash::FxHashSet;
 use tessera_model::search::query::Include;
@@ -27,7 +27,7 @@ pub(super) async fn run(search: &Search, found: &mut Found, connection: &mut dyn
         let mut next = Vec::new();
         for include in search.query.includes.iter().filter(|include| round == 0 || include.iterate) {
             for mut row in follow(search, include, &fresh, connection).await? {
-                let rid = row.int(VERSION_COLUMNS.len());
+                let rid = row.int(COLUMNS.len());
                 if !seen.insert(rid) {
                     continue;
                 }
@@ -36,7 +36,7 @@ pub(super) async fn run(search: &Search, found: &mut Found, connection: &mut dyn
                     return Ok(());
                 }
                 next.push(rid);
-                found.included.push(version(&mut row, 0, search.shared.definitions)?);
+                found.included.push(from_row(&mut row, 0, search.shared.definitions)?);
             }
         }
         if next.is_empty() {
@@ -60,7 +60,7 @@ async fn follow(
     let (near, far) = if include.reverse { ("target", "rid") } else { ("rid", "target") };
     let mut sql = Sql::new("SELECT ");
     let (resource, link) = (sql.alias(), sql.alias());
-    sql.join(", ", VERSION_COLUMNS, |sql, column| {
+    sql.join(", ", COLUMNS, |sql, column| {
         sql.column(resource, column);
     });
     sql.push(", ").column(resource, "rid").push(" FROM resource ").name(resource).push(" WHERE ");

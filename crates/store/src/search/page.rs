@@ -2,15 +2,15 @@
 //! rid there was at the first page, so that what is written meanwhile neither repeats nor hides a row (REL-7).
 
 use super::{
-    Search,
     compile::{Compiler, Window},
     sort::{KEYS, fits, write_after, write_joins, write_keys, write_order},
+    task::Search,
 };
 use crate::{
     Error, Matches, Version,
     backend::Connection,
     sql::{Row, Sql, Value},
-    sql_store::{VERSION_COLUMNS, version},
+    version::{COLUMNS, from_row},
 };
 
 /// What has been found so far.
@@ -46,7 +46,7 @@ pub(super) async fn run(search: &Search, connection: &mut dyn Connection) -> Res
     let limit = i64::from(search.query.count) + 1;
     let mut sql = Sql::new("SELECT ");
     let (resource, page) = (sql.alias(), sql.alias());
-    sql.join(", ", VERSION_COLUMNS, |sql, column| {
+    sql.join(", ", COLUMNS, |sql, column| {
         sql.column(resource, column);
     });
     sql.push(", ").column(page, "rid").push(", (SELECT MAX(rid) FROM resource)");
@@ -100,18 +100,18 @@ fn found(search: &Search, cursor: Option<&[Value]>, mut rows: Vec<Row>) -> Resul
     let count = usize::try_from(search.query.count).unwrap_or(usize::MAX);
     let more = rows.len() > count;
     rows.truncate(count);
-    let first_key = VERSION_COLUMNS.len() + 2;
+    let first_key = COLUMNS.len() + 2;
     let next = rows.last().filter(|_| more).map(|row| {
-        let highest = Value::Int(row.int(VERSION_COLUMNS.len() + 1));
+        let highest = Value::Int(row.int(COLUMNS.len() + 1));
         let mut values = row.0[first_key..].to_vec();
-        values.push(Value::Int(row.int(VERSION_COLUMNS.len())));
+        values.push(Value::Int(row.int(COLUMNS.len())));
         values.push(cursor.and_then(<[Value]>::last).cloned().unwrap_or(highest));
         encode_cursor(&values)
     });
     // The whole result is on this page: then its size is known.
     let total = (cursor.is_none() && !more).then(|| i64::try_from(rows.len()).unwrap_or(0));
-    let rids = rows.iter().map(|row| row.int(VERSION_COLUMNS.len())).collect();
-    let matches = rows.iter_mut().map(|row| version(row, 0, search.shared.definitions)).collect::<Result<_, _>>()?;
+    let rids = rows.iter().map(|row| row.int(COLUMNS.len())).collect();
+    let matches = rows.iter_mut().map(|row| from_row(row, 0, search.shared.definitions)).collect::<Result<_, _>>()?;
     Ok(Found { rids, matches, included: Vec::new(), included_cut: false, total, next })
 }
 

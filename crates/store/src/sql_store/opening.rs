@@ -1,7 +1,6 @@
 //! What is done each time a database is opened.
 
-use super::Shared;
-use crate::{Error, backend::Connection, sql::Sql};
+use crate::{Error, backend::Connection, job::Shared, sql::Sql};
 
 /// The base URL of a database that was never served.
 const BASE_DEFAULT: &str = "http://127.0.0.1:8080/fhir";

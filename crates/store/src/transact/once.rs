@@ -4,8 +4,8 @@
 use crate::{
     Changed, Error, Method, Once, Outcome, Version,
     backend::{Connection, Lock},
+    job::Shared,
     sql::Sql,
-    sql_store::Shared,
 };
 use std::fmt::Write as _;
 use tessera_model::{Id, Key};

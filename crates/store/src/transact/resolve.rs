@@ -1,21 +1,22 @@
 //! Which resource each change is about: conditions are searched, new resources get their ids, and references between
 //! entries become references to those ids. <https://hl7.org/fhir/R4/http.html#ccreate>
 
-use super::Transaction;
+use super::transaction::Transaction;
 use crate::{
     Change, Error, Matches,
     backend::{Connection, Lock},
     change::{Action, Criteria, new_id},
-    search::Search,
+    job::Shared,
+    search::{self, Search},
     sql::Sql,
-    sql_store::Shared,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use tessera_model::{
     Id, Key, Query, Resource,
     reference::{Literal, parse as parse_reference},
     search::{
-        parse::{Context, parse},
+        Context,
+        parse::parse,
         query::{Summary, Total},
     },
 };
@@ -194,7 +195,7 @@ async fn find(
         ..parsed.query
     };
     let search = Search { shared: shared.clone(), access: transaction.access.clone(), query, cursor: None };
-    let Matches { matches, .. } = search.run(connection).await?;
+    let Matches { matches, .. } = search::run(&search, connection).await?;
     Ok(matches.into_iter().map(|version| version.key).filter(|key| !deleted.contains(key)).collect())
 }
 

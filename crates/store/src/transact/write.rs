@@ -1,12 +1,12 @@
 //! The rows of a transaction: a handful of statements, however many resources it writes.
 
-use super::Written;
+use super::transaction::Written;
 use crate::{
     Error,
     backend::{Connection, Kind, Table},
     index::Rows,
+    job::Shared,
     sql::{Sql, Value},
-    sql_store::Shared,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use tessera_model::{Id, IndexValue, Key};

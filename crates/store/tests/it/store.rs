@@ -10,7 +10,10 @@ use std::{
 use tessera_fixtures::postgres;
 use tessera_model::{
     AccessContext, Definitions, Id, Key, Resource,
-    search::parse::{Context, Parsed, parse},
+    search::{
+        Context,
+        parse::{Parsed, parse},
+    },
 };
 use tessera_store::{
     Action, Change, Changed, Criteria, Error, Location, Matches, Options, Precondition, SqlStore, Store, Synchronous,

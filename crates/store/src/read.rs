@@ -1,16 +1,19 @@
-//! read and vread: one row by its key, sent as it is.
+//! read and vread: one row by its key, sent as it is; and the reading entries of a transaction.
 
-use super::{Shared, VERSION_COLUMNS, version as version_of};
 use crate::{
-    Error, Version,
+    Error, Read, Seen, Version,
     backend::Connection,
+    history,
+    job::Shared,
     search::compile::{At, Compiler},
+    search::{self, Search},
     sql::Sql,
+    version::{COLUMNS, from_row},
 };
 use tessera_model::{AccessContext, Key, VersionId};
 
 /// The current version, a deletion too.
-pub(super) async fn current(
+pub(crate) async fn current(
     shared: &Shared,
     access: &AccessContext,
     key: &Key,
@@ -18,7 +21,7 @@ pub(super) async fn current(
 ) -> Result<Option<Version>, Error> {
     let mut sql = Sql::new("SELECT ");
     let resource = sql.alias();
-    sql.join(", ", VERSION_COLUMNS, |sql, column| {
+    sql.join(", ", COLUMNS, |sql, column| {
         sql.column(resource, column);
     });
     sql.push(" FROM resource ").name(resource);
@@ -28,11 +31,11 @@ pub(super) async fn current(
     let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
     compiler.visible(key.resource_type, At::resource(resource));
     let mut rows = connection.query(&compiler.sql).await?;
-    rows.first_mut().map(|row| version_of(row, 0, shared.definitions)).transpose()
+    rows.first_mut().map(|row| from_row(row, 0, shared.definitions)).transpose()
 }
 
 /// That version. What it is seen through is the current version (CMP-4; the version's own membership comes with it).
-pub(super) async fn version(
+pub(crate) async fn version(
     shared: &Shared,
     access: &AccessContext,
     key: &Key,
@@ -42,7 +45,7 @@ pub(super) async fn version(
     let mut sql = Sql::default();
     let (resource, history) = (sql.alias(), sql.alias());
     sql.push("SELECT ").column(resource, "type").push(", ").column(resource, "id");
-    for column in &VERSION_COLUMNS[2..] {
+    for column in &COLUMNS[2..] {
         sql.push(", COALESCE(").column(history, column).push(", ").column(resource, column).push(")");
     }
     sql.push(" FROM resource ").name(resource).push(" LEFT JOIN resource_history ").name(history);
@@ -56,5 +59,24 @@ pub(super) async fn version(
     let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
     compiler.visible(key.resource_type, At::resource(resource));
     let mut rows = connection.query(&compiler.sql).await?;
-    rows.first_mut().map(|row| version_of(row, 0, shared.definitions)).transpose()
+    rows.first_mut().map(|row| from_row(row, 0, shared.definitions)).transpose()
+}
+
+/// What a reading entry of a transaction sees, on the transaction's own connection.
+pub(crate) async fn perform(
+    shared: &Shared,
+    access: &AccessContext,
+    read: &Read,
+    connection: &mut dyn Connection,
+) -> Result<Seen, Error> {
+    Ok(match read {
+        Read::Current(key) => Seen::Version(current(shared, access, key, connection).await?),
+        Read::Version(key, wanted) => Seen::Version(version(shared, access, key, *wanted, connection).await?),
+        Read::Search(query) => {
+            let search =
+                Search { shared: shared.clone(), access: access.clone(), query: (**query).clone(), cursor: None };
+            Seen::Matches(search::run(&search, connection).await?)
+        }
+        Read::History(scope, page) => Seen::History(history::page(shared, access, scope, page, connection).await?),
+    })
 }

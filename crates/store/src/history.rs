@@ -1,17 +1,18 @@
 //! history: versions of a resource, a type or everything, the newest first, by the change sequence.
 //! <https://hl7.org/fhir/R4/http.html#history>
 
-use super::{Shared, VERSION_COLUMNS, version};
 use crate::{
     Error, HistoryPage, HistoryScope, HistoryVersions,
     backend::Connection,
+    job::Shared,
     search::compile::{At, Compiler},
     search::page::{decode_cursor, encode_cursor},
     sql::{Alias, Sql, Value},
+    version::{COLUMNS, from_row},
 };
 use tessera_model::AccessContext;
 
-pub(super) async fn page(
+pub(crate) async fn page(
     shared: &Shared,
     access: &AccessContext,
     scope: &HistoryScope,
@@ -24,7 +25,7 @@ pub(super) async fn page(
     }
     let limit = usize::try_from(page.count).unwrap_or(0);
     let mut sql = Sql::new("SELECT ");
-    sql.push(VERSION_COLUMNS_LIST).push(", seq, rid FROM (");
+    sql.push(COLUMNS_LIST).push(", seq, rid FROM (");
     let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
     for (n, table) in ["resource", "resource_history"].into_iter().enumerate() {
         if n > 0 {
@@ -41,17 +42,17 @@ pub(super) async fn page(
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| {
         encode_cursor(&[
-            Value::Int(row.int(VERSION_COLUMNS.len())),
-            Value::Int(row.int(VERSION_COLUMNS.len() + 1)),
+            Value::Int(row.int(COLUMNS.len())),
+            Value::Int(row.int(COLUMNS.len() + 1)),
             Value::Int(row.int(2)),
         ])
     });
-    let versions = rows.iter_mut().map(|row| version(row, 0, shared.definitions)).collect::<Result<Vec<_>, _>>()?;
+    let versions = rows.iter_mut().map(|row| from_row(row, 0, shared.definitions)).collect::<Result<Vec<_>, _>>()?;
     let total = (page.cursor.is_none() && !more).then(|| i64::try_from(versions.len()).unwrap_or(0));
     Ok(HistoryVersions { versions, next, total })
 }
 
-const VERSION_COLUMNS_LIST: &str = "type, id, version, last_updated, method, body";
+const COLUMNS_LIST: &str = "type, id, version, last_updated, method, body";
 
 /// The versions that one of the two tables holds, limited by itself so that neither is read whole.
 fn one_table(
