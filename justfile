@@ -40,7 +40,7 @@ check:
 definitions:
     cargo xtask definitions
 
-# the typed models, which stand outside the workspace
+# the typed models, which stand outside the workspace; brings their lock file up to date
 typed:
     cargo test --manifest-path crates/typed/Cargo.toml --target-dir target/typed
 

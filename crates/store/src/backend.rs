@@ -36,12 +36,10 @@ pub(crate) trait Connection: Send {
 /// What is locked; a transaction takes them in this order, so that no two wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lock {
-    /// Idempotency keys.
-    Once = 1,
     /// Criteria of conditional interactions.
-    Criteria = 2,
+    Criteria = 1,
     /// Resources.
-    Resource = 3,
+    Resource = 2,
 }
 
 /// A transaction's place in the change sequence.

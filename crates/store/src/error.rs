@@ -93,7 +93,8 @@ impl From<rusqlite::Error> for Error {
         use rusqlite::ErrorCode;
         match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => Self::TooCostly,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Retry,
+            // The one key that two writers may both want is that of `idempotency`.
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::ConstraintViolation) => Self::Retry,
             Some(code @ (ErrorCode::DiskFull | ErrorCode::SystemIoFailure)) => {
                 tracing::error!(?code, "the disk is full or failing");
                 Self::Busy

@@ -10,7 +10,7 @@ use crate::{
     job::{Shared, job},
     read,
     search::{self, Search},
-    transact::Transaction,
+    transact::{Transaction, once},
 };
 use futures::future::BoxFuture;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -187,10 +187,28 @@ impl Store for SqlStore {
     }
 
     fn transact<'a>(&'a self, access: &'a AccessContext, work: Work) -> BoxFuture<'a, Result<Transacted, Error>> {
-        let single = work.changes.len() + work.reads.len() == 1;
-        let isolation = if single { Isolation::ReadCommitted } else { Isolation::Serializable };
-        let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), work };
-        let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
-        Box::pin(self.writing(isolation, run))
+        Box::pin(async move {
+            let single = work.changes.len() + work.reads.len() == 1;
+            let isolation = if single { Isolation::ReadCommitted } else { Isolation::Serializable };
+            let once = work.once.clone().map(|once| {
+                job((self.shared().clone(), once), |s, c| {
+                    Box::pin(async move { once::done_before(&s.0, &s.1, c).await })
+                })
+            });
+            let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), work };
+            let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
+            let mut tries = 0;
+            loop {
+                if let Some(done_before) = &once
+                    && let Some(changed) = self.reading(true, done_before.clone()).await?
+                {
+                    return Ok(Transacted { changed, seen: Vec::new(), replayed: true });
+                }
+                match self.inner.backend.write(isolation, run.clone()).await {
+                    Err(Error::Retry) => wait_before_retry(&mut tries).await?,
+                    result => return result,
+                }
+            }
+        })
     }
 }

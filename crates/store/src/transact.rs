@@ -4,7 +4,7 @@
 //! A create is a transaction of one change. The whole may run again from the start when other writers are in the way, so it
 //! reads its input and never changes it (REL-10).
 
-mod once;
+pub(crate) mod once;
 mod resolve;
 mod transaction;
 mod write;
@@ -26,9 +26,6 @@ use transaction::{Current, Written};
 impl Transaction {
     pub(crate) async fn run(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
         let Some(once) = &self.work.once else { return self.perform(connection).await };
-        if let Some(changed) = once::done_before(&self.shared, once, connection).await? {
-            return Ok(Transacted { changed, seen: Vec::new(), replayed: true });
-        }
         let transacted = self.perform(connection).await?;
         once::end(&self.shared, once, &transacted.changed, connection).await?;
         Ok(transacted)

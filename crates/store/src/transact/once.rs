@@ -1,22 +1,17 @@
 //! A request that may be sent again is performed once: its key is a row of the same transaction, with what was answered
 //! (REL-16).
 
-use crate::{
-    Changed, Error, Method, Once, Outcome, Version,
-    backend::{Connection, Lock},
-    job::Shared,
-    sql::Sql,
-};
+use crate::{Changed, Error, Method, Once, Outcome, Version, backend::Connection, job::Shared, sql::Sql};
 use std::fmt::Write as _;
 use tessera_model::{Id, Key};
 
-/// What was answered before, if it was performed before. Requests with the same key take turns.
-pub(super) async fn done_before(
+/// What was answered before, if it was performed before. This is asked before the transaction, not in it: a serializable one
+/// that had read the table would be in the way of every other that writes to it.
+pub(crate) async fn done_before(
     shared: &Shared,
     once: &Once,
     connection: &mut dyn Connection,
 ) -> Result<Option<Vec<Changed>>, Error> {
-    connection.lock(Lock::Once, &[(0, once.key.clone())]).await?;
     let mut sql = Sql::new("SELECT request, answer FROM idempotency WHERE key = ");
     sql.bind(once.key.as_str());
     let rows = connection.query(&sql).await?;
@@ -27,8 +22,8 @@ pub(super) async fn done_before(
     Ok(Some(row.text(1).lines().filter_map(|line| decode(shared, line)).collect()))
 }
 
-/// Keeps what is answered. A serializable transaction that waited for its turn may not see the row of the one before it: then
-/// the key is there already, and it runs again.
+/// Keeps what is answered. If another has performed the same meanwhile, the key is there already: then nothing of this happens,
+/// and the next try finds the answer.
 pub(super) async fn end(
     shared: &Shared,
     once: &Once,
