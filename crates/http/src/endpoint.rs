@@ -61,6 +61,10 @@ async fn answer(context: &Context, parts: &Parts, body: Body) -> Result<Reply, E
         .or_else(|| header_text(&parts.headers, &header::HOST));
     let access = context.authenticator.authenticate(host)?;
     let request = read(context, parts, body).await?;
+    if matches!(parts.method, axum::http::Method::GET | axum::http::Method::HEAD) {
+        let answer = tokio::time::timeout(HANDLER_TIMEOUT, perform(context, &access, request));
+        return answer.await.unwrap_or(Err(Error::Timeout));
+    }
     // In a task of its own, so that a client that hangs up does not stop a write half-way.
     let task = {
         let context = context.clone();

@@ -111,7 +111,7 @@ impl Backend {
     /// Runs a job that reads, all its statements seeing one state.
     pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.read(job).await,
+            Self::Sqlite(sqlite) => sqlite.read(job, true).await,
             Self::Postgres(postgres) => postgres.read(job, true).await,
         }
     }
@@ -119,7 +119,15 @@ impl Backend {
     /// Runs a job of a single statement.
     pub(crate) async fn read_once<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.read(job).await,
+            Self::Sqlite(sqlite) => sqlite.read(job, false).await,
+            Self::Postgres(postgres) => postgres.read(job, false).await,
+        }
+    }
+
+    /// Runs a job of a single statement that looks up one row by its key.
+    pub(crate) async fn look_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.look_up(&job),
             Self::Postgres(postgres) => postgres.read(job, false).await,
         }
     }

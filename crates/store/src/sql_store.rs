@@ -121,6 +121,17 @@ impl SqlStore {
         }
     }
 
+    /// Runs a look-up again if other writers were in its way.
+    async fn looking_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+        let mut tries = 0;
+        loop {
+            match self.inner.backend.look_up(job.clone()).await {
+                Err(Error::Retry) => wait_before_retry(&mut tries).await?,
+                result => return result,
+            }
+        }
+    }
+
     /// Runs a whole write again, from what was asked, if other writers were in its way (REL-10).
     pub(crate) async fn writing<T: Send + 'static>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {
         let mut tries = 0;
@@ -149,7 +160,7 @@ impl Store for SqlStore {
     fn read<'a>(&'a self, access: &'a AccessContext, key: &'a Key) -> BoxFuture<'a, Result<Option<Version>, Error>> {
         let state = (self.shared().clone(), access.clone(), key.clone());
         let run = job(state, |s, c| Box::pin(async move { read::current(&s.0, &s.1, &s.2, c).await }));
-        Box::pin(self.reading(true, run))
+        Box::pin(self.looking_up(run))
     }
 
     fn vread<'a>(
@@ -160,7 +171,7 @@ impl Store for SqlStore {
     ) -> BoxFuture<'a, Result<Option<Version>, Error>> {
         let state = (self.shared().clone(), access.clone(), key.clone(), version);
         let run = job(state, |s, c| Box::pin(async move { read::version(&s.0, &s.1, &s.2, s.3, c).await }));
-        Box::pin(self.reading(true, run))
+        Box::pin(self.looking_up(run))
     }
 
     fn history<'a>(

@@ -22,6 +22,8 @@ const CONNECTIONS_MAX: u32 = 10;
 const READ_TIMEOUT: &str = "10s";
 /// How long a statement of a write may run: the largest bundles take their time.
 const WRITE_TIMEOUT: &str = "60s";
+/// Statements that each of them keeps parsed.
+const STATEMENTS_KEPT: usize = 256;
 /// How long a request waits for one before it is told that the server is busy (T12).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A clock that is this far behind has been set back: then versions go on from where they were instead of waiting.
@@ -50,7 +52,11 @@ impl Postgres {
     pub(crate) async fn connect(url: &str, accept_fsync_off: bool) -> Result<Self, Error> {
         let pool = || PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
         let writers = pool().connect_with(options(url)?).await?;
-        let readers = pool().connect_with(options(url)?.options([("statement_timeout", READ_TIMEOUT)])).await?;
+        // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. Statements stay
+        // parsed, up to a number: their texts are as many as there are forms of searches.
+        let reading = [("statement_timeout", READ_TIMEOUT), ("plan_cache_mode", "force_custom_plan")];
+        let readers =
+            pool().connect_with(options(url)?.options(reading).statement_cache_capacity(STATEMENTS_KEPT)).await?;
         let setting = async |sql: &'static str| -> Result<String, Error> {
             Ok(sqlx::query_scalar(sql).fetch_one(&writers).await?)
         };
@@ -92,8 +98,7 @@ struct PostgresConnection<'c>(&'c mut PgConnection);
 
 impl PostgresConnection<'_> {
     async fn rows(&mut self, sql: &Sql) -> Result<Vec<Row>, Error> {
-        // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere.
-        let mut query = sqlx::query(AssertSqlSafe(sql.text())).persistent(false);
+        let mut query = sqlx::query(AssertSqlSafe(sql.text()));
         for value in sql.binds() {
             query = match value {
                 Value::Null => query.bind(None::<i64>),

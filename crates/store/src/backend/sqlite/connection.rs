@@ -57,11 +57,17 @@ impl SqliteConnection {
         }
     }
 
-    /// Runs `body` seeing one state of the database.
-    pub(super) fn in_snapshot<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    /// Runs `body` within the time limit; with `snapshot`, all its statements see one state of the database.
+    pub(super) fn in_time<T>(
+        &mut self,
+        snapshot: bool,
+        body: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let limit = u64::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
         self.deadline.store(millis(self.started).saturating_add(limit), Ordering::Relaxed);
-        self.run("BEGIN")?;
+        if snapshot {
+            self.run("BEGIN")?;
+        }
         let result = body(self);
         self.deadline.store(u64::MAX, Ordering::Relaxed);
         self.abandon();
