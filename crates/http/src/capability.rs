@@ -40,7 +40,7 @@ pub(crate) fn statement(context: &Context) -> String {
     let security = if context.authenticator.is_insecure() {
         json!({"description": "This server runs without authentication, for development on one machine."})
     } else {
-        json!({"cors": true})
+        json!({})
     };
     json!({
         "resourceType": "CapabilityStatement",

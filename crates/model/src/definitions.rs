@@ -133,6 +133,15 @@ mod tests {
     }
 
     #[test]
+    fn compartments_name_the_parameters_that_lead_to_them() {
+        let definitions = Definitions::r4();
+        let of = |name: &str| definitions.resource_type(name).unwrap();
+        let codes = |member: &str| definitions.compartment_parameters(of("Patient"), of(member)).to_vec();
+        assert_eq!(codes("Observation"), ["performer".into(), "subject".into()]);
+        assert_eq!(codes("Organization"), []);
+    }
+
+    #[test]
     fn parameter_numbers_are_unique() {
         let definitions = Definitions::r4();
         let mut seen = rustc_hash::FxHashSet::default();

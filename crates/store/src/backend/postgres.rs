@@ -50,7 +50,11 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
 impl Postgres {
     /// Connects, and refuses a server that is too old or that loses commits when the power fails (REL-1).
     pub(crate) async fn connect(url: &str, accept_fsync_off: bool) -> Result<Self, Error> {
-        let pool = || PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+        // No ping before each use: it would double the round trips of a read. A lost connection shows when it is used.
+        let pool = || {
+            let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+            pool.test_before_acquire(false)
+        };
         let writers = pool().connect_with(options(url)?).await?;
         // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. Statements stay
         // parsed, up to a number: their texts are as many as there are forms of searches.
@@ -72,11 +76,12 @@ impl Postgres {
     pub(crate) async fn read<T>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
         let mut connection = self.readers.acquire().await?;
         if !snapshot {
-            return job(&mut PostgresConnection(&mut connection)).await;
+            return job(&mut PostgresConnection(&mut connection)).await.map_err(again);
         }
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut transaction = sqlx::Connection::begin_with(&mut *connection, begin).await?;
-        let result = job(&mut PostgresConnection(&mut transaction)).await?;
+        let mut transaction =
+            sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
+        let result = job(&mut PostgresConnection(&mut transaction)).await.map_err(again)?;
         transaction.commit().await?;
         Ok(result)
     }
@@ -87,11 +92,16 @@ impl Postgres {
             Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
         // Dropped on any error, and a dropped transaction is rolled back.
-        let mut transaction = self.writers.begin_with(begin).await?;
+        let mut transaction = self.writers.begin_with(begin).await.map_err(|e| again(e.into()))?;
         let result = job(&mut PostgresConnection(&mut transaction)).await?;
         transaction.commit().await?;
         Ok(result)
     }
+}
+
+/// A read, or a write that has not begun, may be tried again on another connection when one is lost.
+fn again(error: Error) -> Error {
+    if matches!(error, Error::Busy) { Error::Retry } else { error }
 }
 
 struct PostgresConnection<'c>(&'c mut PgConnection);

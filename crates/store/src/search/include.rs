@@ -1,4 +1,4 @@
-//! `_include` and `_revinclude`: one statement a parameter and round over the page's rids; `:iterate` until nothing new comes.
+//! `_include` and `_revinclude`: one statement an include and round over the page's rids; `:iterate` until nothing new comes.
 //! <https://hl7.org/fhir/R4/search.html#include>
 
 use super::{

@@ -5,7 +5,7 @@ use sqlx::{Connection as _, Row as _};
 use tessera_fixtures::postgres::shared_or_skip;
 use tessera_store::{Location, migrate};
 
-/// Table, column, whether it may be NULL; and the columns of each key.
+/// Table, column and type.
 type Schema = Vec<String>;
 
 #[tokio::test]
