@@ -105,41 +105,32 @@ impl SqlStore {
         &self.inner.backend
     }
 
-    /// Runs a read again if other writers were in its way.
+    /// Runs a read; `once`: its only statement needs no snapshot.
     async fn reading<T: Send + 'static>(&self, once: bool, job: Job<T>) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            let result = if once {
-                self.inner.backend.read_once(job.clone()).await
-            } else {
-                self.inner.backend.read(job.clone()).await
-            };
-            match result {
-                Err(Error::Retry) => wait_before_retry(&mut tries).await?,
-                result => return result,
-            }
-        }
+        retrying(|| async {
+            if once { self.backend().read_once(job.clone()).await } else { self.backend().read(job.clone()).await }
+        })
+        .await
     }
 
-    /// Runs a look-up again if other writers were in its way.
+    /// Runs a look-up of one row.
     async fn looking_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            match self.inner.backend.look_up(job.clone()).await {
-                Err(Error::Retry) => wait_before_retry(&mut tries).await?,
-                result => return result,
-            }
-        }
+        retrying(|| self.backend().look_up(job.clone())).await
     }
 
-    /// Runs a whole write again, from what was asked, if other writers were in its way (REL-10).
+    /// Runs a write.
     pub(crate) async fn writing<T: Send + 'static>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            match self.inner.backend.write(isolation, job.clone()).await {
-                Err(Error::Retry) => wait_before_retry(&mut tries).await?,
-                result => return result,
-            }
+        retrying(|| self.backend().write(isolation, job.clone())).await
+    }
+}
+
+/// Runs a whole request again, from what was asked, if other writers were in its way (REL-10).
+async fn retrying<T, F: Future<Output = Result<T, Error>>>(attempt: impl Fn() -> F) -> Result<T, Error> {
+    let mut tries = 0;
+    loop {
+        match attempt().await {
+            Err(Error::Retry) => wait_before_retry(&mut tries).await?,
+            result => return result,
         }
     }
 }
@@ -208,18 +199,15 @@ impl Store for SqlStore {
             });
             let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), work };
             let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
-            let mut tries = 0;
-            loop {
+            retrying(|| async {
                 if let Some(done_before) = &once
                     && let Some(changed) = self.reading(true, done_before.clone()).await?
                 {
                     return Ok(Transacted { changed, seen: Vec::new(), replayed: true });
                 }
-                match self.inner.backend.write(isolation, run.clone()).await {
-                    Err(Error::Retry) => wait_before_retry(&mut tries).await?,
-                    result => return result,
-                }
-            }
+                self.backend().write(isolation, run.clone()).await
+            })
+            .await
         })
     }
 }
