@@ -1,10 +1,28 @@
 //! Brings a database's tables up to this version, under a lock: several servers may start at once (REL-14).
 
 use crate::{Error, Location, backend::postgres};
-use sqlx::{Connection as _, Executor as _, Row as _, sqlite::SqliteConnectOptions};
+use sqlx::{
+    Connection as _, Executor as _, Row as _, SqlStr,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::SqliteConnectOptions,
+};
 
-static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/sqlite");
-static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/postgres");
+/// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
+/// macro that reads the folders would compile both drivers a second time, for the compiler itself.
+const FILES: [(i64, &str, &str, &str); 1] = [(
+    1,
+    "house",
+    include_str!("../../../migrations/sqlite/0001_house.sql"),
+    include_str!("../../../migrations/postgres/0001_house.sql"),
+)];
+
+fn migrator(sqlite: bool) -> Migrator {
+    let migration = |(number, name, of_sqlite, of_postgres): (i64, &'static str, &'static str, &'static str)| {
+        let text = SqlStr::from_static(if sqlite { of_sqlite } else { of_postgres });
+        Migration::new(number, name.into(), MigrationType::Simple, text, false)
+    };
+    Migrator::with_migrations(FILES.map(migration).to_vec())
+}
 
 /// Runs the migrations that the database lacks.
 ///
@@ -25,7 +43,7 @@ pub async fn migrate(location: &Location) -> Result<(), Error> {
                 .map_err(backend)?;
             let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
             let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
-            SQLITE.run(&mut connection).await.map_err(backend)?;
+            migrator(true).run(&mut connection).await.map_err(backend)?;
             connection.close().await?;
             Ok(())
         }
@@ -33,7 +51,7 @@ pub async fn migrate(location: &Location) -> Result<(), Error> {
             // No statement timeout here: building an index may take its time.
             let options = postgres::options(url)?.options([("statement_timeout", "0"), ("lock_timeout", "0")]);
             let mut connection = sqlx::PgConnection::connect_with(&options).await?;
-            POSTGRES.run(&mut connection).await.map_err(backend)?;
+            migrator(false).run(&mut connection).await.map_err(backend)?;
             raise_sequence(&mut connection).await?;
             connection.close().await?;
             Ok(())
@@ -60,4 +78,21 @@ async fn raise_sequence(connection: &mut sqlx::PgConnection) -> Result<(), Error
 
 fn backend(error: impl std::fmt::Display) -> Error {
     Error::Backend(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folders_is_named() {
+        for folder in ["sqlite", "postgres"] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(folder);
+            let mut names: Vec<String> =
+                std::fs::read_dir(path).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            let named: Vec<String> = FILES.iter().map(|(number, name, ..)| format!("{number:04}_{name}.sql")).collect();
+            assert_eq!(names, named, "{folder}");
+        }
+    }
 }
