@@ -103,6 +103,11 @@ impl<'a> Walk<'a> {
                     IssueCode::Structure,
                     format!("{name}: only primitive elements have a member with an underscore"),
                 ),
+                // Ids, the URLs of extensions and narratives have no extensions.
+                (Some(Primitive::Xhtml), true) => self.issue(IssueCode::Structure, "a narrative has no extension"),
+                (Some(_), true) if &*bare == "id" || &*definition.name == "Extension" && &*bare == "url" => {
+                    self.issue(IssueCode::Structure, format!("{bare} has no extension"));
+                }
                 (Some(_), true) => self.primitive_extension(member, element, node.get(&bare)),
                 (_, false) => self.member(member, element, property.type_id, primitive, node),
             }
