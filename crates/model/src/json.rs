@@ -8,6 +8,8 @@
 use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 mod parse;
+#[cfg(test)]
+mod tests;
 
 pub use parse::SyntaxError;
 
