@@ -3,7 +3,7 @@
 use crate::{
     Context,
     error::Error,
-    interaction::{history, read, search, write},
+    interaction::{change::change, history, read, search, write},
     perform::perform as perform_one,
     reply::Reply,
     request::{Conditions, Preferences, Request, Return, etags},
@@ -100,7 +100,7 @@ async fn transaction(
             continue;
         }
         let full_url = entry.get_str("fullUrl").map(std::borrow::Cow::into_owned);
-        match write::entry_change(context, request, full_url).map_err(at_entry)? {
+        match change(context, request, full_url).map_err(at_entry)? {
             Some(change) => changes.push(change),
             None => return Err(at_entry(Error::BadRequest("this cannot be part of a transaction".into()))),
         }

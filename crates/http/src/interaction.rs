@@ -1,6 +1,6 @@
 //! One file an interaction, or a family of them.
 
-mod change;
+pub(crate) mod change;
 pub(crate) mod history;
 pub(crate) mod read;
 pub(crate) mod search;

@@ -274,12 +274,6 @@ impl<'a> Node<'a> {
         out.extend(std::iter::repeat_n("  ", indent));
         out.push(close);
     }
-
-    /// The line and column (from 1) where the value stands.
-    #[must_use]
-    pub fn line_and_column(self) -> (usize, usize) {
-        parse::line_and_column(self.document.inner.text.as_bytes(), self.get_slot().start as usize)
-    }
 }
 
 /// Writes `text` as a JSON string, quotes included.

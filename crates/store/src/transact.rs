@@ -20,7 +20,7 @@ use crate::{
 };
 use resolve::Target;
 use rustc_hash::FxHashMap;
-use tessera_model::{AccessContext, Id, IndexRow, Key, Resource, Stamp, VersionId, search::extract, temporal::Micros};
+use tessera_model::{AccessContext, Id, IndexRow, Key, Resource, Stamp, search::extract, temporal::Micros};
 use transaction::{Current, Written};
 
 impl Transaction {
@@ -176,8 +176,13 @@ impl Transaction {
             // The same content again makes no new version: retries and mirrors do no harm.
             let same = Stamp { id: &key.id, version: before.version, last_updated: before.last_updated };
             if resource.stored_text(&same) == before.body {
-                let version =
-                    self.version(key, before.version, before.last_updated, crate::Method::Put, before.body.clone());
+                let version = Version {
+                    key: key.clone(),
+                    version: before.version,
+                    last_updated: before.last_updated,
+                    method: crate::Method::Put,
+                    body: before.body.clone(),
+                };
                 return Ok(Made::Unwritten(Some(version), Outcome::Unchanged));
             }
         }
@@ -185,7 +190,7 @@ impl Transaction {
         let rows = extract::extract(resource, &self.shared.base, self.shared.definitions);
         let old_rows = self.old_rows(before.as_ref().filter(|_| live))?;
         let method = if matches!(target, Target::New(_)) { crate::Method::Post } else { crate::Method::Put };
-        let version = self.version(key, version, at, method, body);
+        let version = Version { key: key.clone(), version, last_updated: at, method, body };
         let outcome = if live { Outcome::Updated } else { Outcome::Created };
         Ok(Made::Written(Box::new(Written { key: key.clone(), before, version, rows, old_rows }), outcome))
     }
@@ -193,7 +198,13 @@ impl Transaction {
     fn make_deletion(&self, key: &Key, before: Option<Current>, at: Micros) -> Result<Made, Error> {
         let Some(before) = before.filter(|c| !c.deleted) else { return Ok(Made::Unwritten(None, Outcome::Nothing)) };
         let old_rows = self.old_rows(Some(&before))?;
-        let version = self.version(key, before.version + 1, at, crate::Method::Delete, String::new());
+        let version = Version {
+            key: key.clone(),
+            version: before.version + 1,
+            last_updated: at,
+            method: crate::Method::Delete,
+            body: String::new(),
+        };
         Ok(Made::Written(
             Box::new(Written { key: key.clone(), before: Some(before), version, rows: Vec::new(), old_rows }),
             Outcome::Deleted,
@@ -204,17 +215,6 @@ impl Transaction {
         let Some(before) = before else { return Ok(Vec::new()) };
         let resource = Resource::parse(before.body.as_str(), self.shared.definitions)?;
         Ok(extract::extract(&resource, &self.shared.base, self.shared.definitions))
-    }
-
-    fn version(
-        &self,
-        key: &Key,
-        version: VersionId,
-        last_updated: Micros,
-        method: crate::Method,
-        body: String,
-    ) -> Version {
-        Version { key: key.clone(), version, last_updated, method, body }
     }
 
     /// A new version must be one that its writer may see (CMP-5): judged in memory, by the meaning of search itself.

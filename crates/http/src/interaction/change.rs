@@ -6,7 +6,7 @@ use tessera_model::{Error as ModelError, Resource, ResourceType, interaction::In
 use tessera_store::{Action, Change, Criteria, Precondition};
 
 /// The change that a writing request means; `None` if it does not write.
-pub(super) fn change(context: &Context, request: Request, full_url: Option<String>) -> Result<Option<Change>, Error> {
+pub(crate) fn change(context: &Context, request: Request, full_url: Option<String>) -> Result<Option<Change>, Error> {
     let unconditional =
         matches!(request.interaction, Interaction::Create(_) | Interaction::Update(_) | Interaction::Delete(_));
     if let Some((name, _)) = request.parameters.first().filter(|_| unconditional && !request.preferences.lenient) {

@@ -8,7 +8,7 @@ use crate::{
     request::{Request, Return},
 };
 use tessera_model::{AccessContext, operation_outcome::Issue};
-use tessera_store::{Change, Changed, Outcome, Work};
+use tessera_store::{Changed, Outcome, Work};
 
 /// Performs a single write.
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
@@ -24,15 +24,6 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     let replayed = transacted.replayed;
     let changed = transacted.changed.into_iter().next().ok_or(Error::NoBody)?;
     Ok(Reply { replayed, ..reply(changed, returns) })
-}
-
-/// The change that an entry of a transaction means; `None` if it does not write.
-pub(crate) fn entry_change(
-    context: &Context,
-    request: Request,
-    full_url: Option<String>,
-) -> Result<Option<Change>, Error> {
-    change(context, request, full_url)
 }
 
 /// What a client is told of a change. <https://hl7.org/fhir/R4/http.html#ops>

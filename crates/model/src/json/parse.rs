@@ -318,7 +318,7 @@ fn error(bytes: &[u8], at: usize, message: &str) -> SyntaxError {
     SyntaxError { message: message.to_owned(), line, column }
 }
 
-pub(super) fn line_and_column(bytes: &[u8], at: usize) -> (usize, usize) {
+fn line_and_column(bytes: &[u8], at: usize) -> (usize, usize) {
     let before = &bytes[..at.min(bytes.len())];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;

@@ -4,11 +4,11 @@
 use super::transaction::Transaction;
 use crate::{
     Change, Error, Matches,
-    backend::{Connection, Lock},
+    backend::{Connection, Kind, Lock, Table},
     change::{Action, Criteria, new_id},
     job::Shared,
     search::{self, Search},
-    sql::Sql,
+    sql::Value,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use tessera_model::{
@@ -19,6 +19,12 @@ use tessera_model::{
         parse::parse,
         query::{Summary, Total},
     },
+};
+
+static CLAIM: Table = Table {
+    name: "claim",
+    columns: &[("type", Kind::Int), ("criteria", Kind::Text), ("claimed", Kind::Int)],
+    on_conflict: "ON CONFLICT (type, criteria) DO UPDATE SET claimed = excluded.claimed",
 };
 
 /// What a change is about.
@@ -88,13 +94,10 @@ fn claims(transaction: &Transaction) -> Vec<(i64, String)> {
 /// the state from before its wait; this row tells it so, and it runs again. It comes after the stamp: writing draws the
 /// transaction's number.
 pub(super) async fn write_claims(transaction: &Transaction, connection: &mut dyn Connection) -> Result<(), Error> {
-    for (resource_type, criteria) in claims(transaction) {
-        let mut sql = Sql::new("INSERT INTO claim (type, criteria, claimed) VALUES (");
-        sql.bind(resource_type).push(", ").bind(criteria).push(", ").bind(transaction.shared.clock.now());
-        sql.push(") ON CONFLICT (type, criteria) DO UPDATE SET claimed = excluded.claimed");
-        connection.query(&sql).await?;
-    }
-    Ok(())
+    let now = transaction.shared.clock.now();
+    let rows: Vec<Vec<Value>> =
+        claims(transaction).into_iter().map(|(of, criteria)| vec![of.into(), criteria.into(), now.into()]).collect();
+    if rows.is_empty() { Ok(()) } else { connection.insert(&CLAIM, rows).await }
 }
 
 fn criteria(action: &Action) -> Option<&Criteria> {
