@@ -44,9 +44,6 @@ pub enum Error {
     /// The structs cannot hold it, or cannot be written.
     #[error("the typed model refuses it: {0}")]
     Refused(#[from] fhirbolt::json::Error),
-    /// The structs would not keep this element.
-    #[error("the typed model would lose {0}")]
-    Lossy(String),
     /// What the view was written as is no resource.
     #[error(transparent)]
     Model(#[from] tessera_model::Error),
@@ -61,8 +58,7 @@ pub trait TypedView: Sized + sealed::Sealed {
     /// The view of a resource that is valid and of this type.
     ///
     /// # Errors
-    /// [`Error::OtherType`], [`Error::Invalid`], or [`Error::Refused`] or [`Error::Lossy`] if the struct cannot hold what
-    /// is valid.
+    /// [`Error::OtherType`], [`Error::Invalid`], or [`Error::Refused`] if the struct cannot hold what is valid.
     fn from_resource(resource: &Resource, definitions: &Definitions) -> Result<Self, Error>;
 
     /// The resource that this is a view of, its members in the order of the specification.
@@ -111,17 +107,9 @@ fn valid(resource: &Resource, expected: &'static str, definitions: &Definitions)
 }
 
 /// Asked for one struct alone, fhirbolt 0.4 refuses decimals, and whatever follows `contained`; so the enum of all types
-/// is read, which it reads in another way.
+/// is read, which it reads in another way. (It would forget an id with a `_id` beside it: validation refuses that.)
 fn read(resource: &Resource) -> Result<model::Resource, Error> {
-    let (node, name) = (resource.node(), resource.resource_type().name());
-    // Where there is a `_id`, it forgets the `id`.
-    if node.get("_id").is_some() {
-        return Err(Error::Lossy(format!("{name}.id")));
-    }
-    if let Some(n) = node.get("contained").and_then(|c| c.children().position(|child| child.get("_id").is_some())) {
-        return Err(Error::Lossy(format!("{name}.contained[{n}].id")));
-    }
-    Ok(fhirbolt::json::from_str(node.raw(), Some(STRICT))?)
+    Ok(fhirbolt::json::from_str(resource.node().raw(), Some(STRICT))?)
 }
 
 fn describe(issues: &[Issue]) -> String {
