@@ -49,6 +49,10 @@ deny:
     cargo deny check bans licenses sources
     cargo deny --manifest-path crates/typed/Cargo.toml check bans licenses sources
 
+# HL7's FHIRPath suite, which is not part of this repository: the folder with tests-fhir-r4.xml and its inputs
+fhirpath-suite folder:
+    cargo run -q -p tessera-model --example fhirpath_suite -- {{ folder }}
+
 # how fast our JSON, serde_json's and the typed models are; of a folder of bundles, or of synthetic ones
 bench *folder:
     cargo run --release --manifest-path crates/typed/Cargo.toml --target-dir target/typed --example compare -- {{ folder }}

@@ -5,13 +5,35 @@
 //! [`Program`] whose every step is already looked up in the element tables, so that extraction costs no interpretation.
 
 mod ast;
+mod call;
 mod compile;
+mod environment;
+mod equality;
+mod error;
 mod eval;
+mod evaluator;
+mod functions;
 mod lexer;
+mod navigation;
+mod operator;
 mod parser;
+mod path;
+mod quantity;
+mod reflection;
+mod set;
+mod temporal;
+#[cfg(test)]
+mod tests;
+mod value;
 
 pub use ast::Expression;
 pub use compile::{CompileError, Program, compile};
+pub use environment::{Environment, Host, Limits};
+pub use error::PathError;
 pub use eval::{Item, evaluate};
 pub use lexer::ParseError;
 pub use parser::parse;
+pub use path::Path;
+pub use quantity::Quantity;
+pub use temporal::{Precision, Temporal, TemporalKind};
+pub use value::{Element, Value};

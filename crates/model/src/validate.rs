@@ -1,7 +1,7 @@
 //! Validation on every write: structure, primitive values, cardinality, required bindings, reference targets.
 //! It cannot fail; it returns what it has found. <https://hl7.org/fhir/R4/validation.html>
 
-mod narrative;
+pub(crate) mod narrative;
 mod primitive;
 mod structure;
 

@@ -22,7 +22,7 @@ const ADDRESS: &str = "a link or an image has an address of a scheme that is not
                        for a link, http, https, urn or data:image/png, jpeg or gif for an image, or a relative one";
 
 /// What is wrong with the XHTML, or `None` if it is right.
-pub(super) fn check(text: &str) -> Option<&'static str> {
+pub(crate) fn check(text: &str) -> Option<&'static str> {
     walk(text).err()
 }
 
