@@ -169,3 +169,110 @@ fn an_entry_cannot_be_a_bundle_of_interactions() {
         space.finds("Patient", "");
     });
 }
+
+// https://hl7.org/fhir/R4/http.html#transaction: HEAD is a method of an entry
+#[test]
+fn a_head_entry_is_answered_without_the_resource() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        for bundle_type in ["batch", "transaction"] {
+            let reply = space.post("", &bundle(bundle_type, &[bare_entry("HEAD", &key), bare_entry("GET", &key)]));
+            assert_eq!((status(&reply, 0), status(&reply, 1)), ("200", "200"), "{reply}");
+            assert!(reply.entries()[0].get("resource").is_none(), "{reply}");
+            assert_eq!(reply.entries()[0]["response"]["etag"], "W/\"1\"", "{reply}");
+            assert!(reply.entries()[1]["resource"].is_object(), "{reply}");
+        }
+    });
+}
+
+// https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request.ifModifiedSince
+#[test]
+fn reading_entries_heed_their_conditions_and_parameters() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().gender("female").build());
+        let updated = space.get(&key).body["meta"]["lastUpdated"].as_str().unwrap().to_owned();
+        let with = |name: &str, value: &str| {
+            let mut entry = bare_entry("GET", &key);
+            entry["request"][name] = json!(value);
+            entry
+        };
+        for bundle_type in ["batch", "transaction"] {
+            let entries = [
+                with("ifNoneMatch", "W/\"1\""),
+                with("ifNoneMatch", "W/\"2\""),
+                with("ifModifiedSince", &updated),
+                with("ifModifiedSince", "2000-01-01T00:00:00Z"),
+                bare_entry("GET", &format!("{key}?_elements=gender")),
+            ];
+            let reply = space.post("", &bundle(bundle_type, &entries)).expect_status(200);
+            let statuses: Vec<_> = (0..5).map(|n| status(&reply, n)).collect();
+            assert_eq!(statuses, ["304", "200", "304", "200", "200"], "{reply}");
+            assert!(reply.entries()[0].get("resource").is_none(), "{reply}");
+            let part = &reply.entries()[4]["resource"];
+            assert_eq!((&part["gender"], &part["name"]), (&json!("female"), &Value::Null), "{reply}");
+        }
+    });
+}
+
+// https://hl7.org/fhir/R4/json.html: an unknown element is an error; one that holds a condition must not be passed over
+#[test]
+fn what_an_entry_does_not_have_is_refused() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        let body = space.tagged(patient().id(key.rsplit('/').next().unwrap()).family("New").build());
+        let with = |name: &str, value: Value| {
+            let mut entry = entry("PUT", &key, &body);
+            entry["request"][name] = value;
+            entry
+        };
+        for entry in [
+            with("ifMatched", json!("W/\"7\"")),
+            with("ifMatch", json!(7)),
+            with("ifMatch", json!("W/7\"")),
+            with("ifModifiedSince", json!("2000")),
+        ] {
+            assert_eq!(status(&batch(space, std::slice::from_ref(&entry)), 0), "400", "{entry}");
+            refused(&space.post("", &bundle("transaction", &[entry])), &[400]);
+        }
+        refused(&space.post("", &json!({ "resourceType": "Bundle", "type": "batch", "entries": [] })), &[400]);
+        assert_eq!(space.get(&key).version(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/datatypes.html#id, https://hl7.org/fhir/R4/http.html#update
+#[test]
+fn entries_refuse_ids_that_are_none_and_bodies_with_another() {
+    on_each_backend(|space| {
+        let put = |url: &str, id: Option<&str>| {
+            let mut body = space.tagged(patient().build());
+            if let Some(id) = id {
+                body["id"] = json!(id);
+            }
+            entry("PUT", url, &body)
+        };
+        let long = "x".repeat(65);
+        for entry in [
+            put("Patient/a b", Some("a b")),
+            put("Patient/a%20b", Some("a b")),
+            put("Patient/a/b", Some("a/b")),
+            put(&format!("Patient/{long}"), Some(&long)),
+            put("Patient/a_b", Some("a_b")),
+            put("Patient/right", Some("wrong")),
+            put("Patient/right", None),
+            put("Patient/", Some("a")),
+            put("Patient", Some("a")),
+        ] {
+            let reply = batch(space, std::slice::from_ref(&entry));
+            assert!(status(&reply, 0).starts_with('4'), "{reply}");
+            assert!(space.post("", &bundle("transaction", &[entry])).status >= 400);
+        }
+        space.finds("Patient", "");
+        // Percent-encoding is read as in a URL on the wire.
+        let key = format!("Patient/{}", space.tag);
+        let encoded = format!("Patient/%74{}", &space.tag[1..]);
+        let reply = batch(space, &[put(&encoded, Some(&space.tag))]);
+        assert_eq!(status(&reply, 0), "201", "{reply}");
+        let location = reply.entries()[0]["response"]["location"].as_str().unwrap();
+        assert_eq!(location, format!("{}/{key}/_history/1", space.base));
+    });
+}

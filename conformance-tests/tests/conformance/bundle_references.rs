@@ -129,3 +129,88 @@ fn entries_may_refer_to_each_other_in_a_circle() {
         assert_eq!(space.get(&keys[1]).body["partOf"]["reference"], *keys[0]);
     });
 }
+
+// https://hl7.org/fhir/R4/http.html#trules: Attachment.url, uri, canonical, oid, uuid; but no name of a system
+#[test]
+fn references_are_rewritten_in_each_element_that_can_hold_one() {
+    on_each_backend(|space| {
+        let document = resource("DocumentReference")
+            .set("status", "current")
+            .set("content.0.attachment.url", urn(1))
+            .set("type.coding.0", json!({ "system": urn(1), "code": "a" }))
+            .set("identifier.0", json!({ "system": urn(1), "value": urn(1) }))
+            .set("implicitRules", urn(1))
+            .set("description", urn(1))
+            .set("extension.0", json!({ "url": "http://example.org/x", "valueUri": urn(1) }))
+            .set("extension.1", json!({ "url": "http://example.org/x", "valueUrl": urn(1) }))
+            .set("extension.2", json!({ "url": "http://example.org/x", "valueCanonical": urn(1) }))
+            .set("extension.3", json!({ "url": "http://example.org/x", "valueString": urn(1) }))
+            .set("subject.reference", format!("{}/_history/1", urn(1)))
+            .set("author.0.reference", format!("{}#part", urn(1)));
+        let narrated = resource("Basic").set("code.text", "x").set(
+            "text",
+            json!({ "status": "generated", "div": format!(
+                "<div xmlns=\"http://www.w3.org/1999/xhtml\"><a\n href='{0}'>{0}</a> href=\"{0}\" <img alt = \"x\" src = \"{0}\"/></div>",
+                urn(1)
+            ) }),
+        );
+        let entries = [
+            entry("POST", "DocumentReference", &space.tagged(document.build())),
+            entry("POST", "Basic", &space.tagged(narrated.build())),
+            known_as(1, &space.tagged(patient().build())),
+        ];
+        let keys = locations(&transact(space, &entries).expect_status(200));
+        let stored = space.get(&keys[0]).expect_status(200).body;
+        let at = |place: &str| stored.pointer(place).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        for place in [
+            "/content/0/attachment/url",
+            "/implicitRules",
+            "/extension/0/valueUri",
+            "/extension/1/valueUrl",
+            "/extension/2/valueCanonical",
+        ] {
+            assert_eq!(at(place), keys[2], "{place}");
+        }
+        for place in [
+            "/type/coding/0/system",
+            "/identifier/0/system",
+            "/identifier/0/value",
+            "/description",
+            "/extension/3/valueString",
+        ] {
+            assert_eq!(at(place), urn(1), "{place}");
+        }
+        assert_eq!(at("/subject/reference"), format!("{}/_history/1", keys[2]));
+        assert_eq!(at("/author/0/reference"), format!("{}#part", keys[2]));
+        let div = space.get(&keys[1]).expect_status(200).body["text"]["div"].as_str().unwrap().to_owned();
+        let expected = format!(
+            "<div xmlns=\"http://www.w3.org/1999/xhtml\"><a\n href='{0}'>{1}</a> href=\"{1}\" <img alt = \"x\" src = \"{0}\"/></div>",
+            keys[2],
+            urn(1)
+        );
+        assert_eq!(div, expected);
+    });
+}
+
+// https://hl7.org/fhir/R4/bundle.html#references: what a conditional create finds is referred to as what it would have made
+#[test]
+fn relative_references_lead_to_what_a_conditional_entry_found() {
+    on_each_backend(|space| {
+        let eve = space.add("eve", identified(space, ""));
+        let criteria = format!("identifier={MRN}|{}", space.tag);
+        for conditional in ["POST", "PUT"] {
+            let mut person = entry("POST", "Patient", &identified(space, ""));
+            person["fullUrl"] = json!("http://elsewhere.example/fhir/Patient/17");
+            if conditional == "POST" {
+                person["request"]["ifNoneExist"] = json!(criteria);
+            } else {
+                person["request"] = json!({ "method": "PUT", "url": format!("Patient?{criteria}") });
+            }
+            let mut about = entry("POST", "Observation", &space.tagged(observation().subject("Patient/17").build()));
+            about["fullUrl"] = json!("http://elsewhere.example/fhir/Observation/2");
+            let reply = transact(space, &[person, about]).expect_status(200);
+            let stored = space.get(&locations(&reply)[1]).expect_status(200);
+            assert_eq!(stored.body["subject"]["reference"], eve, "{conditional}");
+        }
+    });
+}

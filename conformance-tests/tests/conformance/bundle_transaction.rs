@@ -293,3 +293,34 @@ fn a_read_that_fails_is_told_as_such() {
         }
     });
 }
+
+// https://hl7.org/fhir/R4/bundle.html#bdl-7: a reference to it could mean either
+#[test]
+fn one_full_url_twice_fails_and_names_both_entries() {
+    on_each_backend(|space| {
+        let entries = [
+            known_as(1, &space.tagged(patient().build())),
+            known_as(2, &space.tagged(patient().build())),
+            known_as(1, &space.tagged(patient().build())),
+        ];
+        let reply = transact(space, &entries);
+        refused(&reply, &[400]);
+        assert_eq!(expressions(&reply.body), ["Bundle.entry[0]", "Bundle.entry[2]"], "{reply}");
+        space.finds("Patient", "");
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#transaction: an entry is answered as the request would be
+#[test]
+fn a_reading_entry_fails_as_the_request_does() {
+    on_each_backend(|space| {
+        let urls = ["Patient/not-there/_history", "Patient/not-there", "Patient/not-there/_history/1"];
+        let entries: Vec<Value> = urls.iter().map(|url| bare_entry("GET", url)).collect();
+        let reply = space.post("", &bundle("transaction", &entries));
+        for (n, url) in urls.iter().enumerate() {
+            let alone = space.get(url).status.to_string();
+            assert!(reply.entries()[n]["response"]["status"].as_str().unwrap().starts_with(&alone), "{url}: {reply}");
+        }
+        refused(&space.post("", &bundle("transaction", &[bare_entry("GET", "Patient/1?name=a")])), &[400]);
+    });
+}

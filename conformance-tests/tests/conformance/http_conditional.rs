@@ -263,3 +263,112 @@ fn conditional_read_of_what_is_deleted_is_gone() {
         refused(&send(space.request("GET", &key).header("if-none-match", "W/\"1\"")), &[410]);
     });
 }
+
+// https://hl7.org/fhir/R4/http.html#cread: on vread and HEAD too
+#[test]
+fn conditional_read_holds_for_a_version_and_for_head() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        for (method, path) in
+            [("GET", format!("{key}/_history/1")), ("HEAD", key.clone()), ("HEAD", format!("{key}/_history/1"))]
+        {
+            let read = |tag: &str| send(space.request(method, &path).header("if-none-match", tag));
+            let unmodified = read("W/\"1\"").expect_status(304);
+            assert_eq!((&*unmodified.text, unmodified.header("etag")), ("", Some("W/\"1\"")), "{unmodified}");
+            read("W/\"2\"").assert_status(200);
+        }
+    });
+}
+
+// https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+#[test]
+fn read_with_if_match_needs_that_version() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        refused(&send(space.request("GET", &key).header("if-match", "W/\"2\"")), &[412]);
+        send(space.request("GET", &key).header("if-match", "W/\"2\", W/\"1\"")).assert_status(200);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#concurrency: a condition that cannot be read must not be passed over
+#[test]
+fn a_condition_that_cannot_be_read_is_refused() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        let body = patient().id(key.rsplit('/').next().unwrap()).family("New").build();
+        for (name, value) in [
+            ("if-match", "W/\"1"),
+            ("if-match", "one"),
+            ("if-match", "*, W/\"1\""),
+            ("if-none-match", "W/1"),
+            ("if-match", "W/\"ü\""),
+            ("if-unmodified-since", "Sat, 01 Jan 2000 00:00:00 GMT"),
+            ("if-none-exist", "identifier=a"),
+        ] {
+            refused(&send(space.request("PUT", &key).header(name, value).json(&body)), &[400]);
+        }
+        let create = space.request("POST", "Patient").header("if-match", "W/\"1\"");
+        refused(&send(create.json(&space.tagged(patient().build()))), &[400]);
+        assert_eq!(space.get(&key).version(), 1);
+        assert_eq!(space.found("Patient").len(), 1);
+    });
+}
+
+// https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2: If-None-Match on a write
+#[test]
+fn update_with_if_none_match_needs_another_version_or_none() {
+    on_each_backend(|space| {
+        let key = format!("Patient/{}", space.tag);
+        let put = |family: &str, tag: &str| {
+            let body = space.tagged(patient().id(&space.tag).family(family).build());
+            send(space.request("PUT", &key).header("if-none-match", tag).json(&body))
+        };
+        put("A", "*").assert_status(201);
+        refused(&put("B", "*"), &[412]);
+        refused(&put("B", "W/\"7\", W/\"1\""), &[412]);
+        assert_eq!(put("B", "W/\"7\"").expect_status(200).version(), 2);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#concurrency: on the conditional interactions too
+#[test]
+fn conditional_update_and_delete_heed_if_match() {
+    on_each_backend(|space| {
+        let key = space.add("a", identified(space));
+        let path = format!("Patient?{}", criteria(space));
+        let send_if = |method: &str, tag: &str| {
+            let request = space.request(method, &path).header("if-match", tag);
+            send(if method == "PUT" { request.json(&identified(space)) } else { request })
+        };
+        refused(&send_if("PUT", "W/\"2\""), &[412]);
+        refused(&send_if("DELETE", "W/\"2\""), &[412]);
+        space.get(&key).assert_status(200);
+        assert!(send_if("DELETE", "W/\"1\"").is_success());
+        refused(&send_if("DELETE", "W/\"1\""), &[412]);
+        refused(&send_if("PUT", "*"), &[412]);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#cond-update: criteria that select nothing would select everything
+#[test]
+fn conditional_interactions_refuse_criteria_that_select_nothing() {
+    on_each_backend(|space| {
+        let key = space.add("a", identified(space));
+        for query in ["_count=1", "_sort=name", "identifier=", "identifier", "unheard-of=a", "_summary=true"] {
+            for method in ["PUT", "DELETE", "POST"] {
+                let lenient = |request: conformance_tests::Request| request.header("prefer", "handling=lenient");
+                let reply = match method {
+                    "POST" => {
+                        let request = lenient(space.request("POST", "Patient")).header("if-none-exist", query);
+                        send(request.json(&identified(space)))
+                    }
+                    "PUT" => send(lenient(space.request("PUT", &format!("Patient?{query}"))).json(&identified(space))),
+                    _ => send(lenient(space.request("DELETE", &format!("Patient?{query}")))),
+                };
+                assert_eq!(reply.status, 400, "{method} {query}: {reply}");
+            }
+        }
+        space.get(&key).assert_status(200);
+        assert_eq!(space.found("Patient").len(), 1);
+    });
+}

@@ -1,8 +1,9 @@
 //! <https://hl7.org/fhir/R4/http.html#delete>
 
+use conformance_tests::{Backend, Database};
 use tessera_fixtures::{observation, patient};
 
-use crate::space::{on_each_backend, refused, refused_with, send};
+use crate::space::{on_each_backend, refused, refused_with, run, send};
 
 // https://hl7.org/fhir/R4/http.html#delete
 #[test]
@@ -139,4 +140,32 @@ fn conditional_delete_refuses_unknown_criteria() {
         refused(&lenient, &[400]);
         space.get(&key).assert_status(200);
     });
+}
+
+// https://hl7.org/fhir/R4/http.html#cdelete: "multiple", as the CapabilityStatement says
+#[test]
+fn conditional_delete_deletes_all_matches_where_that_is_set() {
+    for backend in Backend::ALL {
+        let Some(database) = Database::create(backend, "conditional_delete_multiple") else { continue };
+        let server = database.serve(&[("TESSERA_CONDITIONAL_DELETE", "multiple")]);
+        let client = server.client();
+        let keys: Vec<String> = (0..3)
+            .map(|n| {
+                let body = patient().family(if n < 2 { "Twin" } else { "Other" }).build();
+                format!("Patient/{}", run(client.post("Patient", &body)).expect_status(201).id())
+            })
+            .collect();
+        let statement = run(client.get("metadata")).body;
+        assert_eq!(statement["rest"][0]["resource"][0]["conditionalDelete"], "multiple");
+        let request = client.request("DELETE".parse().unwrap(), "Patient?family=twin");
+        refused(&send(request.header("if-match", "W/\"2\"")), &[412]);
+        run(client.delete("Patient?family=twin")).assert_status(204);
+        for (key, status) in keys.iter().zip([410, 410, 200]) {
+            run(client.get(key)).assert_status(status);
+        }
+        refused(&run(client.delete("Patient?_count=5")), &[400]);
+        // Both deletions are one transaction.
+        let history = run(client.get("Patient/_history?_count=2"));
+        assert_eq!(history.entries()[0]["response"]["lastModified"], history.entries()[1]["response"]["lastModified"]);
+    }
 }

@@ -246,3 +246,53 @@ fn history_since_the_last_seen_instant_misses_no_concurrent_write() {
         assert!(missed.is_empty(), "the feed missed {missed:?}");
     });
 }
+
+// https://hl7.org/fhir/R4/bundle.html#history: the response is that of the interaction which made the version
+#[test]
+fn history_tells_of_a_resource_that_came_back_that_it_was_created() {
+    on_each_backend(|space| {
+        let key = lived(space);
+        let body = space.tagged(patient().id(key.rsplit('/').next().unwrap()).build());
+        space.put(&key, &body).assert_status(201);
+        for path in [format!("{key}/_history"), "Patient/_history?_count=500".to_owned()] {
+            let entries = all(space, &path);
+            let told: Vec<_> = of(&entries, &key).into_iter().map(|entry| (told(entry).0, told(entry).1)).collect();
+            assert_eq!(told, [("PUT", "201"), ("DELETE", "204"), ("PUT", "200"), ("POST", "201")], "{path}");
+        }
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#history: it has no order of one's own
+#[test]
+fn history_refuses_an_order() {
+    on_each_backend(|space| {
+        let key = space.add("a", patient().build());
+        refused(&space.get(&format!("{key}/_history?_sort=_lastUpdated")), &[400]);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#paging: the links carry what says how the answer is written
+#[test]
+fn links_carry_pretty_and_format() {
+    on_each_backend(|space| {
+        let key = lived(space);
+        for path in [format!("{key}/_history?_count=1"), "Patient?_count=1".to_owned()] {
+            let _other = space.add("b", patient().build());
+            let first = space.get(&format!("{path}&_pretty=true&_format=json")).expect_status(200);
+            let self_link = first.link("self").unwrap();
+            assert!(self_link.contains("_pretty=true") && self_link.contains("_count=1"), "{first}");
+            let next = space.get(first.link("next").unwrap()).expect_status(200);
+            assert!(next.text.contains("\n  "), "{next}");
+        }
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#history: HEAD as GET
+#[test]
+fn history_answers_head() {
+    on_each_backend(|space| {
+        let key = lived(space);
+        let reply = crate::space::send(space.request("HEAD", &format!("{key}/_history"))).expect_status(200);
+        assert_eq!(reply.text, "");
+    });
+}

@@ -1,21 +1,24 @@
 //! batch and transaction: interactions made of interactions. <https://hl7.org/fhir/R4/http.html#transaction>
 
+mod entry;
+
 use crate::{
     Context,
     error::Error,
     interaction::{change::change, history, read, search, write},
     perform::perform as perform_one,
     reply::Reply,
-    request::{Conditions, Preferences, Request, Return, etags},
+    request::{Preferences, Request, Return},
     respond::entry_response,
 };
 use futures::{StreamExt as _, stream};
+use std::collections::HashMap;
 use tessera_model::{
-    AccessContext, Resource,
-    interaction::{Interaction, InteractionCode, Method, query_pairs},
-    json::Node,
+    AccessContext,
+    interaction::{Interaction, InteractionCode},
+    json::{Kind, Node},
     search::parse::Parsed,
-    temporal,
+    subset::Subset,
 };
 use tessera_store::{Once, Seen, Transacted, Work};
 
@@ -34,7 +37,12 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         return Err(Error::WrongType { found: resource.resource_type().name(), expected: "Bundle" });
     }
     let bundle = resource.node();
-    let entries: Vec<Node<'_>> = bundle.get("entry").map(|entries| entries.children().collect()).unwrap_or_default();
+    entry::refuse_unknown(context.definitions, bundle, "Bundle", entry::type_within(context.definitions, &[]))?;
+    let entries: Vec<Node<'_>> = match bundle.get("entry") {
+        None => Vec::new(),
+        Some(entries) if entries.kind() == Kind::Array => entries.children().collect(),
+        Some(_) => return Err(Error::BadRequest("Bundle.entry must be an array".into())),
+    };
     if bundle.get("entry").is_some() && entries.is_empty() {
         return Err(Error::BadRequest("Bundle.entry is an empty array; leave it out".into()));
     }
@@ -52,10 +60,13 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
 /// Each entry on its own; one that fails says so in its place.
 async fn batch(context: &Context, access: &AccessContext, entries: &[Node<'_>], preferences: Preferences) -> Reply {
     let requests: Vec<Result<Request, Error>> =
-        entries.iter().map(|entry| entry_request(context, *entry, preferences)).collect();
+        entries.iter().map(|entry| entry::request(context, *entry, preferences)).collect();
     let replies = stream::iter(requests.into_iter().enumerate()).map(|(n, request)| async move {
         let reply = match request {
-            Ok(request) => perform_one(context, access, request).await,
+            Ok(request) => {
+                let head = request.head;
+                perform_one(context, access, request).await.map(|reply| reply.for_head(head))
+            }
             Err(error) => Err(error),
         };
         reply.map_err(|error| Error::Entry { entry: n, error: Box::new(error) })
@@ -72,7 +83,14 @@ async fn batch(context: &Context, access: &AccessContext, entries: &[Node<'_>], 
 /// What an entry of a transaction is answered from.
 enum Planned {
     Change,
-    Read(Box<(Request, Option<Parsed>)>),
+    Read(Box<(Request, Shown)>),
+}
+
+/// How what was read is shown.
+enum Shown {
+    Resource(Option<Subset>),
+    Matches(Parsed),
+    History(history::Asked),
 }
 
 /// All entries or none, in the order of the specification whatever the order of entries: the store deletes, then creates,
@@ -86,20 +104,24 @@ async fn transaction(
 ) -> Result<Reply, Error> {
     let mut plan = Vec::with_capacity(entries.len());
     let (mut changes, mut reads) = (Vec::new(), Vec::new());
+    let mut full_urls = HashMap::new();
     for (n, entry) in entries.iter().enumerate() {
         let at_entry = |error: Error| Error::Entry { entry: n, error: Box::new(error) };
-        let request = entry_request(context, *entry, preferences).map_err(at_entry)?;
+        let request = entry::request(context, *entry, preferences).map_err(at_entry)?;
         let (code, resource_type) = request.interaction.code();
         // "one denial: whole 403", before any write
         if !access.permits(code, resource_type) {
             return Err(at_entry(Error::Forbidden));
         }
-        if let Some((read, parsed)) = planned_read(context, &request).map_err(at_entry)? {
+        if let Some((read, shown)) = planned_read(context, &request).map_err(at_entry)? {
             reads.push(read);
-            plan.push(Planned::Read(Box::new((request, parsed))));
+            plan.push(Planned::Read(Box::new((request, shown))));
             continue;
         }
         let full_url = entry.get_str("fullUrl").map(std::borrow::Cow::into_owned);
+        if let Some(first) = full_url.as_ref().and_then(|url| full_urls.insert(url.clone(), n)) {
+            return Err(Error::SameFullUrl { entries: (first, n) });
+        }
         match change(context, request, full_url).map_err(at_entry)? {
             Some(change) => changes.push(change),
             None => return Err(at_entry(Error::BadRequest("this cannot be part of a transaction".into()))),
@@ -117,17 +139,19 @@ async fn transaction(
     Ok(transaction_response(context, plan, transacted, preferences))
 }
 
-fn planned_read(context: &Context, request: &Request) -> Result<Option<(tessera_store::Read, Option<Parsed>)>, Error> {
+fn planned_read(context: &Context, request: &Request) -> Result<Option<(tessera_store::Read, Shown)>, Error> {
     Ok(match &request.interaction {
         Interaction::Read(_) | Interaction::VersionRead(..) => {
-            read::entry_read(&request.interaction).map(|read| (read, None))
+            let subset = read::subset(context, request)?;
+            read::entry_read(&request.interaction).map(|read| (read, Shown::Resource(subset)))
         }
         Interaction::SearchType(_) | Interaction::SearchSystem => {
             let (read, parsed) = search::entry_read(context, request)?;
-            Some((read, Some(parsed)))
+            Some((read, Shown::Matches(parsed)))
         }
         Interaction::HistoryInstance(_) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
-            Some((history::entry_read(request)?, None))
+            let asked = history::asked(request)?;
+            Some((asked.read(), Shown::History(asked)))
         }
         _ => None,
     })
@@ -165,7 +189,7 @@ fn transaction_response(
                 changed.next().map(|changed| write::reply(changed, returns)).ok_or(Error::NoBody)
             }
             Planned::Read(read) => match seen.next() {
-                Some(seen) => read_reply(context, &read.0, read.1, seen),
+                Some(seen) => read_reply(context, &read.0, &read.1, seen).map(|reply| reply.for_head(read.0.head)),
                 None => Err(Error::BadRequest("this was performed before; what it read then is not kept".into())),
             },
         };
@@ -174,22 +198,19 @@ fn transaction_response(
     Reply { replayed, ..finish(out, empty) }
 }
 
-fn read_reply(context: &Context, request: &Request, parsed: Option<Parsed>, seen: Seen) -> Result<Reply, Error> {
-    match (seen, &request.interaction) {
-        (Seen::Version(version), Interaction::Read(key)) => {
-            read::reply(context, key, false, version, &request.conditions, None)
+fn read_reply(context: &Context, request: &Request, shown: &Shown, seen: Seen) -> Result<Reply, Error> {
+    match (seen, shown, &request.interaction) {
+        (Seen::Version(version), Shown::Resource(subset), Interaction::Read(key)) => {
+            read::reply(context, key, false, version, &request.conditions, subset.as_ref())
         }
-        (Seen::Version(version), Interaction::VersionRead(key, _)) => {
-            read::reply(context, key, true, version, &request.conditions, None)
+        (Seen::Version(version), Shown::Resource(subset), Interaction::VersionRead(key, _)) => {
+            read::reply(context, key, true, version, &request.conditions, subset.as_ref())
         }
-        (Seen::Matches(matches), interaction) => {
-            let parsed = parsed.ok_or(Error::NoBody)?;
-            search::bundle(context, &search::url(context, interaction), &parsed, &matches, false)
+        (Seen::Matches(matches), Shown::Matches(parsed), interaction) => {
+            search::bundle(context, &search::url(context, interaction), parsed, &matches, false)
         }
-        (Seen::History(found), interaction) => {
-            Ok(history::bundle(context, &history::url(context, interaction), &request.parameters, &found))
-        }
-        (Seen::Version(_), _) => Err(Error::NoBody),
+        (Seen::History(found), Shown::History(asked), _) => history::reply(context, request, asked, &found),
+        _ => Err(Error::NoBody),
     }
 }
 
@@ -200,36 +221,4 @@ fn response_start(bundle_type: &str) -> String {
 fn finish(mut out: String, empty: bool) -> Reply {
     out.push_str(if empty { "}" } else { "]}" });
     Reply::json(out)
-}
-
-/// The request that an entry means: its URL is read by the same grammar as one on the wire.
-fn entry_request(context: &Context, entry: Node<'_>, preferences: Preferences) -> Result<Request, Error> {
-    let request = entry.get("request").ok_or_else(|| Error::BadRequest("the entry has no request".into()))?;
-    let text = |name: &str| request.get_str(name).map(std::borrow::Cow::into_owned);
-    let method = text("method").and_then(|name| Method::parse(&name));
-    let method = method
-        .ok_or_else(|| Error::BadRequest("request.method must be GET, HEAD, POST, PUT, PATCH or DELETE".into()))?;
-    let url = text("url").ok_or_else(|| Error::BadRequest("the entry's request has no url".into()))?;
-    let relative = url.strip_prefix(&*context.base).unwrap_or(&url);
-    let relative = relative.strip_prefix('/').unwrap_or(relative);
-    let (path, query) = relative.split_once('?').unwrap_or((relative, ""));
-    let mut parsed = Request::new(method, path, query, context.definitions)?;
-    parsed.preferences = preferences;
-    if let Some(resource) = entry.get("resource") {
-        parsed.resource = Some(Resource::new(resource, "", context.definitions)?);
-    }
-    let if_none_match = text("ifNoneMatch");
-    let any = if_none_match.as_deref() == Some("*");
-    let if_match = text("ifMatch");
-    let if_match_any = if_match.as_deref() == Some("*");
-    parsed.conditions = Conditions {
-        if_match: if_match.filter(|_| !if_match_any).map(|tag| etags(&tag)).transpose()?.unwrap_or_default(),
-        if_match_any,
-        if_none_match: if_none_match.filter(|_| !any).map(|tag| etags(&tag)).transpose()?.unwrap_or_default(),
-        if_none_match_any: any,
-        if_modified_since: text("ifModifiedSince").and_then(|instant| temporal::range(&instant)).map(|range| range.low),
-        if_none_exist: text("ifNoneExist")
-            .map(|criteria| query_pairs(criteria.split_once('?').map_or(criteria.as_str(), |(_, q)| q))),
-    };
-    Ok(parsed)
 }

@@ -4,7 +4,7 @@
 use crate::Context;
 use serde_json::{Value, json};
 use tessera_model::{
-    Definitions, ResourceType,
+    ResourceType,
     definitions::{SearchParameter, SearchType},
     interaction::InteractionCode,
 };
@@ -36,7 +36,7 @@ const OF_SYSTEM: [InteractionCode; 4] = [
 /// The CapabilityStatement.
 pub(crate) fn statement(context: &Context) -> String {
     let definitions = context.definitions;
-    let resources: Vec<Value> = definitions.resource_types().iter().map(|&t| resource(t, definitions)).collect();
+    let resources: Vec<Value> = definitions.resource_types().iter().map(|&t| resource(t, context)).collect();
     let security = if context.authenticator.is_insecure() {
         json!({"description": "This server runs without authentication, for development on one machine."})
     } else {
@@ -62,7 +62,8 @@ pub(crate) fn statement(context: &Context) -> String {
     .to_string()
 }
 
-fn resource(resource_type: ResourceType, definitions: &Definitions) -> Value {
+fn resource(resource_type: ResourceType, context: &Context) -> Value {
+    let definitions = context.definitions;
     let supported = |p: &&SearchParameter| p.program.is_some() && p.search_type != SearchType::Special;
     let parameters: Vec<&SearchParameter> = definitions.parameters(resource_type).filter(supported).collect();
     let references = parameters.iter().filter(|p| p.search_type == SearchType::Reference);
@@ -79,7 +80,7 @@ fn resource(resource_type: ResourceType, definitions: &Definitions) -> Value {
         "conditionalCreate": true,
         "conditionalRead": "full-support",
         "conditionalUpdate": true,
-        "conditionalDelete": "single",
+        "conditionalDelete": context.conditional_delete.code(),
         "referencePolicy": ["literal", "logical", "local"],
         "searchParam": parameters.iter().map(parameter).collect::<Vec<_>>(),
     });
@@ -95,6 +96,7 @@ fn resource(resource_type: ResourceType, definitions: &Definitions) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tessera_model::Definitions;
 
     #[test]
     fn first_class_types_are_types() {

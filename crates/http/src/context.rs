@@ -5,6 +5,33 @@ use tessera_auth::Authenticator;
 use tessera_model::{Definitions, search};
 use tessera_store::{Store, clock::Clock};
 
+/// How many resources a conditional delete may delete: <https://hl7.org/fhir/R4/valueset-conditional-delete-status.html>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConditionalDelete {
+    /// One: several matches are an error.
+    #[default]
+    Single,
+    /// All that match, up to a limit.
+    Multiple,
+}
+
+impl ConditionalDelete {
+    /// The setting of that name, which is the specification's code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        [Self::Single, Self::Multiple].into_iter().find(|setting| setting.code() == code)
+    }
+
+    /// The specification's code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Multiple => "multiple",
+        }
+    }
+}
+
 /// Everything a request may use.
 #[derive(Clone)]
 pub struct Context {
@@ -14,6 +41,8 @@ pub struct Context {
     pub definitions: &'static Definitions,
     /// This server's base URL, without a slash at its end.
     pub base: Arc<str>,
+    /// What a conditional delete may delete.
+    pub conditional_delete: ConditionalDelete,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Who is let in.

@@ -3,11 +3,12 @@
 use crate::{
     Context,
     bundle::perform,
+    conditions::Conditions,
     error::Error,
     format::{check_acceptable, check_content_type},
     reply::Reply,
-    request::{Conditions, Preferences, Request, etags, once_of},
-    respond::{Shape, parse_http_date, respond},
+    request::{Preferences, Request, once_of},
+    respond::{Shape, respond},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -91,7 +92,7 @@ async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, E
     let path = request_path(parts);
     let mut request = Request::new(method, &path, uri.query().unwrap_or_default(), context.definitions)?;
     request.preferences = Preferences::parse(parts.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()));
-    request.conditions = conditions(&parts.headers)?;
+    request.conditions = Conditions::of_headers(&parts.headers)?;
     if matches!(method, Method::Post | Method::Put | Method::Patch) {
         read_body(context, &mut request, parts, body).await?;
     }
@@ -102,23 +103,6 @@ async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, E
 fn request_path(parts: &Parts) -> String {
     let path = parts.uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
     percent_decode(path.strip_prefix('/').unwrap_or(path), false)
-}
-
-fn conditions(headers: &HeaderMap) -> Result<Conditions, Error> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let if_none_match = text("if-none-match");
-    let any = if_none_match.is_some_and(|tag| tag.trim() == "*");
-    let if_match = text("if-match");
-    let if_match_any = if_match.is_some_and(|tag| tag.trim() == "*");
-    Ok(Conditions {
-        if_match: if_match.filter(|_| !if_match_any).map(etags).transpose()?.unwrap_or_default(),
-        if_match_any,
-        if_none_match: if_none_match.filter(|_| !any).map(etags).transpose()?.unwrap_or_default(),
-        if_none_match_any: any,
-        if_modified_since: text("if-modified-since").and_then(parse_http_date),
-        if_none_exist: text("if-none-exist")
-            .map(|criteria| query_pairs(criteria.split_once('?').map_or(criteria, |(_, q)| q))),
-    })
 }
 
 async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body: Body) -> Result<(), Error> {

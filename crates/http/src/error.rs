@@ -45,6 +45,9 @@ pub(crate) enum Error {
     UrlTooLong(usize),
     #[error("the request took too long to arrive or to answer")]
     Timeout,
+    /// References to it could mean either.
+    #[error("the entries {} and {} have the same fullUrl", .entries.0, .entries.1)]
+    SameFullUrl { entries: (usize, usize) },
     /// An entry of a transaction.
     #[error("entry {entry}: {error}")]
     Entry { entry: usize, error: Box<Error> },
@@ -58,6 +61,7 @@ impl Error {
             Self::Store(error) => return of_store(error),
             Self::Entry { entry, error } => return within_entry(error.answer(), *entry),
             Self::Denied(Denied::Misdirected) => (421, IssueCode::Forbidden),
+            Self::SameFullUrl { entries } => return (400, vec![twice(self.to_string(), *entries)].into()),
             Self::NotFound(_) | Self::VersionNotFound(_) => (404, IssueCode::NotFound),
             Self::Gone(_) => (410, IssueCode::Deleted),
             Self::Forbidden => (403, IssueCode::Forbidden),
@@ -108,14 +112,12 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
     let (status, code) = match error {
         E::Model(error) => return of_model(error),
         E::Entry { entry, error } => return within_entry(of_store(error), *entry),
-        E::VersionConflict { .. } | E::NothingToMatch | E::Exists => (412, IssueCode::Conflict),
+        E::VersionConflict { .. } | E::NothingToMatch | E::Exists { .. } => (412, IssueCode::Conflict),
         E::MultipleMatches(_) => (412, IssueCode::MultipleMatches),
         E::UnresolvedReference { .. } | E::BadCursor => (400, IssueCode::Value),
         E::IdMismatch { .. } => (400, IssueCode::Value),
         E::SameIdentity { entries, key: _ } => {
-            let mut issue = Issue::error(IssueCode::Duplicate, error.to_string());
-            issue.expression = [entries.0, entries.1].map(|entry| format!("Bundle.entry[{entry}]")).to_vec();
-            return (400, vec![issue].into());
+            return (400, vec![twice(error.to_string(), *entries)].into());
         }
         E::Forbidden => (403, IssueCode::Forbidden),
         E::KeyReused => (422, IssueCode::Conflict),
@@ -128,6 +130,12 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
         }
     };
     (status, vec![Issue::error(code, error.to_string())].into())
+}
+
+/// Two entries that cannot be together.
+fn twice(text: String, entries: (usize, usize)) -> Issue {
+    let expression = [entries.0, entries.1].map(|entry| format!("Bundle.entry[{entry}]")).to_vec();
+    Issue { expression, ..Issue::error(IssueCode::Duplicate, text) }
 }
 
 /// The same, its places seen from the Bundle.
@@ -174,7 +182,7 @@ mod tests {
             tessera_model::Error::TooCostly("too many".into()).into(),
             Store::VersionConflict { current: 2 }.into(),
             Store::NothingToMatch.into(),
-            Store::Exists.into(),
+            Store::Exists { current: 2 }.into(),
             Store::MultipleMatches(patient).into(),
             Store::UnresolvedReference { reference: "Patient?x=1".into(), matches: "no" }.into(),
             Store::IdMismatch { body: "2".into() }.into(),
@@ -185,7 +193,7 @@ mod tests {
             Store::BadCursor.into(),
             Store::KeyReused.into(),
             Store::Backend("secret".into()).into(),
-            Store::Entry { entry: 4, error: Box::new(Store::Exists) }.into(),
+            Store::Entry { entry: 4, error: Box::new(Store::Exists { current: 2 }) }.into(),
             Denied::Misdirected.into(),
             Error::NotFound(key()),
             Error::VersionNotFound(key()),
@@ -201,6 +209,7 @@ mod tests {
             Error::TooLarge(5),
             Error::UrlTooLong(8192),
             Error::Timeout,
+            Error::SameFullUrl { entries: (1, 2) },
             Error::Entry { entry: 1, error: Box::new(Error::NoBody) },
         ];
         let line = |error: &Error| {

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod capability;
+mod conditions;
 mod context;
 mod endpoint;
 mod error;
@@ -17,6 +18,6 @@ mod request;
 mod respond;
 mod router;
 
-pub use context::Context;
+pub use context::{ConditionalDelete, Context};
 pub use local::{Answer, Local};
 pub use router::router;

@@ -17,14 +17,23 @@ pub(crate) fn query_string(parameters: &[(String, String)]) -> String {
     parameters.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
+/// A URL may have parameters already that say how the answer is written.
+fn separator(url: &str) -> char {
+    if url.contains('?') { '&' } else { '?' }
+}
+
 /// `url?…`
 pub(crate) fn with_query(url: &str, parameters: &[(String, String)]) -> String {
-    if parameters.is_empty() { url.to_owned() } else { format!("{url}?{}", query_string(parameters)) }
+    if parameters.is_empty() { url.to_owned() } else { format!("{url}{}{}", separator(url), query_string(parameters)) }
 }
 
 /// The URL of the page after `cursor`.
 pub(crate) fn page(url: &str, parameters: &[(String, String)], cursor: &str) -> String {
-    format!("{url}?{PAGE}={}", URL_SAFE_NO_PAD.encode(format!("{cursor}?{}", query_string(parameters))))
+    format!(
+        "{url}{}{PAGE}={}",
+        separator(url),
+        URL_SAFE_NO_PAD.encode(format!("{cursor}?{}", query_string(parameters)))
+    )
 }
 
 /// The parameters and the cursor that a request's parameters mean: its own, or those within its page link.

@@ -29,4 +29,12 @@ impl Reply {
     pub(crate) fn json(body: String) -> Self {
         Self { status: 200, body: Body::Json(body), ..Self::default() }
     }
+
+    /// The answer to HEAD: without the body that GET has. What went wrong is told all the same.
+    pub(crate) fn for_head(self, head: bool) -> Self {
+        match self.body {
+            Body::Json(_) if head => Self { body: Body::None, ..self },
+            _ => self,
+        }
+    }
 }

@@ -229,20 +229,42 @@ impl Rewrite<'_> {
         }
     }
 
-    /// Links of a narrative stand in `href` and `src`.
+    /// Links of a narrative stand in `href` and `src` of its tags.
     fn narrative(&self, member: Node<'_>, out: &mut String) {
         let Some(text) = member.as_str() else { return member.write_minified(out) };
         let mut rewritten = String::with_capacity(text.len());
         let mut rest = &*text;
-        while let Some(at) = [" href=\"", " src=\""].iter().filter_map(|a| rest.find(a).map(|at| at + a.len())).min() {
-            let end = rest[at..].find('"').map_or(rest.len(), |length| at + length);
-            rewritten.push_str(&rest[..at]);
-            let link = &rest[at..end];
-            rewritten.push_str((self.replace)(link).as_deref().unwrap_or(link));
-            rest = &rest[end..];
+        while let Some(at) = rest.find('<') {
+            let (before, tag) = rest.split_at(at);
+            rewritten.push_str(before);
+            rest = match tag.find("-->").filter(|_| tag.starts_with("<!--")) {
+                Some(end) => {
+                    let (comment, after) = tag.split_at(end);
+                    rewritten.push_str(comment);
+                    after
+                }
+                None => self.tag(tag, &mut rewritten),
+            };
         }
         rewritten.push_str(rest);
         write_string(out, &rewritten);
+    }
+
+    /// Writes a tag up to its end, which a quoted `>` is not; returns what follows.
+    fn tag<'t>(&self, mut rest: &'t str, out: &mut String) -> &'t str {
+        while let Some(at) = rest.find(['"', '\'', '>']) {
+            let (before, from) = rest.split_at(at);
+            out.push_str(before);
+            let (quote, after) = from.split_at(1);
+            let Some((value, next)) = after.split_once(quote).filter(|_| quote != ">") else { return from };
+            let name = before.trim_end().strip_suffix('=').and_then(|name| name.split_whitespace().last());
+            let link = matches!(name, Some("href" | "src")).then(|| (self.replace)(&value.replace("&amp;", "&")));
+            out.push_str(quote);
+            out.push_str(link.flatten().as_deref().unwrap_or(value));
+            out.push_str(quote);
+            rest = next;
+        }
+        rest
     }
 }
 

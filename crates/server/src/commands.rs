@@ -32,12 +32,13 @@ async fn open(config: &Config, base: Option<String>) -> Result<SqlStore, Error> 
 }
 
 /// What requests may reach.
-fn context(store: SqlStore) -> Context {
-    Context {
+fn context(store: SqlStore, config: &Config) -> Result<Context, Error> {
+    Ok(Context {
         base: store.base().into(),
         store: Arc::new(store),
         definitions: Definitions::r4(),
+        conditional_delete: config.conditional_delete()?,
         clock: Arc::new(SystemClock),
         authenticator: Authenticator::InsecureNoAuth,
-    }
+    })
 }

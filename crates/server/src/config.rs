@@ -3,6 +3,7 @@
 use crate::error::Error;
 use serde::Deserialize;
 use std::path::PathBuf;
+use tessera_http::ConditionalDelete;
 use tessera_store::Location;
 
 /// The defaults, with a line of help each.
@@ -18,6 +19,8 @@ pub(crate) struct Config {
     pub database_url: String,
     /// The URL of the FHIR API; empty: made of the address listened on.
     pub base_url: String,
+    /// How many resources a conditional delete may delete: `single` or `multiple`.
+    pub conditional_delete: String,
     /// What is logged.
     pub log: String,
 }
@@ -29,6 +32,7 @@ struct Partial {
     listen: Option<String>,
     database_url: Option<String>,
     base_url: Option<String>,
+    conditional_delete: Option<String>,
     log: Option<String>,
 }
 
@@ -44,6 +48,9 @@ pub(crate) struct Settings {
     /// The URL under which clients reach the FHIR API [default: http://LISTEN/fhir]
     #[arg(long, env = "TESSERA_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
+    /// How many resources a conditional delete may delete: single or multiple [default: single]
+    #[arg(long, env = "TESSERA_CONDITIONAL_DELETE", value_name = "single|multiple")]
+    pub conditional_delete: Option<String>,
     /// A file of settings; config.default.toml in the sources lists them all
     #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -73,6 +80,7 @@ impl Settings {
             listen: choose(&self.listen, file.listen, defaults.listen),
             database_url: choose(&self.database_url, file.database_url, defaults.database_url),
             base_url: choose(&self.base_url, file.base_url, defaults.base_url),
+            conditional_delete: choose(&self.conditional_delete, file.conditional_delete, defaults.conditional_delete),
             log: choose(&self.log, file.log, defaults.log),
         })
     }
@@ -86,6 +94,15 @@ impl Config {
     pub(crate) fn location(&self) -> Result<Location, Error> {
         Location::parse(&self.database_url)
             .ok_or_else(|| Error::Usage("--database-url: expected sqlite:PATH or postgres://…".to_owned()))
+    }
+
+    /// How many resources a conditional delete may delete.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is neither of the two.
+    pub(crate) fn conditional_delete(&self) -> Result<ConditionalDelete, Error> {
+        ConditionalDelete::parse(&self.conditional_delete)
+            .ok_or_else(|| Error::Usage("--conditional-delete: expected single or multiple".to_owned()))
     }
 
     /// The base URL, if one is set.

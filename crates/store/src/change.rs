@@ -1,6 +1,6 @@
 //! [`Change`]: one write as data, and [`Changed`]: what became of it. A create is a transaction of one.
 
-use crate::Version;
+use crate::{Error, Version};
 use tessera_model::{Id, Key, Resource, ResourceType, VersionId};
 
 /// One write.
@@ -48,10 +48,14 @@ pub enum Action {
         /// `If-Match`
         precondition: Precondition,
     },
-    /// Delete what matches, one resource at most.
+    /// Delete what matches. <https://hl7.org/fhir/R4/http.html#cdelete>
     ConditionalDelete {
         /// What must match.
         criteria: Criteria,
+        /// `If-Match`, which must hold of everything that matches.
+        precondition: Precondition,
+        /// Whether several resources may match; otherwise that is an error.
+        multiple: bool,
     },
 }
 
@@ -67,12 +71,42 @@ pub struct Criteria {
 /// What must hold of the current version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Precondition {
-    /// `If-Match`: the current version is one of these; empty: no condition.
-    pub if_match: Vec<VersionId>,
-    /// `If-Match: *`: there is a current version.
-    pub if_match_any: bool,
-    /// `If-None-Match: *`: there is no current version.
-    pub if_none_match: bool,
+    /// `If-Match`: these name the current version.
+    pub if_match: Option<Tags>,
+    /// `If-None-Match`: these do not.
+    pub if_none_match: Option<Tags>,
+}
+
+/// The versions that `If-Match` or `If-None-Match` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// `*`: whatever is there.
+    Any,
+    /// These.
+    Versions(Vec<VersionId>),
+}
+
+impl Tags {
+    /// Whether they name the current version; what is not there is never named.
+    #[must_use]
+    pub fn name(&self, current: Option<VersionId>) -> bool {
+        match self {
+            Self::Any => current.is_some(),
+            Self::Versions(versions) => current.is_some_and(|current| versions.contains(&current)),
+        }
+    }
+}
+
+impl Precondition {
+    /// <https://hl7.org/fhir/R4/http.html#concurrency>
+    pub(crate) fn check(&self, current: Option<VersionId>) -> Result<(), Error> {
+        match (&self.if_match, &self.if_none_match, current) {
+            (Some(tags), _, Some(current)) if !tags.name(Some(current)) => Err(Error::VersionConflict { current }),
+            (Some(_), _, None) => Err(Error::NothingToMatch),
+            (_, Some(tags), Some(current)) if tags.name(Some(current)) => Err(Error::Exists { current }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What became of a change.

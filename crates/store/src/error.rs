@@ -14,9 +14,12 @@ pub enum Error {
     /// `If-Match` on a resource that is not there.
     #[error("If-Match was given, but there is no such resource")]
     NothingToMatch,
-    /// `If-None-Match: *` and the resource is there.
-    #[error("the resource exists already")]
-    Exists,
+    /// `If-None-Match` names the current version.
+    #[error("the resource exists already, at version {current}, which If-None-Match rules out")]
+    Exists {
+        /// The current version.
+        current: i64,
+    },
     /// The criteria of a conditional interaction match several resources.
     #[error("the criteria match several {0} resources; they must match one at most")]
     MultipleMatches(ResourceType),

@@ -2,7 +2,7 @@
 //! <https://hl7.org/fhir/R4/http.html#history>
 
 use crate::{
-    Error, HistoryPage, HistoryScope, HistoryVersions,
+    Error, HistoryPage, HistoryScope, HistoryVersions, Method,
     backend::Connection,
     job::Shared,
     search::compile::{At, Compiler},
@@ -25,7 +25,9 @@ pub(crate) async fn page(
     }
     let limit = usize::try_from(page.count).unwrap_or(0);
     let mut sql = Sql::new("SELECT ");
-    sql.push(COLUMNS_LIST).push(", seq, rid FROM (");
+    sql.push(COLUMNS_LIST).push(", seq, rid, ");
+    follows_deletion(&mut sql);
+    sql.push(" FROM (");
     let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
     for (n, table) in ["resource", "resource_history"].into_iter().enumerate() {
         if n > 0 {
@@ -47,9 +49,18 @@ pub(crate) async fn page(
             Value::Int(row.int(2)),
         ])
     });
+    let created = rows.iter().map(|row| row.int(2) == 1 || row.int(COLUMNS.len() + 2) != 0).collect();
     let versions = rows.iter_mut().map(|row| from_row(row, 0, shared.definitions)).collect::<Result<Vec<_>, _>>()?;
     let total = (page.cursor.is_none() && !more).then(|| i64::try_from(versions.len()).unwrap_or(0));
-    Ok(HistoryVersions { versions, next, total })
+    Ok(HistoryVersions { versions, created, next, total })
+}
+
+/// Whether the version before was a deletion.
+fn follows_deletion(sql: &mut Sql) {
+    let before = sql.alias();
+    sql.push("(SELECT COUNT(*) FROM resource_history ").name(before);
+    sql.push(" WHERE ").column(before, "rid").push(" = v.rid AND ").column(before, "version");
+    sql.push(" = v.version - 1 AND ").column(before, "method").push(" = ").bind(Method::Delete.number()).push(")");
 }
 
 const COLUMNS_LIST: &str = "type, id, version, last_updated, method, body";

@@ -87,6 +87,8 @@ pub struct HistoryPage {
 pub struct HistoryVersions {
     /// The versions, the newest first.
     pub versions: Vec<Version>,
+    /// For each, whether there was nothing before it, or a deletion: then the resource was created.
+    pub created: Vec<bool>,
     /// For [`HistoryPage::cursor`], if there are more.
     pub next: Option<String>,
     /// How many there are altogether, if this is all of them.

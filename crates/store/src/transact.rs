@@ -34,12 +34,13 @@ impl Transaction {
     async fn perform(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
         let targets = resolve::targets(self, connection).await?;
         let links = resolve::Links::new(self, &targets, connection).await?;
-        let keys: Vec<Key> = targets.iter().filter_map(Target::written).cloned().collect();
+        let keys: Vec<Key> = targets.iter().flat_map(Target::written).cloned().collect();
         if keys.is_empty() {
             let changed = self.nothing_written(&targets, connection).await?;
             return Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false });
         }
         let mut current = self.lock_and_read(&targets, &keys, connection).await?;
+        resolve::confirm(self, &targets, connection).await?;
         self.check_preconditions(&targets, &current, connection).await?;
         let newest = current.values().map(|c| c.last_updated).max().unwrap_or(Micros::MIN / 2);
         let stamp = connection.stamp(newest).await?;
@@ -47,6 +48,16 @@ impl Transaction {
         let mut written = Vec::with_capacity(keys.len());
         let mut changed = Vec::with_capacity(targets.len());
         for (entry, (change, target)) in self.work.changes.iter().zip(&targets).enumerate() {
+            if let Target::WriteAll(keys) = target {
+                for key in keys {
+                    let before = current.remove(key);
+                    if let Made::Written(version, _) = self.make_deletion(key, before, stamp.at)? {
+                        written.push(*version);
+                    }
+                }
+                changed.push(Changed { version: None, outcome: Outcome::Deleted });
+                continue;
+            }
             let made = self.make(change, target, &links, &mut current, stamp.at).map_err(|e| e.at_entry(entry))?;
             changed.push(match made {
                 Made::Written(version, outcome) => {
@@ -144,13 +155,15 @@ impl Transaction {
         connection: &mut dyn Connection,
     ) -> Result<(), Error> {
         for (entry, (change, target)) in self.work.changes.iter().zip(targets).enumerate() {
-            let (Some(key), Some(precondition)) = (target.written(), change.action.precondition()) else { continue };
-            let live = current.get(key).filter(|c| !c.deleted);
-            // What cannot be seen cannot be changed, and is not there (CORE-6).
-            if live.is_some() && !is_visible(&self.shared, &self.access, key, connection).await? {
-                return Err(Error::Forbidden.at_entry(entry));
+            let Some(precondition) = change.action.precondition() else { continue };
+            for key in target.written() {
+                let live = current.get(key).filter(|c| !c.deleted);
+                // What cannot be seen cannot be changed, and is not there (CORE-6).
+                if live.is_some() && !is_visible(&self.shared, &self.access, key, connection).await? {
+                    return Err(Error::Forbidden.at_entry(entry));
+                }
+                precondition.check(live.map(|c| c.version)).map_err(|e| e.at_entry(entry))?;
             }
-            precondition.check(live).map_err(|e| e.at_entry(entry))?;
         }
         Ok(())
     }
@@ -169,7 +182,7 @@ impl Transaction {
         };
         let before = current.remove(key);
         let Some(resource) = change.action.resource() else { return self.make_deletion(key, before, at) };
-        let rewritten = links.rewrite(resource, &self.shared)?;
+        let rewritten = links.rewrite(resource, change.full_url.as_deref(), &self.shared)?;
         let resource = rewritten.as_ref().unwrap_or(resource);
         let (version, live) = before.as_ref().map_or((1, false), |c| (c.version + 1, !c.deleted));
         if let Some(before) = before.as_ref().filter(|_| live) {
@@ -278,22 +291,9 @@ impl Action {
         match self {
             Self::Update { precondition, .. }
             | Self::ConditionalUpdate { precondition, .. }
-            | Self::Delete { precondition, .. } => Some(precondition),
-            Self::Create { .. } | Self::ConditionalDelete { .. } => None,
-        }
-    }
-}
-
-impl Precondition {
-    /// <https://hl7.org/fhir/R4/http.html#concurrency>
-    fn check(&self, live: Option<&Current>) -> Result<(), Error> {
-        match live {
-            Some(_) if self.if_none_match => Err(Error::Exists),
-            None if self.if_match_any => Err(Error::NothingToMatch),
-            _ if self.if_match.is_empty() => Ok(()),
-            None => Err(Error::NothingToMatch),
-            Some(current) if self.if_match.contains(&current.version) => Ok(()),
-            Some(current) => Err(Error::VersionConflict { current: current.version }),
+            | Self::Delete { precondition, .. }
+            | Self::ConditionalDelete { precondition, .. } => Some(precondition),
+            Self::Create { .. } => None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! create, update, delete and their conditional forms → [`Change`]: the same for a single request and for an entry of a
 //! transaction. <https://hl7.org/fhir/R4/http.html#create>
 
-use crate::{Context, error::Error, request::Request};
+use crate::{ConditionalDelete, Context, error::Error, request::Request};
 use tessera_model::{Error as ModelError, Resource, ResourceType, interaction::Interaction, validate::validate};
-use tessera_store::{Action, Change, Criteria, Precondition};
+use tessera_store::{Action, Change, Criteria};
 
 /// The change that a writing request means; `None` if it does not write.
 pub(crate) fn change(context: &Context, request: Request, full_url: Option<String>) -> Result<Option<Change>, Error> {
@@ -12,11 +12,8 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
     if let Some((name, _)) = request.parameters.first().filter(|_| unconditional && !request.preferences.lenient) {
         return Err(Error::BadRequest(format!("{name} means nothing here; criteria go without an id in the URL")));
     }
-    let precondition = Precondition {
-        if_match: request.conditions.if_match,
-        if_match_any: request.conditions.if_match_any,
-        if_none_match: request.conditions.if_none_match_any,
-    };
+    refuse_meaningless(&request)?;
+    let precondition = request.conditions.precondition();
     let criteria = |resource_type, parameters| Criteria { resource_type, parameters };
     let action = match request.interaction {
         Interaction::Create(resource_type) => Action::Create {
@@ -41,7 +38,9 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
         },
         Interaction::Delete(key) => Action::Delete { key, precondition },
         Interaction::ConditionalDelete(resource_type) => {
-            Action::ConditionalDelete { criteria: criteria(resource_type, request.parameters) }
+            let criteria = criteria(resource_type, request.parameters);
+            let multiple = context.conditional_delete == ConditionalDelete::Multiple;
+            Action::ConditionalDelete { criteria, precondition, multiple }
         }
         Interaction::Capabilities
         | Interaction::Bundle
@@ -54,6 +53,18 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
         | Interaction::SearchSystem => return Ok(None),
     };
     Ok(Some(Change { action, full_url }))
+}
+
+/// A condition that cannot hold of an interaction is refused: its sender relies on it.
+fn refuse_meaningless(request: &Request) -> Result<(), Error> {
+    let (creates, conditions) = (matches!(request.interaction, Interaction::Create(_)), &request.conditions);
+    if creates && (conditions.if_match.is_some() || conditions.if_none_match.is_some()) {
+        return Err(Error::BadHeader("If-Match and If-None-Match mean nothing on a create; use If-None-Exist"));
+    }
+    if !creates && conditions.if_none_exist.is_some() {
+        return Err(Error::BadHeader("If-None-Exist means nothing here; it is for a create"));
+    }
+    Ok(())
 }
 
 /// The body: of the right type, and valid.

@@ -15,30 +15,48 @@ const COUNT_DEFAULT: u32 = 50;
 /// Most versions a page (HTTP-5).
 const COUNT_MAX: u32 = 1000;
 
-pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
-    let (scope, page, parameters) = parsed(&request)?;
-    // Whatever exists has a version; only a time may leave none.
-    let whole = matches!(scope, HistoryScope::Instance(_))
-        && page.since.is_none()
-        && page.at.is_none()
-        && page.cursor.is_none();
-    let found = context.store.history(access, scope, page).await?;
-    if whole && found.versions.is_empty() {
-        let Interaction::HistoryInstance(key) = &request.interaction else { return Err(Error::NoBody) };
-        return Err(Error::NotFound(key.clone()));
+/// What a history is asked for.
+pub(crate) struct Asked {
+    scope: HistoryScope,
+    page: HistoryPage,
+    /// The parameters that were applied.
+    parameters: links::Parameters,
+}
+
+impl Asked {
+    /// The same as an entry of a transaction.
+    pub(crate) fn read(&self) -> Read {
+        Read::History(self.scope.clone(), self.page.clone())
     }
-    Ok(bundle(context, &url(context, &request.interaction), &parameters, &found))
 }
 
-/// The same as an entry of a transaction.
-pub(crate) fn entry_read(request: &Request) -> Result<Read, Error> {
-    let (scope, page, _) = parsed(request)?;
-    Ok(Read::History(scope, page))
+pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
+    let asked = asked(&request)?;
+    let found = context.store.history(access, asked.scope.clone(), asked.page.clone()).await?;
+    reply(context, &request, &asked, &found)
 }
 
-type Parameters = Vec<(String, String)>;
+/// What a client is told of the versions that were found.
+pub(crate) fn reply(
+    context: &Context,
+    request: &Request,
+    asked: &Asked,
+    found: &HistoryVersions,
+) -> Result<Reply, Error> {
+    let page = &asked.page;
+    // Whatever exists has a version; only a time may leave none.
+    let whole = page.since.is_none() && page.at.is_none() && page.cursor.is_none();
+    match &asked.scope {
+        HistoryScope::Instance(key) if whole && found.versions.is_empty() => Err(Error::NotFound(key.clone())),
+        _ => {
+            let url = request.shaped(&url(context, &request.interaction));
+            Ok(bundle(context, &url, &asked.parameters, found))
+        }
+    }
+}
 
-fn parsed(request: &Request) -> Result<(HistoryScope, HistoryPage, Parameters), Error> {
+/// Reads the parameters of a history.
+pub(crate) fn asked(request: &Request) -> Result<Asked, Error> {
     let (parameters, cursor) = links::resolve(&request.parameters)?;
     let scope = match &request.interaction {
         Interaction::HistoryInstance(key) => HistoryScope::Instance(key.clone()),
@@ -70,11 +88,11 @@ fn parsed(request: &Request) -> Result<(HistoryScope, HistoryPage, Parameters), 
         }
         applied.push((name, value));
     }
-    Ok((scope, page, applied))
+    Ok(Asked { scope, page, parameters: applied })
 }
 
 /// The URL of the history.
-pub(crate) fn url(context: &Context, interaction: &Interaction) -> String {
+fn url(context: &Context, interaction: &Interaction) -> String {
     match interaction {
         Interaction::HistoryInstance(key) => format!("{}/{key}/_history", context.base),
         Interaction::HistoryType(resource_type) => format!("{}/{resource_type}/_history", context.base),
@@ -83,7 +101,7 @@ pub(crate) fn url(context: &Context, interaction: &Interaction) -> String {
 }
 
 /// What a client is told of the versions.
-pub(crate) fn bundle(context: &Context, url: &str, parameters: &[(String, String)], found: &HistoryVersions) -> Reply {
+fn bundle(context: &Context, url: &str, parameters: &[(String, String)], found: &HistoryVersions) -> Reply {
     let size: usize = found.versions.iter().map(|version| version.body.len() + 300).sum();
     let mut out = String::with_capacity(size + 512);
     out.push_str(r#"{"resourceType":"Bundle","type":"history""#);
@@ -99,15 +117,15 @@ pub(crate) fn bundle(context: &Context, url: &str, parameters: &[(String, String
         out.push('}');
     }
     out.push(']');
-    for (n, version) in found.versions.iter().enumerate() {
+    for (n, (version, created)) in found.versions.iter().zip(&found.created).enumerate() {
         out.push_str(if n > 0 { "," } else { ",\"entry\":[" });
-        entry(context, version, &mut out);
+        entry(context, version, *created, &mut out);
     }
     out.push_str(if found.versions.is_empty() { "}" } else { "]}" });
     Reply::json(out)
 }
 
-fn entry(context: &Context, version: &Version, out: &mut String) {
+fn entry(context: &Context, version: &Version, created: bool, out: &mut String) {
     let key = &version.key;
     let _ = write!(out, "{{\"fullUrl\":\"{}/{key}\"", context.base);
     if !version.is_deletion() {
@@ -120,7 +138,7 @@ fn entry(context: &Context, version: &Version, out: &mut String) {
     };
     let status = match version.method {
         Method::Delete => "204",
-        _ if version.version == 1 => "201",
+        _ if created => "201",
         Method::Post | Method::Put => "200",
     };
     let _ = write!(

@@ -2,9 +2,10 @@
 
 use crate::{
     Context,
+    conditions::Conditions,
     error::Error,
     reply::{Body, Reply},
-    request::{Conditions, Request},
+    request::Request,
 };
 use tessera_model::{AccessContext, Key, interaction::Interaction, search::parse::parse, subset::Subset};
 use tessera_store::{Read, Version};
@@ -32,7 +33,8 @@ pub(crate) fn entry_read(interaction: &Interaction) -> Option<Read> {
     }
 }
 
-fn subset(context: &Context, request: &Request) -> Result<Option<Subset>, Error> {
+/// Which part of a resource is asked for.
+pub(crate) fn subset(context: &Context, request: &Request) -> Result<Option<Subset>, Error> {
     if let Some((name, _)) = request.parameters.iter().find(|(name, _)| !SHAPE.contains(&name.as_str()))
         && !request.preferences.lenient
     {
@@ -57,10 +59,12 @@ pub(crate) fn reply(
         Some(version) if version.is_deletion() => return Err(Error::Gone(key.clone())),
         Some(version) => version,
     };
-    let seen = conditions.if_none_match_any || conditions.if_none_match.contains(&version.version);
+    if conditions.if_match.as_ref().is_some_and(|tags| !tags.name(Some(version.version))) {
+        return Err(Error::Store(tessera_store::Error::VersionConflict { current: version.version }));
+    }
+    let seen = conditions.if_none_match.as_ref().is_some_and(|tags| tags.name(Some(version.version)));
     // HTTP dates are whole seconds. With If-None-Match, If-Modified-Since does not count (RFC 9110, section 13.1.3).
-    let no_tag = conditions.if_none_match.is_empty() && !conditions.if_none_match_any;
-    let unmodified = no_tag
+    let unmodified = conditions.if_none_match.is_none()
         && conditions
             .if_modified_since
             .is_some_and(|since| version.last_updated.div_euclid(1_000_000) <= since.div_euclid(1_000_000));

@@ -16,7 +16,7 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     let (parameters, cursor) = links::resolve(&request.parameters)?;
     let parsed = parsed(context, &request.interaction, &parameters, request.preferences.lenient)?;
     let matches = context.store.search(access, parsed.query.clone(), cursor).await?;
-    let url = url(context, &request.interaction);
+    let url = request.shaped(&url(context, &request.interaction));
     bundle(context, &url, &parsed, &matches, request.parameters.iter().any(|(name, _)| name == links::PAGE))
 }
 

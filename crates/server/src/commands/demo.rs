@@ -40,7 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let address = listener.local_addr()?.to_string();
     let base = config.base_at(&address);
     let fresh = !file.exists();
-    let context = context(open(&config, Some(base.clone())).await?);
+    let context = context(open(&config, Some(base.clone())).await?, &config)?;
     if fresh {
         println!("Making {} patients …", arguments.patients);
         fill(&Local::new(context.clone(), AccessContext::internal("demo data")), arguments.seed, arguments.patients)

@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let base = config.base_at(&address.to_string());
     let store = open(&config, Some(base)).await?;
     println!("Tessera listens on http://{address}/fhir");
-    serve(listener, context(store)).await
+    serve(listener, context(store, &config)?).await
 }
 
 /// Listens, if everything is on this machine (AUTH-40).

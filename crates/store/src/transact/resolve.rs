@@ -27,12 +27,18 @@ static CLAIM: Table = Table {
     on_conflict: "ON CONFLICT (type, criteria) DO UPDATE SET claimed = excluded.claimed",
 };
 
+/// Most resources that one conditional delete deletes.
+const DELETED_MAX: usize = 1000;
+
 /// What a change is about.
+#[derive(PartialEq, Eq)]
 pub(super) enum Target {
     /// A resource under an id that nothing has yet.
     New(Key),
     /// This resource, whether it is there or not.
     Write(Key),
+    /// All these, by a conditional delete.
+    WriteAll(Vec<Key>),
     /// What a conditional create found: nothing is to be written.
     Found(Key),
     /// A conditional delete found nothing.
@@ -40,18 +46,19 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// The resource that is written.
-    pub(super) fn written(&self) -> Option<&Key> {
+    /// The resources that are written: one, but for a conditional delete of several.
+    pub(super) fn written(&self) -> &[Key] {
         match self {
-            Self::New(key) | Self::Write(key) => Some(key),
-            Self::Found(_) | Self::Nothing => None,
+            Self::New(key) | Self::Write(key) => std::slice::from_ref(key),
+            Self::WriteAll(keys) => keys,
+            Self::Found(_) | Self::Nothing => &[],
         }
     }
 
     fn key(&self) -> Option<&Key> {
         match self {
             Self::New(key) | Self::Write(key) | Self::Found(key) => Some(key),
-            Self::Nothing => None,
+            Self::WriteAll(_) | Self::Nothing => None,
         }
     }
 }
@@ -70,8 +77,8 @@ pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Conn
             }
             let target =
                 target(transaction, change, &deleted, &mut created, connection).await.map_err(|e| e.at_entry(entry))?;
-            if let (true, Some(key)) = (deletions, target.written()) {
-                deleted.insert(key.clone());
+            if deletions {
+                deleted.extend(target.written().iter().cloned());
             }
             resolved[entry] = Some(target);
         }
@@ -79,6 +86,24 @@ pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Conn
     let targets: Vec<Target> = resolved.into_iter().map(|target| target.unwrap_or(Target::Nothing)).collect();
     refuse_same_identity(&targets)?;
     Ok(targets)
+}
+
+/// What a single conditional write found may be another's by the time that it is locked: then the request runs again. A
+/// transaction of several entries sees one state, and the database refuses what has changed since.
+pub(super) async fn confirm(
+    transaction: &Transaction,
+    targets: &[Target],
+    connection: &mut dyn Connection,
+) -> Result<(), Error> {
+    let ([change], [before @ (Target::Write(_) | Target::WriteAll(_))]) = (&transaction.work.changes[..], targets)
+    else {
+        return Ok(());
+    };
+    if criteria(&change.action).is_none() {
+        return Ok(());
+    }
+    let after = target(transaction, change, &FxHashSet::default(), &mut FxHashMap::default(), connection).await?;
+    if after == *before { Ok(()) } else { Err(Error::Retry) }
 }
 
 /// What equal criteria take turns on: whoever comes second waits for the lock, and then finds what the first has made (REL-9).
@@ -103,7 +128,7 @@ pub(super) async fn write_claims(transaction: &Transaction, connection: &mut dyn
 fn criteria(action: &Action) -> Option<&Criteria> {
     match action {
         Action::Create { if_none_exist, .. } => if_none_exist.as_ref(),
-        Action::ConditionalUpdate { criteria, .. } | Action::ConditionalDelete { criteria } => Some(criteria),
+        Action::ConditionalUpdate { criteria, .. } | Action::ConditionalDelete { criteria, .. } => Some(criteria),
         Action::Update { .. } | Action::Delete { .. } => None,
     }
 }
@@ -149,9 +174,21 @@ async fn target<'t>(
                 (None, None) => Target::New(Key::new(resource.resource_type(), new_id())),
             }
         }
-        Action::ConditionalDelete { criteria } => find_one(transaction, criteria, &FxHashSet::default(), connection)
-            .await?
-            .map_or(Target::Nothing, Target::Write),
+        Action::ConditionalDelete { criteria, precondition, multiple } => {
+            let most = if *multiple { DELETED_MAX } else { 1 };
+            let mut found = find(transaction, criteria, &FxHashSet::default(), most, connection).await?;
+            found.sort_unstable();
+            match found.len() {
+                0 => precondition.check(None).map(|()| Target::Nothing)?,
+                1 => found.pop().map_or(Target::Nothing, Target::Write),
+                _ if !multiple => return Err(Error::MultipleMatches(criteria.resource_type)),
+                n if n > most => {
+                    let text = format!("the criteria match more than {most} resources; narrow them");
+                    return Err(tessera_model::Error::TooCostly(text).into());
+                }
+                _ => Target::WriteAll(found),
+            }
+        }
     })
 }
 
@@ -162,18 +199,19 @@ async fn find_one(
     deleted: &FxHashSet<Key>,
     connection: &mut dyn Connection,
 ) -> Result<Option<Key>, Error> {
-    let mut found = find(transaction, criteria, deleted, connection).await?;
+    let mut found = find(transaction, criteria, deleted, 1, connection).await?;
     if found.len() > 1 {
         return Err(Error::MultipleMatches(criteria.resource_type));
     }
     Ok(found.pop())
 }
 
-/// The first matches, enough to tell one from several.
+/// The first matches: one more than `most`, to see that there are more.
 async fn find(
     transaction: &Transaction,
     criteria: &Criteria,
     deleted: &FxHashSet<Key>,
+    most: usize,
     connection: &mut dyn Connection,
 ) -> Result<Vec<Key>, Error> {
     let shared = &transaction.shared;
@@ -187,8 +225,8 @@ async fn find(
             reason: "the criteria of a conditional interaction must select something".into(),
         }));
     }
-    // One more than the deleted, and one more to see that there are several.
-    let count = u32::try_from(deleted.len() + 2).unwrap_or(u32::MAX);
+    // The deleted are found too.
+    let count = u32::try_from(deleted.len() + most + 1).unwrap_or(u32::MAX);
     let query = Query {
         count,
         sort: Vec::new(),
@@ -206,9 +244,10 @@ async fn find(
 fn refuse_same_identity(targets: &[Target]) -> Result<(), Error> {
     let mut writers: FxHashMap<&Key, usize> = FxHashMap::default();
     for (entry, target) in targets.iter().enumerate() {
-        let Some(key) = target.written() else { continue };
-        if let Some(first) = writers.insert(key, entry) {
-            return Err(Error::SameIdentity { entries: (first, entry), key: key.clone() });
+        for key in target.written() {
+            if let Some(first) = writers.insert(key, entry) {
+                return Err(Error::SameIdentity { entries: (first, entry), key: key.clone() });
+            }
         }
     }
     Ok(())
@@ -227,13 +266,6 @@ impl Links {
         for (change, target) in transaction.work.changes.iter().zip(targets) {
             if let (Some(full_url), Some(key)) = (&change.full_url, target.key()) {
                 links.insert(full_url.clone(), key.to_string());
-                // A relative reference is relative to the entry's fullUrl: Patient/1 beside http://there/Patient/1.
-                let relative = full_url.rsplitn(3, '/').take(2).collect::<Vec<_>>();
-                if let ([id, name], Target::New(_)) = (&relative[..], target)
-                    && *name == key.resource_type.name()
-                {
-                    links.insert(format!("{name}/{id}"), key.to_string());
-                }
             }
         }
         let deleted: FxHashSet<Key> = transaction
@@ -242,7 +274,7 @@ impl Links {
             .iter()
             .zip(targets)
             .filter(|(change, _)| change.action.resource().is_none())
-            .filter_map(|(_, target)| target.written().cloned())
+            .flat_map(|(_, target)| target.written().iter().cloned())
             .collect();
         for (entry, change) in transaction.work.changes.iter().enumerate() {
             let Some(resource) = change.action.resource() else { continue };
@@ -265,15 +297,32 @@ impl Links {
         Ok(Self(links))
     }
 
-    /// The resource with its references rewritten, if it has any to rewrite.
-    pub(super) fn rewrite(&self, resource: &Resource, shared: &Shared) -> Result<Option<Resource>, Error> {
+    /// The resource with its references rewritten, if it has any to rewrite. `full_url`: its entry's.
+    pub(super) fn rewrite(
+        &self,
+        resource: &Resource,
+        full_url: Option<&str>,
+        shared: &Shared,
+    ) -> Result<Option<Resource>, Error> {
         if self.0.is_empty() {
             return Ok(None);
         }
+        // A relative reference is relative to the entry's fullUrl: Patient/1 in http://there/Observation/2 is
+        // http://there/Patient/1. <https://hl7.org/fhir/R4/bundle.html#references>
+        let mut parts = full_url.unwrap_or_default().rsplitn(3, '/');
+        let base = parts.nth(2).filter(|base| base.contains("://"));
+        let target = |text: &str| {
+            let relative = || {
+                let base = base.filter(|_| !text.contains(':'))?;
+                self.0.get(&format!("{base}/{text}"))
+            };
+            self.0.get(text).or_else(relative)
+        };
         let replace = |text: &str| {
+            let whole = || target(text).cloned();
             // A version or a fragment after the fullUrl stays.
-            let (bare, rest) = text.find("/_history/").map_or((text, ""), |at| text.split_at(at));
-            self.0.get(bare).map(|link| format!("{link}{rest}"))
+            let (bare, rest) = text.split_at(text.find("/_history/").or_else(|| text.find('#')).unwrap_or(text.len()));
+            whole().or_else(|| target(bare).map(|link| format!("{link}{rest}")))
         };
         Ok(Some(resource.rewrite_references(&replace, shared.definitions)?))
     }
@@ -289,7 +338,7 @@ async fn resolve_reference(
     let (name, query) = relative.split_once('?').unwrap_or((relative, ""));
     let resource_type = transaction.shared.definitions.resource_type(name).ok_or_else(|| unresolved("no"))?;
     let criteria = Criteria { resource_type, parameters: tessera_model::interaction::query_pairs(query) };
-    let found = find(transaction, &criteria, deleted, connection).await?;
+    let found = find(transaction, &criteria, deleted, 1, connection).await?;
     match &found[..] {
         [key] => Ok(key.clone()),
         [] => Err(unresolved("no")),

@@ -86,7 +86,12 @@ fn conditional_update_none_one_and_the_wrong_id() {
 fn conditional_delete_and_criteria_that_select_nothing() {
     on_both("cdelete", async |t| {
         let remove = |query: &str| {
-            vec![Change { action: Action::ConditionalDelete { criteria: criteria("Patient", query) }, full_url: None }]
+            let criteria = criteria("Patient", query);
+            let precondition = Precondition::default();
+            vec![Change {
+                action: Action::ConditionalDelete { criteria, precondition, multiple: false },
+                full_url: None,
+            }]
         };
         t.put(&json!({"resourceType": "Patient", "id": "a", "gender": "male"})).await;
         assert!(t.write(remove("_count=5")).await.is_err(), "no criterion at all");

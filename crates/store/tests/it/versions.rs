@@ -2,7 +2,7 @@
 
 use crate::store::{delete, everything, key, on_both, post, put, resource};
 use serde_json::json;
-use tessera_store::{Action, Change, Error, Outcome, Precondition, Store as _};
+use tessera_store::{Action, Change, Error, Outcome, Precondition, Store as _, Tags};
 
 #[test]
 fn rel_4_versions_are_1_to_n_and_a_deletion_is_one() {
@@ -55,8 +55,11 @@ fn the_same_content_again_makes_no_new_version() {
 fn rel_3_if_match_is_compared_with_the_current_version() {
     on_both("rel_3", async |t| {
         let value = json!({"resourceType": "Patient", "id": "a"});
-        let write = |if_match: Vec<i64>, if_none_match| {
-            let precondition = Precondition { if_match, if_none_match, if_match_any: false };
+        let write = |if_match: Vec<i64>, if_none_match: bool| {
+            let precondition = Precondition {
+                if_match: (!if_match.is_empty()).then_some(Tags::Versions(if_match)),
+                if_none_match: if_none_match.then_some(Tags::Any),
+            };
             vec![Change {
                 action: Action::Update { key: key("Patient/a"), resource: resource(&value), precondition },
                 full_url: None,
@@ -67,7 +70,7 @@ fn rel_3_if_match_is_compared_with_the_current_version() {
         );
         assert!(t.write(write(vec![], true)).await.is_ok());
         assert!(
-            matches!(t.write(write(vec![], true)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::Exists))
+            matches!(t.write(write(vec![], true)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::Exists { current: 1 }))
         );
         assert!(
             matches!(t.write(write(vec![7, 2], false)).await, Err(Error::Entry { error, .. }) if matches!(*error, Error::VersionConflict { current: 1 }))
@@ -83,7 +86,7 @@ fn rel_2_a_transaction_is_all_or_nothing() {
         let bad = Change {
             action: Action::Delete {
                 key: key("Patient/x"),
-                precondition: Precondition { if_match: vec![3], ..Precondition::default() },
+                precondition: Precondition { if_match: Some(Tags::Versions(vec![3])), ..Precondition::default() },
             },
             full_url: None,
         };

@@ -37,7 +37,7 @@ impl Target {
 
     pub(super) async fn database(config: &Config) -> Result<Self, Error> {
         let store = open(config, config.base()).await?;
-        Ok(Self::Database(Local::new(context(store), AccessContext::internal("tessera load"))))
+        Ok(Self::Database(Local::new(context(store, config)?, AccessContext::internal("tessera load"))))
     }
 
     pub(super) async fn send(&self, piece: Piece) -> Result<Done, String> {
