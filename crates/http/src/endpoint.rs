@@ -1,13 +1,13 @@
 //! The front door: read the request, let it in, perform, respond.
 
 use crate::{
-    Context,
+    Context, binary,
     bundle::perform,
     conditions::Conditions,
     error::Error,
     format::{check_acceptable, check_content_type},
     reply::Reply,
-    request::{Preferences, Request, once_of},
+    request::{Preferences, Request, Return, once_of},
     respond::{Shape, respond},
 };
 use axum::{
@@ -29,6 +29,8 @@ pub(crate) const BASE_PATH: &str = "/fhir";
 const URL_BYTES_MAX: usize = 8 * 1024;
 /// Largest single resource, in MiB (HTTP-2).
 const RESOURCE_MIB_MAX: usize = 5;
+/// Largest Binary as a resource, in MiB: base64 grows by a third, and what was taken as content can be sent back so.
+const BINARY_MIB_MAX: usize = 7;
 /// Largest Bundle, in MiB (HTTP-2).
 const BUNDLE_MIB_MAX: usize = 128;
 /// How long a body may take to arrive (HTTP-3).
@@ -42,11 +44,17 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let query = query_pairs(parts.uri.query().unwrap_or_default());
     let value_of = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let shape = Shape { pretty: value_of("_pretty") == Some("true"), head: parts.method == axum::http::Method::HEAD };
-    let result = match check_acceptable(value_of("_format"), header_text(&parts.headers, &header::ACCEPT)) {
-        Ok(()) => answer(&context, &parts, body).await,
-        Err(error) => Err(error),
+    let (format, accept) = (value_of("_format"), header_text(&parts.headers, &header::ACCEPT));
+    let as_content = binary::may_be_content(&parts.method, &request_path(&parts), format, accept, context.definitions);
+    let result = match check_acceptable(format, accept) {
+        Err(error) if !as_content => Err(error),
+        _ => answer(&context, &parts, body).await,
     };
+    let content = result.as_ref().ok().filter(|_| as_content).and_then(|reply| binary::Content::of(reply, accept));
     let mut response = respond(&context, result, shape);
+    if let Some(content) = content {
+        response = content.send(response, shape.head);
+    }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -108,8 +116,13 @@ fn request_path(parts: &Parts) -> String {
 async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body: Body) -> Result<(), Error> {
     let content_type = header_text(&parts.headers, &header::CONTENT_TYPE);
     let searching = matches!(request.interaction, Interaction::SearchType(_) | Interaction::SearchSystem);
-    let mib = if matches!(request.interaction, Interaction::Bundle) { BUNDLE_MIB_MAX } else { RESOURCE_MIB_MAX };
-    if !searching {
+    let binary = binary::is_write(&request.interaction);
+    let mib = match request.interaction {
+        Interaction::Bundle => BUNDLE_MIB_MAX,
+        _ if binary && check_content_type(content_type).is_ok() => BINARY_MIB_MAX,
+        _ => RESOURCE_MIB_MAX,
+    };
+    if !searching && !binary {
         check_content_type(content_type)?;
     }
     let too_large = || Error::TooLarge(mib);
@@ -133,6 +146,16 @@ async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body
         }
         let pairs = query_pairs(&String::from_utf8_lossy(&bytes));
         request.parameters.extend(pairs.into_iter().filter(|(name, _)| name != "_format" && name != "_pretty"));
+        return Ok(());
+    }
+    if binary {
+        request.once = once(parts, &bytes)?;
+        let (resource, sent) = binary::of_body(&request.interaction, &parts.headers, bytes, context.definitions)?;
+        if sent == binary::Sent::Content {
+            // Nobody wants back as JSON what was sent as content, unless it is asked for.
+            request.preferences.returns = request.preferences.returns.or(Some(Return::Minimal));
+        }
+        request.resource = Some(resource);
         return Ok(());
     }
     if bytes.is_empty() {
