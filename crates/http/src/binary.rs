@@ -53,7 +53,8 @@ pub(crate) fn may_be_content(
     // A `_format` that is no media type is one of FHIR's short names, or a mistake.
     let by_format = format.is_some_and(|f| !f.contains('/') || check_content_type(Some(&f.replace(' ', "+"))).is_ok());
     let named = |text: &str| ranges(text).any(|(range, _)| FHIR.contains(&range.as_str()));
-    read && !by_format && !format.is_some_and(named) && !(format.is_none() && accept.is_some_and(named))
+    // `_format` goes before `Accept`.
+    read && !by_format && !format.or(accept).is_some_and(named)
 }
 
 fn is_binary(resource_type: ResourceType) -> bool {
@@ -77,7 +78,7 @@ fn ranges(accept: &str) -> impl Iterator<Item = (String, String)> {
 pub(crate) fn of_body(
     interaction: &Interaction,
     headers: &HeaderMap,
-    bytes: Vec<u8>,
+    bytes: &[u8],
     definitions: &Definitions,
 ) -> Result<(Resource, Sent), Error> {
     let bad = || Error::BadHeader("Content-Type and X-Security-Context must be made of visible ASCII characters");
@@ -85,7 +86,7 @@ pub(crate) fn of_body(
     let (content_type, security_context) = (text(header::CONTENT_TYPE)?, text(SECURITY_CONTEXT)?);
     if check_content_type(content_type).is_ok() {
         let named = content_type.is_some_and(|t| FHIR.contains(&ranges(t).next().unwrap_or_default().0.as_str()));
-        match Resource::parse(bytes.as_slice(), definitions) {
+        match Resource::parse(bytes, definitions) {
             Ok(resource) if is_binary(resource.resource_type()) => {
                 return match security_context {
                     None => Ok((resource, Sent::Resource)),
@@ -99,7 +100,7 @@ pub(crate) fn of_body(
         }
     }
     let id = if let Interaction::Update(key) = interaction { Some(key) } else { None };
-    let text = of_content(id, content_type.unwrap_or(UNTYPED).trim(), security_context, &bytes);
+    let text = of_content(id, content_type.unwrap_or(UNTYPED).trim(), security_context, bytes);
     Ok((Resource::parse(text, definitions)?, Sent::Content))
 }
 

@@ -150,7 +150,7 @@ async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body
     }
     if binary {
         request.once = once(parts, &bytes)?;
-        let (resource, sent) = binary::of_body(&request.interaction, &parts.headers, bytes, context.definitions)?;
+        let (resource, sent) = binary::of_body(&request.interaction, &parts.headers, &bytes, context.definitions)?;
         if sent == binary::Sent::Content {
             // Nobody wants back as JSON what was sent as content, unless it is asked for.
             request.preferences.returns = request.preferences.returns.or(Some(Return::Minimal));
