@@ -19,6 +19,20 @@ test-postgres *arguments:
 conformance *arguments:
     cargo test --workspace --test conformance {{ arguments }}
 
+# the same behind a reverse proxy that adds a prefix to the path; every body is kept in target/bodies
+conformance-behind-proxy *arguments:
+    rm -rf target/bodies
+    TESSERA_TEST_PREFIX=/ehr/r4 TESSERA_TEST_RECORD=$PWD/target/bodies \
+        cargo test --workspace --test conformance {{ arguments }}
+
+# clients of others (Python, Node, Java) against a server
+clients:
+    conformance-tests/clients/run
+
+# parses the bodies of `just conformance-behind-proxy` with strict parsers of others
+bodies folder="target/bodies":
+    conformance-tests/clients/run bodies {{ folder }}
+
 # kills and power losses, `rounds` times as long as in `just test`
 crash rounds="10":
     TESSERA_CRASH_ROUNDS={{ rounds }} cargo test --workspace --test crash -- --nocapture

@@ -6,6 +6,8 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
+use crate::record::record;
+
 /// The media type of FHIR's JSON.
 const FHIR_JSON: &str = "application/fhir+json";
 
@@ -151,6 +153,7 @@ impl Request {
         let response = request.send().await.map_err(unanswered)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.map_err(unanswered)?;
+        record(headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()), &asked, &text);
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Reply { status, headers, body, text, asked })
     }

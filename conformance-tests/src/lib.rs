@@ -19,12 +19,16 @@ mod binary;
 mod client;
 mod folder;
 mod process;
+mod proxy;
+mod record;
 pub mod server;
 
 pub use binary::{BINARY_VARIABLE, check, tessera};
 pub use client::{Client, Reply, Request, Unanswered};
 pub use folder::Folder;
-pub use server::{BASE_URL_VARIABLE, Backend, Database, Server};
+pub use proxy::PREFIX_VARIABLE;
+pub use record::RECORD_VARIABLE;
+pub use server::{BACKEND_VARIABLE, BASE_URL_VARIABLE, Backend, Database, Server};
 
 /// Runs a test's body against a fresh server on each backend. With [`BASE_URL_VARIABLE`] set, it runs once, against
 /// that server.

@@ -13,9 +13,13 @@ use crate::binary::tessera;
 use crate::client::Client;
 use crate::folder::Folder;
 use crate::process::{Process, show_tail};
+use crate::proxy::{Address, Proxy};
 
 /// The base URL of a running server: the tests of the FHIR specification then use it and start none.
 pub const BASE_URL_VARIABLE: &str = "TESSERA_BASE_URL";
+
+/// The one backend that tests are to use: `sqlite` or `postgresql`.
+pub const BACKEND_VARIABLE: &str = "TESSERA_TEST_BACKEND";
 
 /// What a server keeps its resources in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +33,18 @@ pub enum Backend {
 impl Backend {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+
+    /// Whether tests are to use it: unless [`BACKEND_VARIABLE`] names another.
+    fn is_wanted(self) -> bool {
+        match env::var(BACKEND_VARIABLE) {
+            Ok(name) if !name.is_empty() => {
+                let known = Self::ALL.iter().any(|backend| backend.to_string().eq_ignore_ascii_case(&name));
+                assert!(known, "{BACKEND_VARIABLE} is to be sqlite or postgresql");
+                self.to_string().eq_ignore_ascii_case(&name)
+            }
+            _ => true,
+        }
+    }
 }
 
 impl fmt::Display for Backend {
@@ -48,9 +64,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// A new, empty one. `None` if there is no PostgreSQL for it, of which standard error then tells.
+    /// A new, empty one. `None` if there is no PostgreSQL for it, of which standard error then tells, or if
+    /// [`BACKEND_VARIABLE`] names another.
     #[must_use]
     pub fn create(backend: Backend, test: &str) -> Option<Self> {
+        if !backend.is_wanted() {
+            return None;
+        }
         match backend {
             Backend::Sqlite => {
                 let folder = Folder::new("database");
@@ -83,7 +103,8 @@ impl Database {
     #[must_use]
     pub fn serve(&self, environment: &[(&str, &str)]) -> Server {
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let mut local = Local { folder: Folder::new("server"), database: self.clone(), environment, process: None };
+        let mut local =
+            Local { folder: Folder::new("server"), database: self.clone(), environment, process: None, proxy: None };
         let base = local.start();
         Server { base, local: Some(local) }
     }
@@ -120,6 +141,7 @@ pub struct Server {
 #[derive(Debug)]
 struct Local {
     process: Option<Process>,
+    proxy: Option<Proxy>,
     database: Database,
     environment: Vec<(String, String)>,
     /// The working directory, with the log.
@@ -130,12 +152,17 @@ impl Local {
     fn start(&mut self) -> String {
         let mut command = tessera();
         command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", &self.database.url, "--insecure-no-auth"]);
+        let address = Address::of_environment();
+        if let Some(address) = &address {
+            command.args(["--base-url", &address.base()]);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.folder.path());
         let mut folders = vec![self.folder.path().to_owned()];
         folders.extend(self.database.folder().map(|folder| folder.path().to_owned()));
         let process = Process::start(command, &self.log(), &folders);
-        let base = process.base().to_owned();
+        let base = address.as_ref().map_or_else(|| process.base().to_owned(), Address::base);
+        self.proxy = address.map(|address| address.forward_to(process.base()));
         self.process = Some(process);
         base
     }

@@ -7,7 +7,7 @@ use conformance_tests::Reply;
 use serde_json::{Value, json};
 use tessera_fixtures::patient;
 
-use crate::space::{Space, on_each_backend, refused, refused_with, send};
+use crate::space::{Space, bundle, entry, on_each_backend, refused, refused_with, send};
 
 const MRN: &str = "https://hospital.example/mrn";
 
@@ -49,6 +49,30 @@ fn conditional_create_with_one_match_returns_200_and_creates_nothing() {
         let reply = send(space.request("POST", "Patient").header("if-none-exist", &question).json(&identified(space)));
         assert!([200, 400].contains(&reply.status), "{reply}");
         assert_eq!(space.get(&format!("Patient/{}", created.id())).version(), 1);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#parameters: _format and _pretty go with any interaction, and clients add them to the
+// URL that they make the criteria of
+#[test]
+fn criteria_may_come_with_format() {
+    on_each_backend(|space| {
+        let created = create_if_none(space, &identified(space)).expect_status(201);
+        for criteria in [
+            format!("Patient?_format=json&{}", criteria(space)),
+            format!("{}/Patient?{}&_pretty=true", space.base, criteria(space)),
+        ] {
+            let create = space.request("POST", "Patient").header("if-none-exist", &criteria).json(&identified(space));
+            assert_eq!(send(create).expect_status(200).id(), created.id());
+            let mut body = identified(space);
+            body["active"] = json!(true);
+            let mut entry = entry("POST", "Patient", &body);
+            entry["request"]["ifNoneExist"] = json!(criteria.split('?').next_back());
+            let answer = space.post("", &bundle("transaction", &[entry])).expect_status(200);
+            assert_eq!(answer.entries()[0]["response"]["status"], "200 OK", "{answer}");
+        }
+        let update = format!("Patient?_format=json&{}", criteria(space));
+        assert_eq!(space.put(&update, &identified(space)).expect_status(200).id(), created.id());
     });
 }
 

@@ -194,7 +194,9 @@ pub(crate) fn refused_with(reply: &Reply, status: u16, code: &str) {
 /// The first error of an OperationOutcome whose issues all have what they need.
 pub(crate) fn first_error(outcome: &Value) -> Option<Value> {
     let issues = outcome["issue"].as_array().filter(|_| outcome["resourceType"] == "OperationOutcome")?;
-    let whole = issues.iter().all(|issue| issue["severity"].is_string() && issue["code"].is_string());
+    // No text of FHIR is empty: https://hl7.org/fhir/R4/datatypes.html#string
+    let named = expressions(outcome).iter().all(|expression| !expression.is_empty());
+    let whole = named && issues.iter().all(|issue| issue["severity"].is_string() && issue["code"].is_string());
     issues.iter().find(|issue| whole && (issue["severity"] == "error" || issue["severity"] == "fatal")).cloned()
 }
 

@@ -2,7 +2,7 @@
 //! What cannot be read is refused: a condition that is overlooked loses an update.
 //! <https://hl7.org/fhir/R4/http.html#concurrency>
 
-use crate::{error::Error, respond::parse_http_date};
+use crate::{error::Error, request::OF_HTTP, respond::parse_http_date};
 use axum::http::HeaderMap;
 use tessera_model::{VersionId, interaction::query_pairs, temporal::Micros};
 use tessera_store::{Precondition, Tags};
@@ -38,9 +38,12 @@ impl Conditions {
     }
 }
 
-/// The criteria of `If-None-Exist`; the type before them, if there is one, is that of the URL.
+/// The criteria of `If-None-Exist`; the type before them, if there is one, is that of the URL. Clients add `_format` to
+/// whatever URL they make, to this one too.
 pub(crate) fn criteria(text: &str) -> Vec<(String, String)> {
-    query_pairs(text.split_once('?').map_or(text, |(_, query)| query))
+    let mut pairs = query_pairs(text.split_once('?').map_or(text, |(_, query)| query));
+    pairs.retain(|(name, _)| !OF_HTTP.contains(&name.as_str()));
+    pairs
 }
 
 /// The value of a header. One that comes several times is a list (RFC 9110, section 5.3).

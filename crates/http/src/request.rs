@@ -42,7 +42,7 @@ pub(crate) enum Return {
 }
 
 /// Parameters that say how the answer is written, not what is asked.
-const OF_HTTP: [&str; 2] = ["_format", "_pretty"];
+pub(crate) const OF_HTTP: [&str; 2] = ["_format", "_pretty"];
 
 impl Request {
     /// The request of a method and a URL below the base.

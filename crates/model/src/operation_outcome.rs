@@ -88,10 +88,11 @@ impl Issue {
         Self { severity: Severity::Information, ..Self::error(IssueCode::Informational, diagnostics) }
     }
 
-    /// The same at a place.
+    /// The same at a place; the whole has no name.
     #[must_use]
     pub fn at(mut self, expression: impl Into<String>) -> Self {
-        self.expression = vec![expression.into()];
+        let expression = expression.into();
+        self.expression = if expression.is_empty() { Vec::new() } else { vec![expression] };
         self
     }
 
