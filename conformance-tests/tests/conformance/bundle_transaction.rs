@@ -324,3 +324,34 @@ fn a_reading_entry_fails_as_the_request_does() {
         refused(&space.post("", &bundle("transaction", &[bare_entry("GET", "Patient/1?name=a")])), &[400]);
     });
 }
+
+// https://hl7.org/fhir/R4/http.html#ops: Prefer counts for the entries
+#[test]
+fn prefer_return_chooses_what_the_entries_answer() {
+    on_each_backend(|space| {
+        let key = space.add("old", patient().build());
+        let id = key.rsplit('/').next().unwrap();
+        for (preference, resource, outcome) in
+            [("minimal", false, false), ("representation", true, false), ("OperationOutcome", false, true)]
+        {
+            for bundle_type in ["batch", "transaction"] {
+                let entries = [
+                    entry("POST", "Patient", &space.tagged(patient().build())),
+                    entry("PUT", &key, &space.tagged(patient().id(id).family(preference).build())),
+                    bare_entry("DELETE", "Patient/never-was"),
+                ];
+                let prefer = format!("handling=strict, unheard-of, return={preference}");
+                let request = space.request("POST", "").header("prefer", &prefer).json(&bundle(bundle_type, &entries));
+                let reply = crate::space::send(request).expect_status(200);
+                for (n, entry) in reply.entries().iter().enumerate() {
+                    assert_eq!(entry.get("resource").is_some(), resource && n < 2, "{bundle_type} {n}: {reply}");
+                    assert_eq!(entry["response"].get("outcome").is_some(), outcome, "{bundle_type} {n}: {reply}");
+                    if n < 2 {
+                        let location = entry["response"]["location"].as_str().unwrap();
+                        assert!(location.contains("/_history/"), "{reply}");
+                    }
+                }
+            }
+        }
+    });
+}

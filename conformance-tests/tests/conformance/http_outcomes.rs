@@ -195,3 +195,48 @@ fn a_body_where_none_can_be_is_no_error_of_the_server() {
         }
     });
 }
+
+// https://hl7.org/fhir/R4/http.html#custom: X-Request-Id
+#[test]
+fn the_id_of_a_request_comes_back() {
+    on_each_backend(|space| {
+        for path in ["metadata", "Patient/not-there"] {
+            let reply = send(space.request("GET", path).header("x-request-id", "r-1"));
+            assert_eq!(reply.header("x-request-id"), Some("r-1"), "{reply}");
+        }
+        let long = "x".repeat(300);
+        let reply = send(space.request("GET", "metadata").header("x-request-id", &long)).expect_status(200);
+        assert_eq!(reply.header("x-request-id"), None);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#summary: HEAD wherever there is GET; elsewhere 405 with Allow
+#[test]
+fn head_is_answered_wherever_get_is() {
+    on_each_backend(|space| {
+        let key = space.add("a", tessera_fixtures::patient().build());
+        for path in [
+            key.clone(),
+            format!("{key}/_history/1"),
+            format!("{key}/_history"),
+            "Patient/_history?_count=1".into(),
+            "_history?_count=1".into(),
+            "Patient?_count=1".into(),
+            "?_type=Patient&_count=1".into(),
+            "metadata".into(),
+        ] {
+            let (get, head) = (space.get(&path).expect_status(200), send(space.request("HEAD", &path)));
+            assert_eq!((head.status, &*head.text), (200, ""), "{path}: {head}");
+            for name in ["content-type", "etag", "last-modified"] {
+                assert_eq!(head.header(name), get.header(name), "{path}: {name}");
+            }
+        }
+        for (method, path) in [("POST", &*key), ("DELETE", "metadata"), ("PUT", "_history"), ("GET", "Patient/_search")]
+        {
+            let reply = send(space.request(method, path));
+            refused(&reply, &[405]);
+            let allow = reply.header("allow").unwrap_or_default();
+            assert!(!allow.is_empty() && !allow.contains(method), "{reply}");
+        }
+    });
+}

@@ -150,7 +150,7 @@ fn planned_read(context: &Context, request: &Request) -> Result<Option<(tessera_
             Some((read, Shown::Matches(parsed)))
         }
         Interaction::HistoryInstance(_) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
-            let asked = history::asked(request)?;
+            let asked = history::asked(context, request)?;
             Some((asked.read(), Shown::History(asked)))
         }
         _ => None,

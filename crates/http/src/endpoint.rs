@@ -25,6 +25,10 @@ use tessera_store::Once;
 /// Where FHIR begins.
 pub(crate) const BASE_PATH: &str = "/fhir";
 
+/// What a client tells its requests apart by; it comes back.
+const REQUEST_ID: &str = "x-request-id";
+/// Longest of them that does.
+const REQUEST_ID_BYTES_MAX: usize = 255;
 /// Longest URL (HTTP-2).
 const URL_BYTES_MAX: usize = 8 * 1024;
 /// Largest single resource, in MiB (HTTP-2).
@@ -58,6 +62,11 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // "X-Request-Id: … assigned by either the client or the server": <https://hl7.org/fhir/R4/http.html#custom>
+    if let Some(id) = parts.headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX && id.to_str().is_ok())
+    {
+        headers.insert(REQUEST_ID, id.clone());
+    }
     response
 }
 

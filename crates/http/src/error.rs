@@ -119,6 +119,7 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
         E::SameIdentity { entries, key: _ } => {
             return (400, vec![twice(error.to_string(), *entries)].into());
         }
+        E::NotFound(_) => (404, IssueCode::NotFound),
         E::Forbidden => (403, IssueCode::Forbidden),
         E::KeyReused => (422, IssueCode::Conflict),
         E::TooCostly => (503, IssueCode::TooCostly),
@@ -187,6 +188,7 @@ mod tests {
             Store::UnresolvedReference { reference: "Patient?x=1".into(), matches: "no" }.into(),
             Store::IdMismatch { body: "2".into() }.into(),
             Store::SameIdentity { entries: (0, 3), key: key() }.into(),
+            Store::NotFound(key()).into(),
             Store::Forbidden.into(),
             Store::TooCostly.into(),
             Store::Busy.into(),

@@ -69,6 +69,12 @@ impl AccessContext {
         }
     }
 
+    /// Whether this is an administrator, who may take away for good what others only delete.
+    #[must_use]
+    pub fn administers(&self) -> bool {
+        matches!(self.grant, Grant::Everything)
+    }
+
     /// What of that type may be seen.
     #[must_use]
     pub fn visible(&self, resource_type: ResourceType) -> Visible<'_> {

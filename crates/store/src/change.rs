@@ -57,6 +57,22 @@ pub enum Action {
         /// Whether several resources may match; otherwise that is an error.
         multiple: bool,
     },
+    /// Take a resource away for good. No interaction of FHIR does: it is for administrators, and who does it writes it down.
+    Purge {
+        /// Which resource.
+        key: Key,
+        /// How much of it.
+        purge: Purge,
+    },
+}
+
+/// How much of a resource is taken away for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// Every version but the current one.
+    History,
+    /// Every version: as if it had never been.
+    Everything,
 }
 
 /// Search criteria of a conditional interaction, not yet parsed: in a transaction they may name other entries.
@@ -133,6 +149,8 @@ pub enum Outcome {
     Deleted,
     /// There was nothing to delete.
     Nothing,
+    /// It is gone for good, or its history is.
+    Purged,
 }
 
 /// An id for a new resource: time-ordered, so that it needs no check for existence and indexes stay compact.

@@ -138,7 +138,7 @@ fn stamped(resource: &Resource, row: &Row, name: &str, report: &mut Report) {
     }
 }
 
-/// Versions 1 … n without gaps: n − 1 of them in the history, from 1 (REL-4).
+/// Versions 1 … n without gaps: n − 1 of them in the history, from 1, or from the first one that was not purged (REL-4).
 async fn versions(
     from: i64,
     names: &FxHashMap<i64, String>,
@@ -146,13 +146,14 @@ async fn versions(
     connection: &mut dyn Connection,
 ) -> Result<(), Error> {
     let mut sql = Sql::new(
-        "SELECT r.rid, r.version, COUNT(h.version), MIN(h.version), MAX(h.version) FROM resource r
-         LEFT JOIN resource_history h ON h.rid = r.rid WHERE r.version > 0 AND r.rid >= ",
+        "SELECT r.rid, r.version, COUNT(h.version), MIN(h.version), MAX(h.version), COALESCE(MAX(p.version), 1)
+         FROM resource r LEFT JOIN resource_history h ON h.rid = r.rid LEFT JOIN history_purge p ON p.rid = r.rid
+         WHERE r.version > 0 AND r.rid >= ",
     );
     sql.bind(from).push(" AND r.rid < ").bind(from + BATCH).push(" GROUP BY r.rid, r.version");
     for row in connection.query(&sql).await? {
-        let (current, count, first, last) = (row.int(1), row.int(2), row.int(3), row.int(4));
-        let whole = count == current - 1 && (count == 0 || first == 1 && last == current - 1);
+        let (current, count, first, last, oldest) = (row.int(1), row.int(2), row.int(3), row.int(4), row.int(5));
+        let whole = count == current - oldest && (count == 0 || first == oldest && last == current - 1);
         if !whole {
             let name = names.get(&row.int(0)).cloned().unwrap_or_default();
             report.add(name, format!("version {current} has {count} forerunners"));

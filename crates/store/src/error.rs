@@ -20,6 +20,9 @@ pub enum Error {
         /// The current version.
         current: i64,
     },
+    /// What is to be purged is not there, or not visible (CORE-6).
+    #[error("there is no {0}")]
+    NotFound(Key),
     /// The criteria of a conditional interaction match several resources.
     #[error("the criteria match several {0} resources; they must match one at most")]
     MultipleMatches(ResourceType),

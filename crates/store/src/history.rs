@@ -10,7 +10,7 @@ use crate::{
     sql::{Alias, Sql, Value},
     version::{COLUMNS, from_row},
 };
-use tessera_model::AccessContext;
+use tessera_model::{AccessContext, Definitions, Key};
 
 pub(crate) async fn page(
     shared: &Shared,
@@ -33,7 +33,7 @@ pub(crate) async fn page(
         if n > 0 {
             compiler.sql.push(" UNION ALL ");
         }
-        one_table(&mut compiler, table, scope, page, after.as_deref());
+        one_table(&mut compiler, table, scope, page, after.as_deref(), shared.definitions);
     }
     compiler
         .sql
@@ -72,6 +72,7 @@ fn one_table(
     scope: &HistoryScope,
     page: &HistoryPage,
     after: Option<&[Value]>,
+    definitions: &Definitions,
 ) {
     let current = table == "resource";
     let sql = &mut compiler.sql;
@@ -117,9 +118,26 @@ fn one_table(
         HistoryScope::Type(resource_type) => compiler.visible(*resource_type, At::resource(resource)),
         HistoryScope::System => compiler.visible_of_any_type(At::resource(resource)),
     }
+    if let Some(list) = &page.list {
+        member_of(compiler, row, list, definitions);
+    }
     let sql = &mut compiler.sql;
     sql.push(" ORDER BY ").column(row, "seq").push(" DESC, ").column(row, "rid").push(" DESC, ").column(row, "version");
     sql.push(" DESC LIMIT ").bind(i64::from(page.count) + 1).push(") ").name(row);
+}
+
+/// The list, as it is now, refers to the resource. A list that is not there, or not visible, has no members.
+fn member_of(compiler: &mut Compiler<'_>, row: Alias, list: &Key, definitions: &Definitions) {
+    let sql = &mut compiler.sql;
+    let (member, holder) = (sql.alias(), sql.alias());
+    sql.push(" AND EXISTS (SELECT 1 FROM idx_reference ").name(member).push(" JOIN resource ").name(holder);
+    sql.push(" ON ").column(holder, "rid").push(" = ").column(member, "rid");
+    sql.push(" WHERE ").column(member, "target").push(" = ").column(row, "rid").push(" AND ").column(member, "param");
+    sql.push(" IN ").bind_list(definitions.parameter(list.resource_type, "item").map(|parameter| parameter.id));
+    sql.push(" AND ").column(holder, "type").push(" = ").bind(list.resource_type);
+    sql.push(" AND ").column(holder, "id").push(" = ").bind(list.id.as_str());
+    compiler.visible(list.resource_type, At::resource(holder));
+    compiler.sql.push(")");
 }
 
 /// The version that followed was made after `from`, so this one was still current then.

@@ -19,7 +19,7 @@ mod transact;
 mod version;
 
 pub use backend::sqlite::Synchronous;
-pub use change::{Action, Change, Changed, Criteria, Outcome, Precondition, Tags, new_id};
+pub use change::{Action, Change, Changed, Criteria, Outcome, Precondition, Purge, Tags, new_id};
 pub use check::{Difference, Report};
 pub use error::Error;
 pub use migrate::migrate;

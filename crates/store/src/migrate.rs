@@ -9,12 +9,20 @@ use sqlx::{
 
 /// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
 /// macro that reads the folders would compile both drivers a second time, for the compiler itself.
-const FILES: [(i64, &str, &str, &str); 1] = [(
-    1,
-    "house",
-    include_str!("../../../migrations/sqlite/0001_house.sql"),
-    include_str!("../../../migrations/postgres/0001_house.sql"),
-)];
+const FILES: [(i64, &str, &str, &str); 2] = [
+    (
+        1,
+        "house",
+        include_str!("../../../migrations/sqlite/0001_house.sql"),
+        include_str!("../../../migrations/postgres/0001_house.sql"),
+    ),
+    (
+        4,
+        "history_purge",
+        include_str!("../../../migrations/sqlite/0004_history_purge.sql"),
+        include_str!("../../../migrations/postgres/0004_history_purge.sql"),
+    ),
+];
 
 fn migrator(sqlite: bool) -> Migrator {
     let migration = |(number, name, of_sqlite, of_postgres): (i64, &'static str, &'static str, &'static str)| {

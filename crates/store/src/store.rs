@@ -76,6 +76,8 @@ pub struct HistoryPage {
     pub since: Option<Micros>,
     /// Current at some time within this range.
     pub at: Option<(Micros, Micros)>,
+    /// Of the members of this list.
+    pub list: Option<Key>,
     /// How many at most.
     pub count: u32,
     /// Where the page before ended.

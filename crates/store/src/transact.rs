@@ -5,6 +5,7 @@
 //! reads its input and never changes it (REL-10).
 
 pub(crate) mod once;
+mod purge;
 mod resolve;
 mod transaction;
 mod write;
@@ -14,7 +15,7 @@ pub(crate) use transaction::Transaction;
 use crate::{
     Change, Changed, Error, Outcome, Read, Transacted, Version,
     backend::{Connection, Lock},
-    change::{Action, Precondition},
+    change::{Action, Precondition, Purge},
     job::Shared,
     read,
 };
@@ -47,6 +48,7 @@ impl Transaction {
         resolve::write_claims(self, connection).await?;
         let mut written = Vec::with_capacity(keys.len());
         let mut changed = Vec::with_capacity(targets.len());
+        let mut purges = Vec::new();
         for (entry, (change, target)) in self.work.changes.iter().zip(&targets).enumerate() {
             if let Target::WriteAll(keys) = target {
                 for key in keys {
@@ -56,6 +58,13 @@ impl Transaction {
                     }
                 }
                 changed.push(Changed { version: None, outcome: Outcome::Deleted });
+                continue;
+            }
+            if let Action::Purge { key, purge } = &change.action {
+                let before = current.remove(key);
+                let purged = self.make_purge(key, before, *purge, stamp.at, &mut written);
+                purges.push(purged.map_err(|e| e.at_entry(entry))?);
+                changed.push(Changed { version: None, outcome: Outcome::Purged });
                 continue;
             }
             let made = self.make(change, target, &links, &mut current, stamp.at).map_err(|e| e.at_entry(entry))?;
@@ -70,6 +79,7 @@ impl Transaction {
         }
         self.judge(&written)?;
         write::write(&self.shared, written, stamp.seq, connection).await?;
+        purge::purge(&self.shared, &purges, connection).await?;
         self.fill_found(&targets, &mut changed, connection).await?;
         Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false })
     }
@@ -224,6 +234,29 @@ impl Transaction {
         ))
     }
 
+    /// What a purge takes away; an erased resource is deleted first, and so loses its index rows.
+    fn make_purge(
+        &self,
+        key: &Key,
+        before: Option<Current>,
+        purge: Purge,
+        at: Micros,
+        written: &mut Vec<Written>,
+    ) -> Result<purge::Purged, Error> {
+        if !self.access.administers() {
+            return Err(Error::Forbidden);
+        }
+        let before = before.filter(|before| before.version > 0).ok_or_else(|| Error::NotFound(key.clone()))?;
+        let (rid, current) = (before.rid, before.version);
+        if purge == Purge::Everything
+            && let Made::Written(deletion, _) = self.make_deletion(key, Some(before), at)?
+        {
+            written.push(*deletion);
+        }
+        let before = (purge == Purge::History).then_some(current);
+        Ok(purge::Purged { key: key.clone(), rid, before })
+    }
+
     fn old_rows(&self, before: Option<&Current>) -> Result<Vec<IndexRow>, Error> {
         let Some(before) = before else { return Ok(Vec::new()) };
         let resource = Resource::parse(before.body.as_str(), self.shared.definitions)?;
@@ -283,7 +316,7 @@ impl Action {
             Self::Create { resource, .. }
             | Self::Update { resource, .. }
             | Self::ConditionalUpdate { resource, .. } => Some(resource),
-            Self::Delete { .. } | Self::ConditionalDelete { .. } => None,
+            Self::Delete { .. } | Self::ConditionalDelete { .. } | Self::Purge { .. } => None,
         }
     }
 
@@ -293,7 +326,7 @@ impl Action {
             | Self::ConditionalUpdate { precondition, .. }
             | Self::Delete { precondition, .. }
             | Self::ConditionalDelete { precondition, .. } => Some(precondition),
-            Self::Create { .. } => None,
+            Self::Create { .. } | Self::Purge { .. } => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Context, error::Error, links, reply::Reply, request::Request};
 use std::fmt::Write as _;
 use tessera_model::{
-    AccessContext, Error as ModelError,
+    AccessContext, Error as ModelError, Id, Key,
     interaction::Interaction,
     json::write_string,
     temporal::{self, format_instant},
@@ -31,7 +31,7 @@ impl Asked {
 }
 
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
-    let asked = asked(&request)?;
+    let asked = asked(context, &request)?;
     let found = context.store.history(access, asked.scope.clone(), asked.page.clone()).await?;
     reply(context, &request, &asked, &found)
 }
@@ -56,14 +56,14 @@ pub(crate) fn reply(
 }
 
 /// Reads the parameters of a history.
-pub(crate) fn asked(request: &Request) -> Result<Asked, Error> {
+pub(crate) fn asked(context: &Context, request: &Request) -> Result<Asked, Error> {
     let (parameters, cursor) = links::resolve(&request.parameters)?;
     let scope = match &request.interaction {
         Interaction::HistoryInstance(key) => HistoryScope::Instance(key.clone()),
         Interaction::HistoryType(resource_type) => HistoryScope::Type(*resource_type),
         _ => HistoryScope::System,
     };
-    let mut page = HistoryPage { since: None, at: None, count: COUNT_DEFAULT, cursor };
+    let mut page = HistoryPage { since: None, at: None, list: None, count: COUNT_DEFAULT, cursor };
     let mut applied = Vec::with_capacity(parameters.len());
     for (name, value) in parameters {
         let bad = |reason: &str| {
@@ -80,6 +80,7 @@ pub(crate) fn asked(request: &Request) -> Result<Asked, Error> {
                     temporal::range(&value).map(|r| (r.low, r.high)).ok_or_else(|| bad("expected a date or time"))?,
                 );
             }
+            "_list" if !matches!(scope, HistoryScope::Instance(_)) => page.list = Some(list(&value, context)?),
             _ if request.preferences.lenient => continue,
             _ => {
                 let scope = "a history".to_owned();
@@ -89,6 +90,19 @@ pub(crate) fn asked(request: &Request) -> Result<Asked, Error> {
         applied.push((name, value));
     }
     Ok(Asked { scope, page, parameters: applied })
+}
+
+/// The List that is meant by its id.
+fn list(value: &str, context: &Context) -> Result<Key, Error> {
+    if value.starts_with('$') {
+        return Err(ModelError::NotSupported(format!("the functional list {value} is not kept by this server")).into());
+    }
+    let id = value.strip_prefix("List/").unwrap_or(value);
+    let key = context.definitions.resource_type("List").zip(Id::parse(id)).map(|(list, id)| Key::new(list, id));
+    key.ok_or_else(|| {
+        let reason = "expected the id of a List".to_owned();
+        ModelError::BadParameter { parameter: format!("_list={value}"), reason }.into()
+    })
 }
 
 /// The URL of the history.

@@ -31,7 +31,7 @@ pub(crate) fn reply(changed: Changed, returns: Return) -> Reply {
     let status = match changed.outcome {
         Outcome::Created => 201,
         Outcome::Updated | Outcome::Unchanged | Outcome::Found => 200,
-        Outcome::Deleted | Outcome::Nothing => {
+        Outcome::Deleted | Outcome::Nothing | Outcome::Purged => {
             if returns == Return::OperationOutcome {
                 200
             } else {
@@ -45,6 +45,7 @@ pub(crate) fn reply(changed: Changed, returns: Return) -> Reply {
         Outcome::Unchanged => "the content is that of the current version, which stays",
         Outcome::Found => "a resource that matches is there already",
         Outcome::Deleted => "deleted",
+        Outcome::Purged => "gone for good",
         Outcome::Nothing => "there was nothing to delete",
     };
     let outcome = || Body::Outcome(vec![Issue::information(words)].into());

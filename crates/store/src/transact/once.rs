@@ -45,8 +45,15 @@ pub(super) async fn end(
     Ok(())
 }
 
-const OUTCOMES: [Outcome; 6] =
-    [Outcome::Created, Outcome::Updated, Outcome::Unchanged, Outcome::Found, Outcome::Deleted, Outcome::Nothing];
+const OUTCOMES: [Outcome; 7] = [
+    Outcome::Created,
+    Outcome::Updated,
+    Outcome::Unchanged,
+    Outcome::Found,
+    Outcome::Deleted,
+    Outcome::Nothing,
+    Outcome::Purged,
+];
 
 fn decode(shared: &Shared, line: &str) -> Option<Changed> {
     let mut parts = line.split(' ');

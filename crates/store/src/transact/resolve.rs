@@ -129,7 +129,7 @@ fn criteria(action: &Action) -> Option<&Criteria> {
     match action {
         Action::Create { if_none_exist, .. } => if_none_exist.as_ref(),
         Action::ConditionalUpdate { criteria, .. } | Action::ConditionalDelete { criteria, .. } => Some(criteria),
-        Action::Update { .. } | Action::Delete { .. } => None,
+        Action::Update { .. } | Action::Delete { .. } | Action::Purge { .. } => None,
     }
 }
 
@@ -164,7 +164,9 @@ async fn target<'t>(
                 }
             }
         }
-        Action::Update { key, .. } | Action::Delete { key, .. } => Target::Write(key.clone()),
+        Action::Update { key, .. } | Action::Delete { key, .. } | Action::Purge { key, .. } => {
+            Target::Write(key.clone())
+        }
         Action::ConditionalUpdate { criteria, resource, .. } => {
             let sent = resource.id().and_then(|id| Id::parse(&id));
             match (find_one(transaction, criteria, deleted, connection).await?, sent) {

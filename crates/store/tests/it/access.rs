@@ -59,11 +59,11 @@ fn core_2_every_read_sees_only_what_is_visible() {
         {
             assert_eq!(t.store.read(&access, &key(text)).await.unwrap().is_some(), seen, "{text}");
             assert_eq!(t.store.vread(&access, &key(text), 1).await.unwrap().is_some(), seen, "{text}");
-            let page = HistoryPage { since: None, at: None, count: 10, cursor: None };
+            let page = HistoryPage { since: None, at: None, list: None, count: 10, cursor: None };
             let history = t.store.history(&access, HistoryScope::Instance(key(text)), page.clone()).await.unwrap();
             assert_eq!(history.versions.len() == 1, seen, "{text}");
         }
-        let page = HistoryPage { since: None, at: None, count: 10, cursor: None };
+        let page = HistoryPage { since: None, at: None, list: None, count: 10, cursor: None };
         let all = t.store.history(&access, HistoryScope::System, page.clone()).await.unwrap();
         assert_eq!(ids(&all.versions), ["o-a", "a", "open"]);
         let patients = HistoryScope::Type(Definitions::r4().resource_type("Patient").unwrap());

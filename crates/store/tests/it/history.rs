@@ -5,7 +5,7 @@ use serde_json::json;
 use tessera_store::{HistoryPage, HistoryScope, Location, Store as _, Version};
 
 fn page(count: u32) -> HistoryPage {
-    HistoryPage { since: None, at: None, count, cursor: None }
+    HistoryPage { since: None, at: None, list: None, count, cursor: None }
 }
 
 fn names(versions: &[Version]) -> Vec<String> {
