@@ -100,7 +100,7 @@ fn of_model(error: &tessera_model::Error) -> (u16, OperationOutcome) {
                 422
             }
         }
-        E::UnknownType { .. } | E::NoSuchPath(_) => 404,
+        E::UnknownType { .. } | E::NoSuchPath(_) | E::UnknownCanonical { .. } => 404,
         E::MethodNotAllowed { .. } => 405,
         E::NotSupported(_) => 501,
     };
@@ -179,6 +179,7 @@ mod tests {
             .into(),
             tessera_model::Error::BadParameter { parameter: "birthdate=x".into(), reason: "expected a date".into() }
                 .into(),
+            tessera_model::Error::UnknownCanonical { what: "value set", canonical: "http://x|1".into() }.into(),
             tessera_model::Error::NotSupported("not supported".into()).into(),
             tessera_model::Error::TooCostly("too many".into()).into(),
             Store::VersionConflict { current: 2 }.into(),

@@ -59,6 +59,14 @@ pub enum Error {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// A code system, value set or concept map that is neither stored nor bundled here.
+    #[error("this server has no {what} {canonical}")]
+    UnknownCanonical {
+        /// What it would be.
+        what: &'static str,
+        /// Its name.
+        canonical: String,
+    },
     /// Something the specification has and this server does not.
     #[error("{0}")]
     NotSupported(String),
@@ -85,7 +93,7 @@ impl Error {
             | Self::UnknownParameter { .. }
             | Self::MethodNotAllowed { .. }
             | Self::NotSupported(_) => IssueCode::NotSupported,
-            Self::NoSuchPath(_) => IssueCode::NotFound,
+            Self::NoSuchPath(_) | Self::UnknownCanonical { .. } => IssueCode::NotFound,
             Self::BadParameter { .. } => IssueCode::Value,
             Self::TooCostly(_) => IssueCode::TooCostly,
         };

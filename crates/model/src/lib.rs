@@ -16,6 +16,7 @@ mod resource;
 pub mod search;
 pub mod subset;
 pub mod temporal;
+pub mod terminology;
 pub mod validate;
 
 pub use access::{AccessContext, Visible};
