@@ -4,7 +4,7 @@ use conformance_tests::Reply;
 use serde_json::{Value, json};
 use tessera_fixtures::{builders::datatypes, condition, observation, patient, resource};
 
-use crate::space::{Space, on_each_backend};
+use crate::space::{Space, on_each_backend, refused};
 
 fn people(space: &Space) {
     for (name, family, born, gender) in [
@@ -327,5 +327,24 @@ fn a_searchset_has_full_urls_modes_and_a_self_link_with_what_was_applied() {
         }
         let again = space.get(&own).expect_status(200);
         assert_eq!(space.names_in(&again, "match"), space.names_in(&reply, "match"));
+    });
+}
+
+// https://hl7.org/fhir/R4/search.html#revinclude: "a search parameter name of * indicates all search parameters"
+#[test]
+fn a_wildcard_includes_whatever_refers_and_is_referred_to() {
+    on_each_backend(|space| {
+        linked(space);
+        included(space, "Observation?_include=*", "weight height", "eve doctor");
+        let id = space.found("Patient?").len();
+        assert_eq!(id, 1);
+        let everything = space.search("Patient?_revinclude=*");
+        let mut names = space.names_in(&everything, "include");
+        names.sort();
+        assert!(names.contains(&"weight".to_owned()) && names.contains(&"height".to_owned()), "{everything}");
+        let iterated = space.search("Observation?_include:iterate=*");
+        assert!(space.names_in(&iterated, "include").contains(&"clinic".to_owned()), "{iterated}");
+        refused(&space.get("Observation?_include=*:subject"), &[400]);
+        refused(&space.get("Observation?_include=Observation:subject:Medication"), &[400]);
     });
 }

@@ -185,3 +185,55 @@ fn tokens_combine() {
         space.finds("Condition?clinical-status=active&code=38341003", "active diagnosis");
     });
 }
+
+// https://hl7.org/fhir/R4/search.html#token: `:text`, "a string that searches text associated with the code/value - either
+// CodeableConcept.text, Coding.display, or Identifier.type.text"
+#[test]
+fn text_searches_the_text_of_a_concept_and_the_displays_of_its_codings() {
+    on_each_backend(|space| {
+        let coded = |code| observation().set("code", code).build();
+        space.add("text", coded(json!({ "text": "Élevated_pressure 100%" })));
+        space
+            .add("display", coded(json!({ "coding": [{ "system": A, "code": "1", "display": "Elevated pressure" }] })));
+        space.add("other", coded(json!({ "coding": [{ "system": A, "code": "elevated" }], "text": "Pulse" })));
+        let identified = json!({ "type": { "text": "Medical record" }, "system": A, "value": "1" });
+        space.add("patient", patient().push("identifier", identified).build());
+        space.finds("Observation?code:text=elevated", "text display");
+        space.finds("Observation?code:text=ELEVATED pressure", "display");
+        space.finds("Observation?code:text=pulse,elevated_", "text other");
+        // "_" and "%" are no wildcards.
+        space.finds("Observation?code:text=%25", "text");
+        space.finds("Observation?code:text=d_p", "text");
+        space.finds("Observation?code:text=pressure", "text display");
+        space.finds("Observation?code=elevated", "other");
+        space.finds("Observation?code:missing=false", "text display other");
+        space.finds("Patient?identifier:text=medical", "patient");
+        space.finds("Observation?subject:Patient.identifier:text=medical", "");
+    });
+}
+
+// https://hl7.org/fhir/R4/search.html#token: `:of-type`, "[system]|[code]|[value]", which "matches the type.coding.system,
+// type.coding.code and value of an identifier"
+#[test]
+fn of_type_finds_an_identifier_by_its_type_and_value() {
+    on_each_backend(|space| {
+        let typed = |system: &str, code: &str, value: &str| {
+            let of_type = json!({ "coding": [{ "system": system, "code": code }, { "system": B, "code": "X" }] });
+            json!({ "type": of_type, "system": "urn:oid:1.2.3", "value": value })
+        };
+        space.add("mr", patient().push("identifier", typed(A, "MR", "1")).build());
+        space.add("dl", patient().push("identifier", typed(A, "DL", "1")).build());
+        // The type and the value must be those of one identifier.
+        let two = patient().push("identifier", typed(A, "MR", "2")).push("identifier", typed(A, "DL", "3"));
+        space.add("two", two.build());
+        space.finds(&format!("Patient?identifier:of-type={A}|MR|1"), "mr");
+        space.finds(&format!("Patient?identifier:of-type={B}|X|1"), "mr dl");
+        space.finds(&format!("Patient?identifier:of-type={A}|MR|3"), "");
+        space.finds(&format!("Patient?identifier:of-type={A}|MR|2,{A}|DL|1"), "dl two");
+        space.finds(&format!("Patient?identifier={A}%5C|MR|1"), "");
+        for bad in ["MR|1", "|MR|1", "http://example.org/a||1", "http://example.org/a|MR|", "1"] {
+            refused(&space.get(&format!("Patient?identifier:of-type={bad}")), &[400]);
+        }
+        refused(&space.get(&format!("Patient?gender:of-type={A}|MR|1")), &[400]);
+    });
+}

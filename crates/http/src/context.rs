@@ -52,6 +52,12 @@ pub struct Context {
 impl Context {
     /// What parsing a search needs to know.
     pub(crate) fn search(&self, lenient: bool) -> search::Context<'_> {
-        search::Context { definitions: self.definitions, base: &self.base, now: self.clock.now(), lenient }
+        search::Context {
+            definitions: self.definitions,
+            base: &self.base,
+            now: self.clock.now(),
+            lenient,
+            terminology: &search::NoTerminology,
+        }
     }
 }

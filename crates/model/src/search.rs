@@ -20,7 +20,8 @@ mod result_parameters;
 pub mod string;
 pub mod token;
 pub mod uri;
+mod values;
 
-pub use context::Context;
+pub use context::{Coded, Context, NoTerminology, Terminology};
 pub use index::{IndexRow, IndexValue, Quantity};
 pub use query::{Criterion, Filter, Query};

@@ -56,6 +56,8 @@ pub(crate) struct Dialect {
     pub(crate) position: &'static str,
     /// Whether the planner turns every `EXISTS` into the join it likes, so that nothing else need be tried.
     pub(crate) exists_is_enough: bool,
+    /// What stands around a bound JSON array of texts to say that a column's value is in it.
+    pub(crate) in_array: (&'static str, &'static str),
     /// A number below which every transaction of the change sequence has ended; `None`: all that can be seen have.
     pub(crate) horizon: Option<&'static str>,
 }

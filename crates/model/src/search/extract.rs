@@ -27,7 +27,7 @@ pub fn extract(resource: &Resource, base: &str, definitions: &Definitions) -> Ve
         match parameter.search_type {
             SearchType::Composite => extraction.composite(parameter, program, type_id, &mut rows),
             search_type => {
-                extraction.values(program, resource.node(), type_id, search_type, (parameter.id, 0), &mut rows);
+                extraction.values(program, resource.node(), type_id, search_type, (parameter.id, None), &mut rows);
             }
         }
     }
@@ -41,18 +41,18 @@ struct Extraction<'a> {
 }
 
 impl Extraction<'_> {
-    /// Adds the values that a program finds from `start`.
+    /// Adds the values that a program finds from `start`; with an ordinal, as those of a composite's component.
     fn values(
         &self,
         program: &Program,
         start: Node<'_>,
         start_type: TypeId,
         search_type: SearchType,
-        (parameter, ordinal): (ParameterId, i64),
+        (parameter, ordinal): (ParameterId, Option<i64>),
         rows: &mut Vec<IndexRow>,
     ) {
         let types = self.definitions.types();
-        let mut values = Values::new(parameter, ordinal, rows);
+        let mut values = Values::new(parameter, ordinal.unwrap_or(0), rows);
         for item in evaluate(program, start, start_type, self.resource, types) {
             let (node, type_id) = match item {
                 Item::Element(node, type_id) => (node, type_id),
@@ -64,7 +64,13 @@ impl Extraction<'_> {
             let type_name = &*types[type_id].name;
             match search_type {
                 SearchType::String => string::extract(node, type_name, &mut values),
-                SearchType::Token => token::extract(node, type_name, &mut values),
+                SearchType::Token => {
+                    token::extract(node, type_name, &mut values);
+                    // Components have no modifiers, so nothing would look at it.
+                    if ordinal.is_none() {
+                        token::extract_text_and_type(node, type_name, &mut values);
+                    }
+                }
                 SearchType::Date => date::extract(node, type_name, &mut values),
                 SearchType::Number | SearchType::Quantity => quantity::extract(node, type_name, &mut values),
                 SearchType::Reference => reference::extract(node, type_name, self.base, self.definitions, &mut values),
@@ -82,7 +88,14 @@ impl Extraction<'_> {
             let start = rows.len();
             for component in &parameter.components {
                 let before = rows.len();
-                self.values(&component.program, node, node_type, component.search_type, (component.id, ordinal), rows);
+                self.values(
+                    &component.program,
+                    node,
+                    node_type,
+                    component.search_type,
+                    (component.id, Some(ordinal)),
+                    rows,
+                );
                 if rows.len() == before {
                     rows.truncate(start);
                     break;

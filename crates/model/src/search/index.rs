@@ -1,5 +1,6 @@
 //! What the index holds of a resource: a row for each value of each search parameter. Each kind of value has a table.
 
+use super::token::by_type;
 use crate::{Key, definitions::ParameterId, temporal::Micros};
 
 /// One value of one parameter.
@@ -39,8 +40,17 @@ impl<'a> Values<'a> {
     }
 
     pub(super) fn push(&mut self, value: IndexValue) {
-        if !self.rows[self.start..].iter().any(|row| row.value == value) {
-            self.rows.push(IndexRow { parameter: self.parameter, ordinal: self.ordinal, value });
+        self.push_under(self.parameter, value);
+    }
+
+    /// Adds an identifier under what holds them by type.
+    pub(super) fn push_by_type(&mut self, value: IndexValue) {
+        self.push_under(by_type(self.parameter), value);
+    }
+
+    fn push_under(&mut self, parameter: ParameterId, value: IndexValue) {
+        if !self.rows[self.start..].iter().any(|row| row.parameter == parameter && row.value == value) {
+            self.rows.push(IndexRow { parameter, ordinal: self.ordinal, value });
         }
     }
 

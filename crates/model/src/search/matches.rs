@@ -83,7 +83,8 @@ pub fn last_updated_end(last_updated: Micros) -> Micros {
     last_updated.saturating_add(1000)
 }
 
-/// Whether the row is a value of a parameter of that type: an identifier stands beside the reference it belongs to.
+/// Whether the row is a value of a parameter of that type: an identifier stands beside the reference it belongs to. A concept
+/// that has only a text is a value too.
 fn is_value(row: &IndexRow, search_type: SearchType) -> bool {
     !(search_type == SearchType::Reference && matches!(row.value, IndexValue::Token { .. }))
 }

@@ -15,11 +15,19 @@ pub enum Modifier {
     Contains,
     /// `:not`: tokens, also those without a value.
     Not,
+    /// `:text`: the text that stands with a code.
+    Text,
+    /// `:of-type`: an identifier with the type it has.
+    OfType,
+    /// `:in`: codes of a value set.
+    In,
+    /// `:not-in`: anything but codes of a value set.
+    NotIn,
     /// `:identifier`: the identifier within a reference.
     Identifier,
-    /// `:above`: URIs that the value starts with.
+    /// `:above`: URIs that the value starts with; codes that subsume it.
     Above,
-    /// `:below`: URIs that start with the value.
+    /// `:below`: URIs that start with the value; codes that it subsumes.
     Below,
     /// `:Patient`: references to that type.
     Type(ResourceType),
@@ -30,7 +38,7 @@ pub enum Modifier {
 pub fn supported(search_type: SearchType) -> &'static [&'static str] {
     match search_type {
         SearchType::String => &["missing", "exact", "contains"],
-        SearchType::Token => &["missing", "not"],
+        SearchType::Token => &["missing", "text", "not", "of-type", "in", "not-in", "above", "below"],
         SearchType::Reference => &["missing", "identifier", "[type]"],
         SearchType::Uri => &["missing", "above", "below"],
         SearchType::Date | SearchType::Number | SearchType::Quantity | SearchType::Composite => &["missing"],
@@ -55,9 +63,13 @@ impl Modifier {
             ("exact", SearchType::String) => Some(Self::Exact),
             ("contains", SearchType::String) => Some(Self::Contains),
             ("not", SearchType::Token) => Some(Self::Not),
+            ("text", SearchType::Token) => Some(Self::Text),
+            ("of-type", SearchType::Token) => Some(Self::OfType),
+            ("in", SearchType::Token) => Some(Self::In),
+            ("not-in", SearchType::Token) => Some(Self::NotIn),
             ("identifier", SearchType::Reference) => Some(Self::Identifier),
-            ("above", SearchType::Uri) => Some(Self::Above),
-            ("below", SearchType::Uri) => Some(Self::Below),
+            ("above", SearchType::Uri | SearchType::Token) => Some(Self::Above),
+            ("below", SearchType::Uri | SearchType::Token) => Some(Self::Below),
             (name, SearchType::Reference) => definitions.resource_type(name).map(Self::Type),
             _ => None,
         };

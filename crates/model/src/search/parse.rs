@@ -3,19 +3,14 @@
 
 use super::{
     context::Context,
-    date,
-    escape::{Escaped, split_alternatives},
+    escape::split_alternatives,
     modifier::Modifier,
-    quantity,
-    query::{Criterion, Filter, Query, Summary, Total},
-    reference, result_parameters,
-    string::{StringMode, fold},
-    token,
-    uri::UriValue,
+    query::{Filter, Query, Summary, Total},
+    result_parameters,
 };
 use crate::{
-    Error, Id, ResourceType,
-    definitions::{ParameterId, SearchParameter, SearchType},
+    Error, ResourceType,
+    definitions::{SearchParameter, SearchType},
     error::similar,
 };
 
@@ -79,25 +74,28 @@ pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: C
 
 /// How deep a parameter is inside chains and `_has`.
 #[derive(Clone, Copy, Default)]
-struct Depth {
+pub(super) struct Depth {
     chain: usize,
     has: usize,
 }
 
-struct Parser<'a> {
-    context: Context<'a>,
+/// Reads parameters within a context.
+pub(super) struct Parser<'a> {
+    pub(super) context: Context<'a>,
 }
 
 impl<'a> Parser<'a> {
     fn filter(&self, types: &[ResourceType], name: &str, value: &str, depth: Depth) -> Result<Filter, Error> {
         if let Some(rest) = name.strip_prefix("_has:") {
-            return self.has(types, name, rest, value, depth);
+            return self
+                .has(types, name, rest, depth, |source, inner, depth| self.filter(&[source], inner, value, depth));
         }
         if let Some((head, rest)) = name.split_once('.') {
-            return self.chain(types, name, head, rest, value, depth);
+            return self
+                .chain(types, name, head, rest, depth, |target, depth| self.filter(&[target], rest, value, depth));
         }
         let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
-        self.refuse_unsupported(code)?;
+        refuse_unsupported(code)?;
         let parameters = self.parameters(types, code)?;
         let Some(first) = parameters.first() else { return Err(self.unknown(types, code)) };
         let modifier = match modifier {
@@ -105,32 +103,17 @@ impl<'a> Parser<'a> {
             Some(text) => Modifier::parse(text, code, first.search_type, self.context.definitions)?,
         };
         if modifier == Modifier::Missing {
-            return missing(&parameters, name, value);
+            return match value {
+                "true" => Ok(Filter::Not(Box::new(self.present(&parameters)))),
+                "false" => Ok(self.present(&parameters)),
+                _ => Err(Error::BadParameter { parameter: name.to_owned(), reason: "expected true or false".into() }),
+            };
         }
-        let values = split_alternatives(name, value)?;
-        if code == "_id" || code == "_lastUpdated" {
-            return self.column(code, modifier, &values);
-        }
-        if first.search_type == SearchType::Composite {
-            return self.composite(&parameters, &values);
-        }
-        let ids = parameters.iter().map(|p| p.id).collect();
-        let filter = Filter::Value(ids, self.criterion(&parameters, modifier, &values)?);
-        Ok(if modifier == Modifier::Not { Filter::Not(Box::new(filter)) } else { filter })
-    }
-
-    /// What the specification has and this server does not yet is refused, never ignored.
-    fn refuse_unsupported(&self, code: &str) -> Result<(), Error> {
-        match code {
-            "_text" | "_content" | "_list" | "_filter" | "_query" => {
-                Err(Error::NotSupported(format!("the search parameter {code} is not supported by this server")))
-            }
-            _ => Ok(()),
-        }
+        self.meets(&parameters, modifier, &split_alternatives(name, value)?)
     }
 
     /// The parameter of that code in each of the types, which must agree in its type.
-    fn parameters(&self, types: &[ResourceType], code: &str) -> Result<Vec<&'a SearchParameter>, Error> {
+    pub(super) fn parameters(&self, types: &[ResourceType], code: &str) -> Result<Vec<&'a SearchParameter>, Error> {
         let definitions = self.context.definitions;
         let all = if types.is_empty() { definitions.resource_types() } else { types };
         let mut found = Vec::with_capacity(all.len());
@@ -167,14 +150,21 @@ impl<'a> Parser<'a> {
         Error::UnknownParameter { scope, name: code.to_owned(), similar: similar(code, known) }
     }
 
-    /// `_has:Observation:patient:code=…`: <https://hl7.org/fhir/R4/search.html#has>
-    fn has(&self, types: &[ResourceType], name: &str, rest: &str, value: &str, depth: Depth) -> Result<Filter, Error> {
+    /// `_has:Observation:patient:code=…`; `inner` reads what follows: <https://hl7.org/fhir/R4/search.html#has>
+    pub(super) fn has(
+        &self,
+        types: &[ResourceType],
+        name: &str,
+        rest: &str,
+        depth: Depth,
+        inner: impl FnOnce(ResourceType, &str, Depth) -> Result<Filter, Error>,
+    ) -> Result<Filter, Error> {
         if depth.has >= HAS_DEPTH_MAX {
             return Err(Error::TooCostly(format!("more than {HAS_DEPTH_MAX} _has within each other")));
         }
         let bad = |reason: &str| Error::BadParameter { parameter: name.to_owned(), reason: reason.to_owned() };
         let mut parts = rest.splitn(3, ':');
-        let (Some(source), Some(code), Some(inner)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(source), Some(code), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(bad("expected _has:Type:reference:parameter, such as _has:Observation:patient:code"));
         };
         let Some(source) = self.context.definitions.resource_type(source) else {
@@ -186,19 +176,19 @@ impl<'a> Parser<'a> {
         if parameter.search_type != SearchType::Reference || !leads_here {
             return Err(bad("the parameter after the type must be a reference to the type searched"));
         }
-        let filter = Box::new(self.filter(&[source], inner, value, Depth { has: depth.has + 1, ..depth })?);
+        let filter = Box::new(inner(source, rest, Depth { has: depth.has + 1, ..depth })?);
         Ok(Filter::Has { source, parameter: parameter.id, filter })
     }
 
-    /// `subject:Patient.name=…`: <https://hl7.org/fhir/R4/search.html#chaining>
-    fn chain(
+    /// `subject:Patient.name=…`; `inner` reads what follows: <https://hl7.org/fhir/R4/search.html#chaining>
+    pub(super) fn chain(
         &self,
         types: &[ResourceType],
         name: &str,
         head: &str,
         rest: &str,
-        value: &str,
         depth: Depth,
+        inner: impl FnOnce(ResourceType, Depth) -> Result<Filter, Error>,
     ) -> Result<Filter, Error> {
         if depth.chain >= CHAIN_DEPTH_MAX {
             return Err(Error::TooCostly(format!("more than {CHAIN_DEPTH_MAX} links in a chain")));
@@ -221,7 +211,7 @@ impl<'a> Parser<'a> {
                 return Err(bad(format!("{code} does not refer to {target}")));
             }
         } else {
-            let first = rest.split([':', '.']).next().unwrap_or_default();
+            let first = rest.split([':', '.', '[']).next().unwrap_or_default();
             let has = |t: &ResourceType| first == "_has" || self.context.definitions.parameter(*t, first).is_some();
             if !possible.iter().any(has) {
                 return Err(self.unknown(&possible, first));
@@ -236,132 +226,17 @@ impl<'a> Parser<'a> {
                 names[0]
             )));
         };
-        let filter = Box::new(self.filter(&[target], rest, value, Depth { chain: depth.chain + 1, ..depth })?);
+        let filter = Box::new(inner(target, Depth { chain: depth.chain + 1, ..depth })?);
         Ok(Filter::Chain { parameters: parameters.iter().map(|p| p.id).collect(), target, filter })
-    }
-
-    /// `_id` and `_lastUpdated` stand in the resource's own row.
-    fn column(&self, code: &str, modifier: Modifier, values: &[Escaped<'_>]) -> Result<Filter, Error> {
-        if code == "_lastUpdated" {
-            return Ok(Filter::LastUpdated(
-                values.iter().map(|v| date::parse(v, self.context.now)).collect::<Result<_, _>>()?,
-            ));
-        }
-        let ids = values
-            .iter()
-            .map(|v| Id::parse(&v.text()).ok_or_else(|| v.bad("expected an id: 1 to 64 of A-Z a-z 0-9 - .")));
-        let filter = Filter::Id(ids.collect::<Result<_, _>>()?);
-        Ok(if modifier == Modifier::Not { Filter::Not(Box::new(filter)) } else { filter })
-    }
-
-    fn composite(&self, parameters: &[&SearchParameter], values: &[Escaped<'_>]) -> Result<Filter, Error> {
-        let mut alternatives = Vec::new();
-        for parameter in parameters {
-            for value in values {
-                let parts = value.split('$');
-                if parts.len() != parameter.components.len() || parts.iter().any(Escaped::is_empty) {
-                    return Err(value.bad(&format!("expected {} values separated by $", parameter.components.len())));
-                }
-                let mut components = Vec::new();
-                for (component, part) in parameter.components.iter().zip(parts) {
-                    let criterion =
-                        self.values(component.search_type, Modifier::None, &component.targets, &[], &[part])?;
-                    components.push((component.id, criterion));
-                }
-                alternatives.push(components);
-            }
-        }
-        Ok(Filter::Composite(alternatives))
-    }
-
-    fn criterion(
-        &self,
-        parameters: &[&SearchParameter],
-        modifier: Modifier,
-        values: &[Escaped<'_>],
-    ) -> Result<Criterion, Error> {
-        let first = parameters[0];
-        let targets: Vec<ResourceType> = if parameters.iter().any(|p| p.targets.is_empty()) {
-            Vec::new()
-        } else {
-            parameters.iter().flat_map(|p| p.targets.iter().copied()).collect()
-        };
-        self.values(first.search_type, modifier, &targets, &first.implied_systems, values)
-    }
-
-    fn values(
-        &self,
-        search_type: SearchType,
-        modifier: Modifier,
-        targets: &[ResourceType],
-        implied_systems: &[Box<str>],
-        values: &[Escaped<'_>],
-    ) -> Result<Criterion, Error> {
-        let Context { definitions, base, now, .. } = self.context;
-        let tokens = || {
-            values.iter().map(|v| token::parse(v, implied_systems)).collect::<Result<Vec<_>, _>>().map(|t| t.concat())
-        };
-        Ok(match (search_type, modifier) {
-            (SearchType::String, _) => {
-                let mode = match modifier {
-                    Modifier::None => StringMode::StartsWith,
-                    Modifier::Exact => StringMode::Exact,
-                    Modifier::Contains => StringMode::Contains,
-                    Modifier::Missing
-                    | Modifier::Not
-                    | Modifier::Identifier
-                    | Modifier::Above
-                    | Modifier::Below
-                    | Modifier::Type(_) => {
-                        return Err(Error::NotSupported("this modifier is not for strings".into()));
-                    }
-                };
-                let text = |v: &Escaped<'_>| if mode == StringMode::Exact { v.text() } else { fold(&v.text()) };
-                Criterion::String(mode, values.iter().map(text).collect())
-            }
-            (SearchType::Token, _) | (SearchType::Reference, Modifier::Identifier) => Criterion::Token(tokens()?),
-            (SearchType::Date, _) => {
-                Criterion::Date(values.iter().map(|v| date::parse(v, now)).collect::<Result<_, _>>()?)
-            }
-            (SearchType::Number, _) => {
-                Criterion::Quantity(values.iter().map(quantity::parse_number).collect::<Result<_, _>>()?)
-            }
-            (SearchType::Quantity, _) => {
-                Criterion::Quantity(values.iter().map(quantity::parse).collect::<Result<_, _>>()?)
-            }
-            (SearchType::Reference, _) => {
-                let of_type = if let Modifier::Type(resource_type) = modifier { Some(resource_type) } else { None };
-                let parse = |v: &Escaped<'_>| reference::parse(v, of_type, targets, base, definitions);
-                Criterion::Reference(values.iter().map(parse).collect::<Result<_, _>>()?)
-            }
-            (SearchType::Uri, Modifier::Below) => {
-                Criterion::Uri(values.iter().map(|v| UriValue::below(&v.text())).collect())
-            }
-            (SearchType::Uri, Modifier::Above) => {
-                Criterion::Uri(values.iter().map(|v| UriValue::above(&v.text())).collect())
-            }
-            (SearchType::Uri, _) => Criterion::Uri(values.iter().map(|v| UriValue::exact(&v.text())).collect()),
-            (SearchType::Composite | SearchType::Special, _) => {
-                return Err(Error::NotSupported("this kind of search parameter is not supported here".into()));
-            }
-        })
     }
 }
 
-fn missing(parameters: &[&SearchParameter], name: &str, value: &str) -> Result<Filter, Error> {
-    let first = parameters[0];
-    // A composite has values where its first component has any; ids and times are never missing.
-    let (ids, search_type): (Vec<ParameterId>, SearchType) = match first.components.first() {
-        Some(component) => {
-            (parameters.iter().filter_map(|p| p.components.first()).map(|c| c.id).collect(), component.search_type)
+/// What the specification has and this server does not yet is refused, never ignored.
+fn refuse_unsupported(code: &str) -> Result<(), Error> {
+    match code {
+        "_text" | "_content" | "_list" | "_filter" | "_query" => {
+            Err(Error::NotSupported(format!("the search parameter {code} is not supported by this server")))
         }
-        None => (parameters.iter().map(|p| p.id).collect(), first.search_type),
-    };
-    let always = super::extract::COLUMNS.contains(&&*first.code);
-    let present = if always { Filter::always() } else { Filter::Present(ids, search_type) };
-    match value {
-        "true" => Ok(Filter::Not(Box::new(present))),
-        "false" => Ok(present),
-        _ => Err(Error::BadParameter { parameter: name.to_owned(), reason: "expected true or false".into() }),
+        _ => Ok(()),
     }
 }

@@ -150,9 +150,9 @@ pub struct Include {
     pub reverse: bool,
     /// Also from what was included.
     pub iterate: bool,
-    /// The type that holds the reference.
-    pub source: ResourceType,
-    /// Its reference parameters.
+    /// The type that holds the reference; `None`: any.
+    pub source: Option<ResourceType>,
+    /// Its reference parameters; empty: all of them.
     pub parameters: Vec<ParameterId>,
     /// The type it must lead to; `None`: any.
     pub target: Option<ResourceType>,

@@ -6,7 +6,7 @@ use super::{
     query::{Include, Query, Sort, SortKey, Summary, Total},
 };
 use crate::{
-    Definitions, Error, ResourceType,
+    Definitions, Error,
     definitions::{SearchParameter, SearchType},
 };
 
@@ -141,7 +141,7 @@ fn sort(query: &mut Query, value: &str, definitions: &Definitions) -> Result<(),
     Ok(())
 }
 
-/// `Type:parameter`, `Type:parameter:Target`, `Type:*`.
+/// `Type:parameter`, `Type:parameter:Target`, `Type:*`, `*`.
 fn include(
     query: &mut Query,
     reverse: bool,
@@ -153,33 +153,38 @@ fn include(
     let bad = |reason: &str| Error::BadParameter { parameter: format!("{name}={value}"), reason: reason.to_owned() };
     let mut parts = value.splitn(3, ':');
     let type_named = |name: Option<&str>| definitions.resource_type(name?);
-    let source = type_named(parts.next()).ok_or_else(|| bad("expected Type:parameter, such as Observation:subject"))?;
-    let code = parts.next().ok_or_else(|| bad("expected Type:parameter, such as Observation:subject"))?;
-    let target = match parts.next() {
-        None => None,
-        some => Some(type_named(some).ok_or_else(|| bad("the target is no resource type"))?),
-    };
     let references = |p: &&SearchParameter| p.search_type == SearchType::Reference && p.program.is_some();
-    let parameters: Vec<_> = match code {
-        "*" => definitions.parameters(source).filter(references).collect(),
-        _ => definitions.parameter(source, code).filter(references).into_iter().collect(),
+    let wanted = parts.next();
+    let (source, parameters, target) = if value == "*" {
+        (None, Vec::new(), None)
+    } else {
+        let expected = "expected Type:parameter, such as Observation:subject, or *";
+        let source = type_named(wanted).ok_or_else(|| bad(expected))?;
+        let code = parts.next().ok_or_else(|| bad(expected))?;
+        let target = match parts.next() {
+            None => None,
+            some => Some(type_named(some).ok_or_else(|| bad("the target is no resource type"))?),
+        };
+        let parameters: Vec<_> = match code {
+            "*" => definitions.parameters(source).filter(references).collect(),
+            _ => definitions.parameter(source, code).filter(references).into_iter().collect(),
+        };
+        if parameters.is_empty() {
+            return Err(bad(&format!("{code} is not a reference parameter of {source}")));
+        }
+        let leads_to = |target| parameters.iter().any(|p| p.targets.is_empty() || p.targets.contains(&target));
+        if let Some(target) = target.filter(|target| !leads_to(*target)) {
+            return Err(bad(&format!("{code} does not refer to {target}")));
+        }
+        let in_scope = query.types.is_empty() || query.types.contains(&source);
+        if !reverse && !iterate && !in_scope {
+            return Err(bad(
+                "the type is not among those searched; use :iterate to follow references of included resources",
+            ));
+        }
+        (Some(source), parameters.iter().map(|p| p.id).collect(), target)
     };
-    if parameters.is_empty() {
-        return Err(bad(&format!("{code} is not a reference parameter of {source}")));
-    }
-    let in_scope = |t: ResourceType| query.types.is_empty() || query.types.contains(&t);
-    if !reverse && !iterate && !in_scope(source) {
-        return Err(bad(
-            "the type is not among those searched; use :iterate to follow references of included resources",
-        ));
-    }
-    query.includes.push(Include {
-        reverse,
-        iterate,
-        source,
-        parameters: parameters.iter().map(|p| p.id).collect(),
-        target,
-    });
+    query.includes.push(Include { reverse, iterate, source, parameters, target });
     if query.includes.len() > INCLUDES_MAX {
         return Err(Error::TooCostly(format!("more than {INCLUDES_MAX} _include and _revinclude")));
     }

@@ -14,7 +14,12 @@ use sqlx::{
 use std::{fmt::Write as _, str::FromStr as _, time::Duration};
 use tessera_model::temporal::Micros;
 
-static DIALECT: Dialect = Dialect { position: "strpos", exists_is_enough: true, horizon: Some("tessera_horizon()") };
+static DIALECT: Dialect = Dialect {
+    position: "strpos",
+    exists_is_enough: true,
+    in_array: (" = ANY (ARRAY(SELECT jsonb_array_elements_text(", "::jsonb)))"),
+    horizon: Some("tessera_horizon()"),
+};
 
 /// Connections of one server process for reading, and as many for writing: neither can take all of the other's.
 const CONNECTIONS_MAX: u32 = 10;

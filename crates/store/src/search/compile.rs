@@ -226,7 +226,8 @@ impl Compiler<'_> {
     fn present(&mut self, parameters: &[ParameterId], search_type: SearchType, at: At) {
         let tables: &[&'static str] = match search_type {
             SearchType::String => &["idx_string"],
-            SearchType::Token => &["idx_token"],
+            // A concept may have nothing but a text.
+            SearchType::Token => &["idx_token", "idx_string"],
             SearchType::Date => &["idx_date"],
             SearchType::Number | SearchType::Quantity => &["idx_quantity"],
             SearchType::Reference => &["idx_reference", "idx_uri"],

@@ -7,6 +7,7 @@ use crate::{
 };
 use tessera_model::{
     definitions::ParameterId,
+    json::write_string,
     search::{
         prefix::{Comparison, End},
         quantity::{QuantityValue, Unit},
@@ -122,7 +123,7 @@ impl IndexTable {
         let position = dialect.position;
         match (self, criterion) {
             (Self::String, Criterion::String(mode, values)) => strings(sql, *mode, values, alias, position),
-            (Self::Token, Criterion::Token(values)) => tokens(sql, values, alias),
+            (Self::Token, Criterion::Token(values)) => tokens(sql, dialect, values, alias),
             (Self::Date, Criterion::Date(comparisons)) => {
                 sql.push("(").join(" OR ", comparisons, |sql, c| compare(sql, c, alias, "low", "high")).push(")");
             }
@@ -241,7 +242,11 @@ fn successor(text: &str) -> Option<String> {
 }
 
 /// Codes of one system share one list, so that 200 of them are no 200 conditions.
-fn tokens(sql: &mut Sql, values: &[TokenValue], alias: Alias) {
+fn tokens(sql: &mut Sql, dialect: &Dialect, values: &[TokenValue], alias: Alias) {
+    if values.is_empty() {
+        sql.push("1 = 0");
+        return;
+    }
     let mut systems: Vec<Option<&str>> = values.iter().map(|v| v.system.as_deref()).collect();
     systems.sort_unstable();
     systems.dedup();
@@ -250,11 +255,7 @@ fn tokens(sql: &mut Sql, values: &[TokenValue], alias: Alias) {
         let codes: Vec<String> = of_system().filter_map(|v| v.code.as_deref().map(key_text)).collect();
         sql.push("(");
         if of_system().all(|v| v.code.is_some()) {
-            sql.column(alias, "code");
-            match &codes[..] {
-                [one] => sql.push(" = ").bind(one.as_str()),
-                several => sql.push(" IN ").bind_list(several.iter().map(String::as_str)),
-            };
+            among(sql.column(alias, "code"), dialect, &codes);
         } else {
             sql.push("1 = 1");
         }
@@ -264,6 +265,30 @@ fn tokens(sql: &mut Sql, values: &[TokenValue], alias: Alias) {
         sql.push(")");
     });
     sql.push(")");
+}
+
+/// Most values that are bound one by one: a statement has room for some 30,000, and a value set may have more.
+const LISTED_MAX: usize = 200;
+
+/// Writes that the column before is one of the values.
+fn among(sql: &mut Sql, dialect: &Dialect, values: &[String]) {
+    match values {
+        [one] => {
+            sql.push(" = ").bind(one.as_str());
+        }
+        few if few.len() <= LISTED_MAX => {
+            sql.push(" IN ").bind_list(few.iter().map(String::as_str));
+        }
+        many => {
+            let mut array = String::from("[");
+            for (n, value) in many.iter().enumerate() {
+                array.push_str(if n > 0 { "," } else { "" });
+                write_string(&mut array, value);
+            }
+            array.push(']');
+            sql.push(dialect.in_array.0).bind(array).push(dialect.in_array.1);
+        }
+    }
 }
 
 /// The targets are looked up first: by type and id, in the key of `resource`.

@@ -68,10 +68,12 @@ async fn follow(
     sql.push(" FROM idx_reference ").name(link).push(" WHERE ");
     let mut compiler = Compiler { sql, access: &search.access, dialect: connection.dialect() };
     compiler.among(link, near, from);
-    compiler.sql.push(" AND ");
-    compiler.parameter(link, &include.parameters);
+    if !include.parameters.is_empty() {
+        compiler.sql.push(" AND ");
+        compiler.parameter(link, &include.parameters);
+    }
     compiler.sql.push(")");
-    let wanted = if include.reverse { Some(include.source) } else { include.target };
+    let wanted = if include.reverse { include.source } else { include.target };
     match wanted {
         Some(resource_type) => {
             compiler.sql.push(" AND ").column(resource, "type").push(" = ").bind(resource_type);

@@ -15,7 +15,7 @@ use tessera_model::{
     Id, Key, Query, Resource,
     reference::{Literal, parse as parse_reference},
     search::{
-        Context,
+        Context, NoTerminology,
         parse::parse,
         query::{Summary, Total},
     },
@@ -217,8 +217,13 @@ async fn find(
     connection: &mut dyn Connection,
 ) -> Result<Vec<Key>, Error> {
     let shared = &transaction.shared;
-    let context =
-        Context { definitions: shared.definitions, base: &shared.base, now: shared.clock.now(), lenient: false };
+    let context = Context {
+        definitions: shared.definitions,
+        base: &shared.base,
+        now: shared.clock.now(),
+        lenient: false,
+        terminology: &NoTerminology,
+    };
     let parsed = parse(&[criteria.resource_type], &criteria.parameters, context)?;
     if parsed.query.filter.is_always() {
         let parameter = criteria.parameters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");

@@ -7,15 +7,40 @@ mod world;
 use crate::store::{BASE, TestStore, delete, on_both, parsed, put, resource};
 use queries::Queries;
 use tessera_model::{
-    Definitions, IndexValue,
+    Definitions, Error, IndexValue,
     definitions::{ParameterId, SearchType},
     search::{
-        extract,
+        Coded, Terminology, extract,
         matches::{Candidate, matches},
         query::{Query, SortKey},
     },
 };
 use world::World;
+
+/// Terminology of the world: `vs` has two codes, `all` more than are bound one by one, and each code has the next below it.
+pub(crate) struct Codes;
+
+impl Terminology for Codes {
+    fn members(&self, value_set: &str) -> Result<Vec<Coded>, Error> {
+        let pair = |system: &str, code: &str| (system.to_owned(), code.to_owned());
+        let few = || world::SYSTEMS.into_iter().flat_map(|s| world::CODES[..2].iter().map(move |c| pair(s, c)));
+        Ok(match value_set {
+            "http://v/few" => few().collect(),
+            "http://v/all" => few().chain((0..300).map(|n| pair(world::SYSTEMS[0], &format!("\"n{n}\"")))).collect(),
+            _ => Vec::new(),
+        })
+    }
+
+    fn ancestors_or_self(&self, system: &str, code: &str) -> Result<Vec<Coded>, Error> {
+        let all = world::CODES.iter().take_while(|c| **c <= code).map(|c| (system.to_owned(), (*c).to_owned()));
+        Ok(all.collect())
+    }
+
+    fn descendants_or_self(&self, system: &str, code: &str) -> Result<Vec<Coded>, Error> {
+        let all = world::CODES.iter().skip_while(|c| **c < code).map(|c| (system.to_owned(), (*c).to_owned()));
+        Ok(all.collect())
+    }
+}
 
 /// Resources of a round, and queries asked of them.
 const RESOURCES: usize = 250;

@@ -122,7 +122,13 @@ pub(crate) fn criteria(name: &str, query: &str) -> Criteria {
 pub(crate) fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
     let (name, query) = url.split_once('?').unwrap_or((url, ""));
     let types: Vec<_> = Definitions::r4().resource_type(name).into_iter().collect();
-    let context = Context { definitions: Definitions::r4(), base: BASE, now: 1_600_000_000_000_000, lenient: false };
+    let context = Context {
+        definitions: Definitions::r4(),
+        base: BASE,
+        now: 1_600_000_000_000_000,
+        lenient: false,
+        terminology: &crate::property::Codes,
+    };
     parse(&types, &tessera_model::interaction::query_pairs(query), context)
 }
 

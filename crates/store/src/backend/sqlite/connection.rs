@@ -25,7 +25,12 @@ use std::{
 };
 use tessera_model::temporal::Micros;
 
-static DIALECT: Dialect = Dialect { position: "instr", exists_is_enough: false, horizon: None };
+static DIALECT: Dialect = Dialect {
+    position: "instr",
+    exists_is_enough: false,
+    in_array: (" IN (SELECT value FROM json_each(", "))"),
+    horizon: None,
+};
 
 /// How many steps of SQLite's virtual machine between looks at the clock: some hundred microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;

@@ -154,7 +154,15 @@ impl Queries {
     }
 
     fn token_parameter(&mut self, code: &str) -> String {
-        format!("{code}{}={}", *self.pick(&["", "", ":not"]), self.token())
+        match self.random.u8(..12) {
+            0 => format!("{code}:text={}", percent_encode(self.pick::<&str>(&NAMES))),
+            1 => format!("{code}:{}={}", *self.pick(&["in", "not-in"]), *self.pick(&["http://v/few", "http://v/all"])),
+            2 => format!("{code}:{}={}|c2", *self.pick(&["above", "below"]), *self.pick(&SYSTEMS[..2])),
+            3 if code == "identifier" => {
+                format!("{code}:of-type={}|{}|{}", *self.pick(&SYSTEMS[..2]), *self.pick(&CODES[..2]), self.code())
+            }
+            _ => format!("{code}{}={}", *self.pick(&["", "", ":not"]), self.token()),
+        }
     }
 
     fn date_parameter(&mut self, code: &str) -> String {
@@ -200,8 +208,12 @@ impl Queries {
         (0..self.random.usize(1..3)).map(|_| self.one_token()).collect::<Vec<_>>().join(",")
     }
 
+    fn code(&mut self) -> String {
+        self.pick(&CODES).replace(',', "\\,").replace('|', "\\|").replace('$', "\\$")
+    }
+
     fn one_token(&mut self) -> String {
-        let code = self.pick(&CODES).replace(',', "\\,").replace('|', "\\|").replace('$', "\\$");
+        let code = self.code();
         let system = *self.pick(&SYSTEMS);
         let text = match self.random.u8(..4) {
             0 => code,

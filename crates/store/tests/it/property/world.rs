@@ -80,8 +80,8 @@ impl World {
 
     fn observation(&mut self, value: &mut Value) {
         value["status"] = json!(*self.pick(&["final", "amended", "unknown"]));
-        value["code"] = json!({"coding": [self.coding()]});
-        self.maybe(value, "category", |w| json!([{"coding": [w.coding(), w.coding()]}]));
+        value["code"] = self.concept(1);
+        self.maybe(value, "category", |w| json!([w.concept(2)]));
         self.maybe(value, "subject", |w| w.reference("Patient", "pa"));
         match self.random.u8(..3) {
             0 => self.maybe(value, "effectiveDateTime", |w| json!(*w.pick(&DATES))),
@@ -106,7 +106,7 @@ impl World {
 
     fn condition(&mut self, value: &mut Value) {
         value["subject"] = self.reference("Patient", "pa");
-        self.maybe(value, "code", |w| json!({"coding": [w.coding(), w.coding()]}));
+        self.maybe(value, "code", |w| w.concept(2));
         self.maybe(value, "onsetDateTime", |w| json!(*w.pick(&DATES)));
         self.maybe(value, "onsetAge", Self::quantity);
         if value.get("onsetDateTime").is_some() {
@@ -144,12 +144,27 @@ impl World {
         if !system.is_empty() {
             coding["system"] = json!(system);
         }
+        self.maybe(&mut coding, "display", |w| json!(*w.pick(&NAMES)));
         coding
+    }
+
+    /// A concept with codings, a text, or both.
+    fn concept(&mut self, codings: usize) -> Value {
+        let codings: Vec<Value> = (0..codings).map(|_| self.coding()).collect();
+        let mut concept = json!({"coding": codings});
+        if self.random.u8(..) < 60 {
+            concept["text"] = json!(*self.pick(&NAMES));
+            if self.random.bool() {
+                concept.as_object_mut().unwrap().remove("coding");
+            }
+        }
+        concept
     }
 
     fn identifier(&mut self) -> Value {
         let coding = self.coding();
         let mut identifier = json!({"value": coding["code"]});
+        self.maybe(&mut identifier, "type", |w| w.concept(1));
         self.set(&mut identifier, "system", coding.get("system").cloned().unwrap_or(Value::Null));
         identifier
     }
