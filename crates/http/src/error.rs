@@ -89,9 +89,12 @@ impl Error {
 fn of_model(error: &tessera_model::Error) -> (u16, OperationOutcome) {
     use tessera_model::Error as E;
     let status = match error {
-        E::Json(_) | E::NotAResource { .. } | E::UnknownParameter { .. } | E::BadParameter { .. } | E::TooCostly(_) => {
-            400
-        }
+        E::Json(_)
+        | E::Xml(_)
+        | E::NotAResource { .. }
+        | E::UnknownParameter { .. }
+        | E::BadParameter { .. }
+        | E::TooCostly(_) => 400,
         // "400: could not be parsed or failed basic FHIR validation rules"; "422: violated … profiles or business rules"
         E::Invalid(issues) => {
             if issues.iter().any(|issue| issue.code == IssueCode::Structure) {
@@ -159,6 +162,7 @@ mod tests {
         let key = || Key::new(patient, Id::parse("1").unwrap());
         let errors: Vec<Error> = vec![
             tessera_model::Error::Json(tessera_model::json::Document::parse("{").unwrap_err()).into(),
+            tessera_model::xml::read(b"<Patient/>", Definitions::r4()).unwrap_err().into(),
             tessera_model::Error::NotAResource {
                 expression: String::new(),
                 reason: "the resource has no resourceType".into(),

@@ -3,6 +3,7 @@
 use crate::{
     json::SyntaxError,
     operation_outcome::{Issue, IssueCode},
+    xml::XmlError,
 };
 
 /// What is wrong with what the client sent. It carries no HTTP status: `tessera-http` knows those.
@@ -11,6 +12,9 @@ pub enum Error {
     /// The body is not acceptable JSON.
     #[error("the body is not acceptable JSON: {0}")]
     Json(#[from] SyntaxError),
+    /// The body is not acceptable XML.
+    #[error("the body is not acceptable XML: {0}")]
+    Xml(#[from] XmlError),
     /// The body is JSON, but no resource.
     #[error("{reason}")]
     NotAResource {
@@ -88,7 +92,10 @@ impl Error {
             Self::NotAResource { expression, .. } => {
                 return vec![Issue::error(IssueCode::Structure, self.to_string()).at(expression.clone())];
             }
-            Self::Json(_) => IssueCode::Structure,
+            Self::Xml(error) if !error.expression.is_empty() => {
+                return vec![Issue::error(IssueCode::Structure, self.to_string()).at(error.expression.clone())];
+            }
+            Self::Json(_) | Self::Xml(_) => IssueCode::Structure,
             Self::UnknownType { .. }
             | Self::UnknownParameter { .. }
             | Self::MethodNotAllowed { .. }

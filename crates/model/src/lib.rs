@@ -18,6 +18,7 @@ pub mod subset;
 pub mod temporal;
 pub mod terminology;
 pub mod validate;
+pub mod xml;
 
 pub use access::{AccessContext, Visible};
 pub use definitions::Definitions;
