@@ -4,7 +4,10 @@ mod generated;
 mod refused;
 
 use super::{read, write};
-use crate::{Definitions, json::Document};
+use crate::{
+    Definitions,
+    json::{Document, Node},
+};
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 
@@ -178,8 +181,8 @@ fn a_narrative_is_whole_wherever_its_namespace_was_declared() {
         let document = Document::parse(json.as_str()).unwrap();
         let text = document.root().get("text").unwrap();
         assert_eq!(text.get_str("div").unwrap(), expect, "{xml}");
-        assert_eq!(text.get("status").map(|s| s.raw()), Some("\"empty\""));
-        assert_eq!(document.root().get("active").map(|a| a.raw()), Some("true"));
+        assert_eq!(text.get("status").map(Node::raw), Some("\"empty\""));
+        assert_eq!(document.root().get("active").map(Node::raw), Some("true"));
     };
     let prefixed = r#"<h:div xmlns:h="http://www.w3.org/1999/xhtml"><h:p>x</h:p></h:div>"#;
     let plain = r#"<div xmlns="http://www.w3.org/1999/xhtml"><p>x</p></div>"#;
