@@ -32,6 +32,7 @@ pub use environment::{Environment, Host, Limits};
 pub use error::PathError;
 pub use eval::{Item, evaluate};
 pub use lexer::ParseError;
+pub(crate) use navigation::each_member;
 pub use parser::parse;
 pub use path::Path;
 pub use quantity::Quantity;

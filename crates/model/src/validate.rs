@@ -1,6 +1,7 @@
 //! Validation on every write: structure, primitive values, cardinality, required bindings, reference targets.
 //! It cannot fail; it returns what it has found. <https://hl7.org/fhir/R4/validation.html>
 
+mod invariant;
 pub(crate) mod narrative;
 mod primitive;
 mod structure;
@@ -14,4 +15,14 @@ pub const ISSUES_MAX: usize = 100;
 #[must_use]
 pub fn validate(resource: &Resource, definitions: &Definitions) -> Vec<Issue> {
     structure::Walk::new(definitions, resource.node()).resource(resource)
+}
+
+/// What [`validate`] finds, and every invariant of the specification that does not hold: rules as errors, best practices as
+/// warnings. For `$validate`; ordinary writes are spared it (docs/fhirpath.md has its cost).
+#[must_use]
+pub fn validate_fully(resource: &Resource, definitions: &Definitions) -> Vec<Issue> {
+    let mut issues = validate(resource, definitions);
+    issues.extend(invariant::check(resource, definitions));
+    issues.truncate(ISSUES_MAX);
+    issues
 }

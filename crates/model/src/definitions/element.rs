@@ -174,6 +174,11 @@ impl TypeTable {
         self.by_name.get(name).copied()
     }
 
+    /// All types.
+    pub fn ids(&self) -> impl Iterator<Item = TypeId> + use<> {
+        (0..u16::try_from(self.types.len()).unwrap_or(u16::MAX)).map(TypeId)
+    }
+
     /// What `Resource` is: any resource.
     #[must_use]
     pub fn any_resource(&self) -> TypeId {

@@ -3,7 +3,7 @@
 
 use super::value::{Element, Value};
 use crate::{
-    definitions::{TypeDefinition, TypeId, TypeKind, TypeTable},
+    definitions::{Property, TypeDefinition, TypeId, TypeKind, TypeTable},
     json::{Kind, Node},
 };
 use std::borrow::Cow;
@@ -43,9 +43,9 @@ fn of_element<'a>(element: Element<'a>, name: &str, types: &TypeTable, found: &m
         return values(object, name, property.type_id, types, found);
     }
     let Some(choice) = definition.elements.iter().position(|e| e.choice && &*e.name == name) else { return };
-    for (bare, type_id) in distinct_members(object, definition) {
-        if bare.starts_with(name) && definition.property(&bare).is_some_and(|p| p.element == choice) {
-            values(object, &bare, type_id, types, found);
+    for (bare, property) in distinct_members(object, definition) {
+        if property.element == choice {
+            values(object, &bare, property.type_id, types, found);
         }
     }
 }
@@ -53,34 +53,49 @@ fn of_element<'a>(element: Element<'a>, name: &str, types: &TypeTable, found: &m
 /// Appends everything within the element, one level deep, in the order of the document.
 pub(super) fn children<'a>(element: Element<'a>, types: &TypeTable, found: &mut Vec<Value<'a>>) {
     let Some((object, type_id)) = object(element, types) else { return };
-    for (bare, type_id) in distinct_members(object, &types[type_id]) {
-        values(object, &bare, type_id, types, found);
+    for (bare, property) in distinct_members(object, &types[type_id]) {
+        values(object, &bare, property.type_id, types, found);
+    }
+}
+
+/// Calls `visit` for each member of the element: its JSON name, the element it is of which type, and its values.
+pub(crate) fn each_member<'a>(
+    element: Element<'a>,
+    types: &TypeTable,
+    visit: &mut dyn FnMut(&Cow<'a, str>, (TypeId, usize), &[Value<'a>]),
+) {
+    let Some((object, type_id)) = object(element, types) else { return };
+    let mut found = Vec::new();
+    for (bare, property) in distinct_members(object, &types[type_id]) {
+        values(object, &bare, property.type_id, types, &mut found);
+        visit(&bare, (type_id, property.element), &found);
+        found.clear();
     }
 }
 
 /// Everything within the element with its JSON name, by name: what two equal elements have in common.
 pub(super) fn content<'a>(element: Element<'a>, types: &TypeTable) -> Vec<(Cow<'a, str>, Value<'a>)> {
-    let Some((object, type_id)) = object(element, types) else { return Vec::new() };
     let mut found = Vec::new();
-    let mut of_member = Vec::new();
-    for (bare, type_id) in distinct_members(object, &types[type_id]) {
-        values(object, &bare, type_id, types, &mut of_member);
-        found.extend(of_member.drain(..).map(|value| (bare.clone(), value)));
-    }
+    each_member(element, types, &mut |name, _, values| {
+        found.extend(values.iter().map(|value| (name.clone(), value.clone())));
+    });
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
     found
 }
 
 /// The members that are elements, each once: `_birthDate` only where there is no `birthDate`.
-fn distinct_members<'a>(object: Node<'a>, definition: &TypeDefinition) -> impl Iterator<Item = (Cow<'a, str>, TypeId)> {
+fn distinct_members<'a>(
+    object: Node<'a>,
+    definition: &TypeDefinition,
+) -> impl Iterator<Item = (Cow<'a, str>, Property)> {
     object.children().filter_map(move |member| {
         let name = member.name();
         let bare = match &name {
             Cow::Borrowed(name) => Cow::Borrowed(name.strip_prefix('_').unwrap_or(name)),
             Cow::Owned(name) => Cow::Owned(name.strip_prefix('_').unwrap_or(name).to_owned()),
         };
-        let type_id = definition.property(&bare)?.type_id;
-        (bare.len() == name.len() || object.get(&bare).is_none()).then_some((bare, type_id))
+        let property = definition.property(&bare)?;
+        (bare.len() == name.len() || object.get(&bare).is_none()).then_some((bare, property))
     })
 }
 

@@ -132,17 +132,22 @@ impl<'a> Element<'a> {
 
     /// A FHIR Quantity that means one number: <https://hl7.org/fhir/R4/fhirpath.html#quantity>
     fn quantity(self, types: &TypeTable) -> Option<Value<'a>> {
-        let named = types.named("Quantity")?;
-        if !types.is_a(self.type_id, named) || self.node.get("comparator").is_some() {
+        if !self.is_quantity(types) || self.node.get("comparator").is_some() {
             return None;
         }
         let value = decimal(&self.node.get("value")?.as_text()?)?;
-        let unit = match self.node.get_str("system") {
-            Some(system) if system == UCUM => self.node.get_str("code")?,
-            Some(_) => return None,
-            None => self.node.get_str("code").or_else(|| self.node.get_str("unit")).unwrap_or(Cow::Borrowed("1")),
+        let code = self.node.get_str("code");
+        let unit = match (self.node.get_str("system"), code) {
+            (Some(system), Some(code)) if system == UCUM => code,
+            // Converts to nothing, and is equal to itself.
+            (Some(system), Some(code)) => Cow::Owned(format!("{system}|{code}")),
+            (_, code) => code.or_else(|| self.node.get_str("unit")).unwrap_or(Cow::Borrowed("1")),
         };
         Some(Value::Quantity(Quantity { value, unit }))
+    }
+
+    fn is_quantity(self, types: &TypeTable) -> bool {
+        types.named("Quantity").is_some_and(|quantity| types.is_a(self.type_id, quantity))
     }
 }
 
@@ -166,9 +171,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether it is a primitive without a value of its type: with extensions only. Operations take it for nothing.
+    /// Whether it is a primitive with extensions only, or a Quantity without a definite value. Operations take it for
+    /// nothing.
     pub(super) fn is_valueless(&self, types: &TypeTable) -> bool {
-        self.element().is_some_and(|e| e.primitive_type(types).is_some() && e.system(types).is_none())
+        let could = |e: &Element<'_>| e.primitive_type(types).is_some() || e.is_quantity(types);
+        self.element().is_some_and(|element| could(&element) && element.system(types).is_none())
     }
 
     /// The boolean, if it is one.

@@ -147,15 +147,16 @@ fn join<'a>(mut call: Call<'_, 'a>) -> Evaluated<'a> {
     call.computed(joined)
 }
 
-/// Largest compiled pattern. The `regex` crate matches in linear time, so the size is all there is to bound.
-const REGEX_BYTES_MAX: usize = 256 * 1024;
+/// Largest compiled pattern. The `regex` crate matches in linear time, so the size is all there is to bound. HL7's largest,
+/// that of eld-19, takes some 3 MB.
+const REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest pattern: HL7's longest has some 150 characters.
 const PATTERN_LENGTH_MAX: usize = 2000;
-/// Patterns stand in the expressions, which are few; each thread remembers as many.
-const REMEMBERED_MAX: usize = 64;
+/// Patterns stand in the expressions, which are few; each thread remembers as many, the refused ones too.
+const REMEMBERED_MAX: usize = 32;
 
 thread_local! {
-    static PATTERNS: RefCell<FxHashMap<String, Regex>> = RefCell::default();
+    static PATTERNS: RefCell<FxHashMap<String, Result<Regex, PathError>>> = RefCell::default();
 }
 
 fn compiled(pattern: &str) -> Result<Regex, PathError> {
@@ -163,8 +164,8 @@ fn compiled(pattern: &str) -> Result<Regex, PathError> {
         return Err(PathError::TooCostly("a regular expression is too long"));
     }
     PATTERNS.with_borrow_mut(|known| {
-        if let Some(regex) = known.get(pattern) {
-            return Ok(regex.clone());
+        if let Some(built) = known.get(pattern) {
+            return built.clone();
         }
         // "Single line": a full stop stands for a line break too. <http://hl7.org/fhirpath/N1/#matchesregex-string-boolean>
         let built = RegexBuilder::new(pattern)
@@ -173,14 +174,14 @@ fn compiled(pattern: &str) -> Result<Regex, PathError> {
             .dfa_size_limit(REGEX_BYTES_MAX)
             .nest_limit(50)
             .build();
-        let regex = built.map_err(|error| match error {
+        let built = built.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => PathError::TooCostly("a regular expression is too large"),
             _ => PathError::Type(format!("no regular expression that this server can run: {pattern}")),
-        })?;
+        });
         if known.len() >= REMEMBERED_MAX {
             known.clear();
         }
-        known.insert(pattern.to_owned(), regex.clone());
-        Ok(regex)
+        known.insert(pattern.to_owned(), built.clone());
+        built
     })
 }
