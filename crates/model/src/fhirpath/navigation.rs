@@ -62,7 +62,7 @@ pub(super) fn children<'a>(element: Element<'a>, types: &TypeTable, found: &mut 
 pub(crate) fn each_member<'a>(
     element: Element<'a>,
     types: &TypeTable,
-    visit: &mut dyn FnMut(&Cow<'a, str>, (TypeId, usize), &[Value<'a>]),
+    mut visit: impl FnMut(&Cow<'a, str>, (TypeId, usize), &[Value<'a>]),
 ) {
     let Some((object, type_id)) = object(element, types) else { return };
     let mut found = Vec::new();
@@ -76,7 +76,7 @@ pub(crate) fn each_member<'a>(
 /// Everything within the element with its JSON name, by name: what two equal elements have in common.
 pub(super) fn content<'a>(element: Element<'a>, types: &TypeTable) -> Vec<(Cow<'a, str>, Value<'a>)> {
     let mut found = Vec::new();
-    each_member(element, types, &mut |name, _, values| {
+    each_member(element, types, |name, _, values| {
         found.extend(values.iter().map(|value| (name.clone(), value.clone())));
     });
     found.sort_by(|(a, _), (b, _)| a.cmp(b));

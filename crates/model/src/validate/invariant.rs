@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
         if content.is_some_and(|content| !content.children().any(|member| member.name() != "id")) {
             self.issue(Severity::Error, format!("{ELE_1}: an element has a value or children"));
         }
-        each_member(element, types, &mut |name, place, values| {
+        each_member(element, types, |name, place, values| {
             let repeats = definitions.types()[place.0].elements[place.1].repeats;
             for (index, value) in values.iter().enumerate() {
                 let Value::Element(child) = value else { continue };
