@@ -13,6 +13,7 @@
 mod bundle_batch;
 mod bundle_references;
 mod bundle_transaction;
+mod http_async;
 mod http_binary;
 mod http_capabilities;
 mod http_conditional;

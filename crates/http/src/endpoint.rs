@@ -6,6 +6,7 @@ use crate::{
     conditions::Conditions,
     error::Error,
     format::{check_acceptable, check_content_type},
+    later,
     reply::Reply,
     request::{Preferences, Request, Return, once_of},
     respond::{Shape, respond},
@@ -78,7 +79,13 @@ async fn answer(context: &Context, parts: &Parts, body: Body) -> Result<Reply, E
         .map(axum::http::uri::Authority::as_str)
         .or_else(|| header_text(&parts.headers, &header::HOST));
     let access = context.authenticator.authenticate(host)?;
-    let request = read(context, parts, body).await?;
+    if let Some(reply) = later::ask(context, &access, &parts.method, &request_path(parts)).await {
+        return reply;
+    }
+    let request = match later::begin(context, &access, read(context, parts, body).await?).await? {
+        Ok(reply) => return Ok(reply),
+        Err(request) => request,
+    };
     if matches!(parts.method, axum::http::Method::GET | axum::http::Method::HEAD) {
         let answer = tokio::time::timeout(HANDLER_TIMEOUT, perform(context, &access, request));
         return answer.await.unwrap_or(Err(Error::Timeout));

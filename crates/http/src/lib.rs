@@ -11,6 +11,7 @@ mod error;
 mod format;
 mod health;
 mod interaction;
+mod later;
 mod links;
 mod local;
 mod perform;

@@ -31,6 +31,8 @@ pub(crate) struct Preferences {
     pub(crate) returns: Option<Return>,
     /// `handling=lenient`
     pub(crate) lenient: bool,
+    /// `respond-async`
+    pub(crate) respond_async: bool,
 }
 
 /// What a write answers with.
@@ -78,7 +80,7 @@ impl Preferences {
     /// Reads the values of `Prefer` headers; what it does not know it passes over, and what comes twice counts once, the
     /// first time, as RFC 7240 wants.
     pub(crate) fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Self {
-        let (mut returns, mut lenient) = (None, None);
+        let (mut returns, mut lenient, mut respond_async) = (None, None, false);
         for preference in values.flat_map(|value| value.split([',', ';'])) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"')) {
@@ -87,10 +89,11 @@ impl Preferences {
                 ("return", "OperationOutcome") => returns = returns.or(Some(Return::OperationOutcome)),
                 ("handling", "lenient") => lenient = lenient.or(Some(true)),
                 ("handling", "strict") => lenient = lenient.or(Some(false)),
+                ("respond-async", _) => respond_async = true,
                 _ => {}
             }
         }
-        Self { returns, lenient: lenient.unwrap_or(false) }
+        Self { returns, lenient: lenient.unwrap_or(false), respond_async }
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::{
 
 /// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
 /// macro that reads the folders would compile both drivers a second time, for the compiler itself.
-const FILES: [(i64, &str, &str, &str); 2] = [
+const FILES: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "house",
@@ -21,6 +21,12 @@ const FILES: [(i64, &str, &str, &str); 2] = [
         "history_purge",
         include_str!("../../../migrations/sqlite/0004_history_purge.sql"),
         include_str!("../../../migrations/postgres/0004_history_purge.sql"),
+    ),
+    (
+        5,
+        "later",
+        include_str!("../../../migrations/sqlite/0005_later.sql"),
+        include_str!("../../../migrations/postgres/0005_later.sql"),
     ),
 ];
 

@@ -3,12 +3,12 @@
 mod opening;
 
 use crate::{
-    Error, HistoryPage, HistoryScope, HistoryVersions, Matches, Store, Transacted, Version, Work,
+    Error, HistoryPage, HistoryScope, HistoryVersions, Later, Matches, Progress, Store, Transacted, Version, Work,
     backend::{Backend, Isolation, Job},
     clock::Clock,
     history,
     job::{Shared, job},
-    read,
+    later, read,
     search::{self, Search},
     transact::{Transaction, once},
 };
@@ -186,6 +186,16 @@ impl Store for SqlStore {
         let once = search.is_one_statement();
         let run = job(search, |search, c| Box::pin(async move { search::run(&search, c).await }));
         Box::pin(self.reading(once, run))
+    }
+
+    fn later<'a>(&'a self, _access: &'a AccessContext, later: Later) -> BoxFuture<'a, Result<Option<Progress>, Error>> {
+        Box::pin(async move {
+            let asked = matches!(later, Later::Ask(_));
+            let run = job((self.shared().clone(), later), |s, c| {
+                Box::pin(async move { later::perform(&s.0, &s.1, c).await })
+            });
+            if asked { self.reading(true, run).await } else { self.writing(Isolation::ReadCommitted, run).await }
+        })
     }
 
     fn transact<'a>(&'a self, access: &'a AccessContext, work: Work) -> BoxFuture<'a, Result<Transacted, Error>> {

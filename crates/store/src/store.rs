@@ -1,6 +1,6 @@
 //! [`Store`]: the five calls. Each takes the [`AccessContext`]; what is not visible to it is not there (CORE-2, CORE-6).
 
-use crate::{Change, Changed, Error, Version};
+use crate::{Change, Changed, Error, Later, Progress, Version};
 use futures::future::BoxFuture;
 use tessera_model::{AccessContext, Key, Query, ResourceType, VersionId, temporal::Micros};
 
@@ -32,6 +32,9 @@ pub trait Store: Send + Sync {
         query: Query,
         cursor: Option<String>,
     ) -> BoxFuture<'a, Result<Matches, Error>>;
+
+    /// Looks after requests that are answered later. `None`: there is no such request, or there are too many.
+    fn later<'a>(&'a self, access: &'a AccessContext, later: Later) -> BoxFuture<'a, Result<Option<Progress>, Error>>;
 
     /// All changes or none; then the reads, which see them and nothing newer. When this returns `Ok`, the changes are on
     /// stable storage. What was performed before under the same [`Once`] is answered again, reads left out.

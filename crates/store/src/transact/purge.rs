@@ -48,6 +48,8 @@ async fn erase(shared: &Shared, purged: &Purged, connection: &mut dyn Connection
     );
     sql.bind(purged.rid);
     connection.query(&sql).await?;
+    // Answers that wait to be fetched may hold it.
+    connection.query(&Sql::new("DELETE FROM later WHERE state <> 0")).await?;
     // Criteria that found it may quote what it said.
     let mut sql = Sql::new("DELETE FROM claim WHERE type = ");
     sql.bind(purged.key.resource_type).push(" AND claimed < ").bind(shared.clock.now().saturating_sub(CLAIMS_IN_USE));
