@@ -2,7 +2,7 @@
 
 use crate::store::{delete, everything, ids, on_both, post, put};
 use serde_json::json;
-use tessera_store::Error;
+use tessera_store::{Change, Error};
 
 #[test]
 fn references_between_entries_become_references_to_their_ids() {
@@ -15,13 +15,20 @@ fn references_between_entries_become_references_to_their_ids() {
         let mut far = post(&json!({"resourceType": "Organization"}), None);
         far.full_url = Some("http://there/Organization/9".to_owned());
         changes.push(far);
-        changes.push(put(
-            &json!({"resourceType": "Patient", "id": "r", "managingOrganization": {"reference": "Organization/9"}}),
-        ));
+        let relative = |id: &str, full_url: Option<&str>| {
+            let value =
+                json!({"resourceType": "Patient", "id": id, "managingOrganization": {"reference": "Organization/9"}});
+            Change { full_url: full_url.map(str::to_owned), ..put(&value) }
+        };
+        changes.push(relative("r", Some("http://there/Patient/r")));
+        // Relative to another server, or to this one.
+        changes.push(relative("s", Some("http://elsewhere/Patient/s")));
+        changes.push(relative("t", None));
         let changed = t.write(changes).await.unwrap();
         let key = |n: usize| changed[n].version.clone().unwrap().key;
         assert_eq!(t.search(&format!("Patient?link={}", key(1))).await, [key(0).id.to_string(), key(1).id.to_string()]);
         assert_eq!(t.search(&format!("Patient?organization={}", key(2))).await, ["r"]);
+        assert_eq!(t.search("Patient?organization=Organization/9").await, ["s", "t"]);
         t.is_sound().await;
     });
 }
