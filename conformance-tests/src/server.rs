@@ -241,6 +241,13 @@ impl Server {
         self.local.as_ref()?.process.as_ref().map(Process::id)
     }
 
+    /// What the server has logged, if it is one of ours.
+    #[must_use]
+    pub fn log(&self) -> Option<String> {
+        let log = std::fs::read(self.local.as_ref()?.log()).ok()?;
+        Some(String::from_utf8_lossy(&log).into_owned())
+    }
+
     /// Kills the server with signal 9 and waits for its end.
     ///
     /// # Panics

@@ -76,6 +76,20 @@ fn criteria_may_come_with_format() {
     });
 }
 
+// https://hl7.org/fhir/R4/datatypes.html#string: a text has no U+0000, and no database would take it
+#[test]
+fn criteria_with_u_0000_are_refused() {
+    on_each_backend(|space| {
+        for criteria in ["%00=a", "name=%00", "name:missing=%00", "identifier=a%00b"] {
+            println!("{criteria}");
+            refused(&space.delete(&format!("Patient?{criteria}")), &[400]);
+            refused(&space.put(&format!("Patient?{criteria}"), &identified(space)), &[400]);
+            let create = space.request("POST", "Patient").header("if-none-exist", criteria).json(&identified(space));
+            refused(&send(create), &[400]);
+        }
+    });
+}
+
 // https://hl7.org/fhir/R4/http.html#ccreate: several matches: 412
 #[test]
 fn conditional_create_with_several_matches_fails_with_412() {

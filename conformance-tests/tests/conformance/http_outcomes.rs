@@ -240,3 +240,26 @@ fn head_is_answered_wherever_get_is() {
         }
     });
 }
+
+// https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16: 415 for a coding that is not known
+#[test]
+fn a_content_encoding_that_is_unknown_is_415() {
+    on_each_backend(|space| {
+        for coding in ["compress", "gzip, gzip", "nonsense"] {
+            let body = patient().build();
+            let request = space.request("POST", "Patient").header("content-encoding", coding).json(&body);
+            refused_with(&send(request), 415, "not-supported");
+        }
+    });
+}
+
+// https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3: a write that is done is not answered as if it were refused
+#[test]
+fn a_write_is_answered_whatever_coding_is_wanted() {
+    on_each_backend(|space| {
+        for accepted in ["identity;q=0", "*;q=0", "compress, identity;q=0"] {
+            let request = space.request("POST", "Patient").header("accept-encoding", accepted);
+            send(request.json(&patient().build())).assert_status(201);
+        }
+    });
+}

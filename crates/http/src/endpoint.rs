@@ -4,6 +4,7 @@ use crate::{
     Context, binary,
     bundle::perform,
     conditions::Conditions,
+    encoding::check_content_encoding,
     error::Error,
     format::{check_acceptable, check_content_type},
     later,
@@ -130,6 +131,7 @@ fn request_path(parts: &Parts) -> String {
 }
 
 async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body: Body) -> Result<(), Error> {
+    check_content_encoding(&parts.headers)?;
     let content_type = header_text(&parts.headers, &header::CONTENT_TYPE);
     let searching = matches!(request.interaction, Interaction::SearchType(_) | Interaction::SearchSystem);
     let binary = binary::is_write(&request.interaction);

@@ -37,6 +37,8 @@ pub(crate) enum Error {
     NoBody,
     #[error("the media type {0} is not supported; send application/fhir+json")]
     UnsupportedMediaType(String),
+    #[error("the Content-Encoding {0} is not supported; send gzip or none")]
+    UnsupportedEncoding(String),
     #[error("none of the media types asked for can be sent; this server sends application/fhir+json")]
     NotAcceptable,
     #[error("the body is larger than {0} MiB")]
@@ -68,7 +70,7 @@ impl Error {
             Self::WrongType { .. } | Self::BadId(_) | Self::BadHeader(_) => (400, IssueCode::Value),
             Self::BadRequest(_) => (400, IssueCode::Invalid),
             Self::NoBody => (400, IssueCode::Required),
-            Self::UnsupportedMediaType(_) => (415, IssueCode::NotSupported),
+            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) => (415, IssueCode::NotSupported),
             Self::NotAcceptable => (406, IssueCode::NotSupported),
             Self::TooLarge(_) => (413, IssueCode::TooLong),
             Self::UrlTooLong(_) => (414, IssueCode::TooLong),
@@ -146,7 +148,8 @@ fn twice(text: String, entries: (usize, usize)) -> Issue {
 fn within_entry((status, outcome): (u16, OperationOutcome), entry: usize) -> (u16, OperationOutcome) {
     let prefix = format!("Bundle.entry[{entry}]");
     let issues: Vec<Issue> = outcome.issue.into_iter().map(|issue| issue.within(&prefix)).collect();
-    (status, issues.into())
+    // The method that is not possible is the entry's; POST of a Bundle is.
+    (if status == 405 { 400 } else { status }, issues.into())
 }
 
 #[cfg(test)]
@@ -212,12 +215,19 @@ mod tests {
             Error::BadRequest("no entries".into()),
             Error::NoBody,
             Error::UnsupportedMediaType("text/plain".into()),
+            Error::UnsupportedEncoding("compress".into()),
             Error::NotAcceptable,
             Error::TooLarge(5),
             Error::UrlTooLong(8192),
             Error::Timeout,
             Error::SameFullUrl { entries: (1, 2) },
             Error::Entry { entry: 1, error: Box::new(Error::NoBody) },
+            Error::Entry {
+                entry: 1,
+                error: Box::new(
+                    tessera_model::Error::MethodNotAllowed { method: "POST".into(), allowed: vec!["GET"] }.into(),
+                ),
+            },
         ];
         let line = |error: &Error| {
             let (status, outcome) = error.answer();

@@ -6,6 +6,7 @@ mod bundle;
 mod capability;
 mod conditions;
 mod context;
+mod encoding;
 mod endpoint;
 mod error;
 mod format;

@@ -2,7 +2,7 @@
 //! patterns would read `%24validate` as an id and answer `/Patient/` with 404.
 
 use crate::{
-    Context,
+    Context, encoding,
     endpoint::{BASE_PATH, endpoint},
     health,
 };
@@ -29,7 +29,9 @@ pub fn router(context: Context) -> Router {
         .route("/fhir/{*path}", any(endpoint))
         .fallback(elsewhere)
         .layer(CompressionLayer::new())
-        .layer(RequestDecompressionLayer::new())
+        .layer(axum::middleware::map_request(encoding::keep_identity))
+        // What it does not know is refused where the error becomes an OperationOutcome.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::if_not_present(HeaderName::from_static("x-insecure-mode"), insecure))
         .with_state(context)
