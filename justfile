@@ -33,6 +33,10 @@ clients:
 bodies folder="target/bodies":
     conformance-tests/clients/run bodies {{ folder }}
 
+# random requests made of the CapabilityStatement, more of them than in `just test`
+hammer requests="20000" seed="1":
+    TESSERA_HAMMER_REQUESTS={{ requests }} TESSERA_HAMMER_SEED={{ seed }} cargo test --workspace --test hammer -- --nocapture
+
 # kills and power losses, `rounds` times as long as in `just test`
 crash rounds="10":
     TESSERA_CRASH_ROUNDS={{ rounds }} cargo test --workspace --test crash -- --nocapture
