@@ -16,7 +16,7 @@ use tessera_model::{
     definitions::TypeTable,
     fhirpath::{Element, Environment, Path, TemporalKind, Value},
     json::Document,
-    temporal,
+    temporal, xml,
 };
 
 /// As many must pass; docs/fhirpath.md names the others with their reasons.
@@ -59,8 +59,12 @@ fn input(folder: &File, name: &str) -> Result<Document, Box<dyn Error>> {
     if name.is_empty() {
         return Ok(Document::parse("{\"resourceType\":\"Patient\"}")?);
     }
-    let file = folder.join(name).with_extension("json");
-    Ok(Document::parse(std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?)?)
+    let file = folder.join(name);
+    let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    if name.ends_with(".xml") {
+        return Ok(Document::parse(xml::read(&bytes, Definitions::r4())?)?);
+    }
+    Ok(Document::parse(bytes)?)
 }
 
 fn run(test: &Test, document: &Document) -> Result<(), String> {
@@ -70,8 +74,11 @@ fn run(test: &Test, document: &Document) -> Result<(), String> {
     let environment = Environment::new(definitions).resource(document.root()).at(now);
     let focus = Element::resource(document.root(), types);
     let path = Path::parse(&test.expression);
-    let result =
-        path.as_ref().map_err(Clone::clone).and_then(|path| path.evaluate(Value::Element(focus), &environment));
+    // Every test is checked: those that are valid must stand it too.
+    let result = path.as_ref().map_err(Clone::clone).and_then(|path| {
+        path.check(focus.type_id(), types)?;
+        path.evaluate(Value::Element(focus), &environment)
+    });
     if test.invalid {
         return match result {
             Err(_) => Ok(()),

@@ -6,6 +6,7 @@
 
 mod ast;
 mod call;
+mod check;
 mod compile;
 mod environment;
 mod equality;

@@ -67,10 +67,10 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, ParseError> {
                 (token, name.len() + 1)
             }
             '@' => {
-                let length =
-                    rest[1..].find(|c: char| !(c.is_ascii_digit() || "-:.+TZ".contains(c))).unwrap_or(rest.len() - 1);
-                // `@2020-01.toString()`: the last full stop belongs to the path.
-                let literal = rest[1..=length].trim_end_matches('.');
+                let literal = &rest[1..=temporal_length(&rest[1..])];
+                if literal.is_empty() {
+                    return Err(ParseError::new("expected a date or time after @", at));
+                }
                 (Token::Time(literal.into()), literal.len() + 1)
             }
             '0'..='9' => {
@@ -101,6 +101,43 @@ fn number(text: &str) -> &str {
     let fraction =
         text[whole..].strip_prefix('.').map_or(0, |f| f.find(|c: char| !c.is_ascii_digit()).unwrap_or(f.len()));
     &text[..if fraction > 0 { whole + 1 + fraction } else { whole }]
+}
+
+/// How much of the text is a date, a date and time, or `T` and a time. `@2020-01.toString()` ends before its full stop, and
+/// `@2020-01-01-1 day` before its minus.
+fn temporal_length(text: &str) -> usize {
+    /// The length of `pattern` at `at`, where `0` is any digit; 0 if it does not stand there.
+    fn there(text: &str, at: usize, pattern: &str) -> usize {
+        let rest = text.as_bytes().get(at..).unwrap_or_default();
+        let fits = |(found, wanted): (&u8, u8)| if wanted == b'0' { found.is_ascii_digit() } else { *found == wanted };
+        if rest.len() >= pattern.len() && rest.iter().zip(pattern.bytes()).all(fits) { pattern.len() } else { 0 }
+    }
+    /// Goes on as far as one pattern after the other stands there.
+    fn along(text: &str, at: &mut usize, patterns: &[&str]) {
+        for pattern in patterns {
+            let length = there(text, *at, pattern);
+            if length == 0 {
+                return;
+            }
+            *at += length;
+        }
+    }
+    let mut at = 0;
+    along(text, &mut at, &["0000", "-00", "-00"]);
+    if !text[at..].starts_with('T') {
+        return at;
+    }
+    let dated = at > 0;
+    at += 1;
+    let clock = at;
+    along(text, &mut at, &["00", ":00", ":00", ".0"]);
+    if at == clock + "00:00:00.0".len() {
+        at += text[at..].bytes().take_while(u8::is_ascii_digit).count();
+    }
+    if dated && at > clock {
+        at += ["Z", "+00:00", "-00:00"].iter().map(|zone| there(text, at, zone)).max().unwrap_or(0);
+    }
+    at
 }
 
 /// The content of a quoted text with its escapes resolved, and its length with quotes.

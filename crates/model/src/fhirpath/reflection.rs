@@ -31,7 +31,7 @@ pub(super) fn of_type<'a>(
 }
 
 /// A type that neither FHIR nor FHIRPath has is an error.
-fn check(name: &TypeName, types: &TypeTable) -> Result<(), PathError> {
+pub(super) fn check(name: &TypeName, types: &TypeTable) -> Result<(), PathError> {
     let known = match name.namespace.as_deref() {
         None => SYSTEM.contains(&&*name.name) || types.named(&name.name).is_some(),
         Some("FHIR") => types.named(&name.name).is_some(),

@@ -1,5 +1,16 @@
 //! Cases of our own for the whole language, a file per chapter; HL7's suite comes on top (`just fhirpath-suite`).
 
+mod checking;
+mod conversion;
+mod existence;
+mod fhir;
+mod filtering;
+mod limits;
+mod math;
+mod operators;
+mod strings;
+mod utility;
+
 use super::{Element, Environment, Path, PathError, Value};
 use crate::{Definitions, json::Document, temporal};
 

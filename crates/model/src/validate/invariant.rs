@@ -219,6 +219,33 @@ mod tests {
     }
 
     #[test]
+    fn every_invariant_fits_the_elements_it_is_about() {
+        let types = Definitions::r4().types();
+        let mut wrong = Vec::new();
+        let mut check = |invariant: &Invariant, type_id| {
+            if let Err(error) = invariant.compiled.check(type_id, types) {
+                wrong.push(format!("{}: {error}", invariant.key));
+            }
+        };
+        for type_id in types.ids() {
+            let own = R4.of_type.get(&type_id).into_iter().flatten();
+            own.for_each(|invariant| check(invariant, type_id));
+            for (number, element) in types[type_id].elements.iter().enumerate() {
+                for invariant in R4.of_element.get(&(type_id, number)).into_iter().flatten() {
+                    element.types.iter().for_each(|&type_id| check(invariant, type_id));
+                }
+            }
+        }
+        wrong.sort();
+        wrong.dedup();
+        // HL7's own mistakes: an element that the type has not, and a rule of Range on a choice with decimal.
+        assert_eq!(
+            wrong,
+            ["cid-0: ChargeItemDefinition has no element \"name\"", "ras-1: decimal has no element \"low\""]
+        );
+    }
+
+    #[test]
     fn on_resources_types_elements_and_backbone_elements() {
         broken(
             r#"{"resourceType":"Patient","name":[{"family":"A"}],"contact":[{"gender":"male"}]}"#,
