@@ -41,6 +41,7 @@ fn content_comes_back_as_it_was_sent() {
         assert_eq!(none.header("content-type"), Some(TEXT));
         let head = send(space.request("HEAD", &key).header("accept", "*/*")).expect_status(200);
         assert_eq!((head.header("content-type"), &*head.text), (Some(TEXT), ""));
+        assert_eq!(head.header("content-length"), none.header("content-length"));
         let unmodified = space.request("GET", &key).header("accept", "*/*").header("if-none-match", "W/\"1\"");
         assert_eq!(send(unmodified).expect_status(304).text, "");
     });

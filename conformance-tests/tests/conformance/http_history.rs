@@ -218,7 +218,9 @@ fn history_refuses_parameters_that_it_does_not_know() {
     on_each_backend(|space| {
         let key = space.add("a", patient().build());
         refused(&space.get(&format!("{key}/_history?family=a")), &[400]);
-        refused(&space.get(&format!("{key}/_history?_count=many")), &[400]);
+        for count in ["many", "0", "-1"] {
+            refused(&space.get(&format!("{key}/_history?_count={count}")), &[400]);
+        }
     });
 }
 

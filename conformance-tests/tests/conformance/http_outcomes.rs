@@ -227,7 +227,7 @@ fn head_is_answered_wherever_get_is() {
         ] {
             let (get, head) = (space.get(&path).expect_status(200), send(space.request("HEAD", &path)));
             assert_eq!((head.status, &*head.text), (200, ""), "{path}: {head}");
-            for name in ["content-type", "etag", "last-modified"] {
+            for name in ["content-type", "content-length", "etag", "last-modified"] {
                 assert_eq!(head.header(name), get.header(name), "{path}: {name}");
             }
         }

@@ -171,7 +171,7 @@ impl Content {
 
     /// The response whose other headers are those of `response`. A browser is to do nothing with the content but keep it:
     /// whoever uploaded it must not run script in the name of this server (HTTP-7).
-    pub(crate) fn send(self, mut response: Response<HttpBody>, head: bool) -> Response<HttpBody> {
+    pub(crate) fn send(self, mut response: Response<HttpBody>) -> Response<HttpBody> {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type);
         headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
@@ -179,7 +179,7 @@ impl Content {
         if let Some(reference) = self.security_context {
             headers.insert(SECURITY_CONTEXT, reference);
         }
-        *response.body_mut() = if head { HttpBody::empty() } else { HttpBody::from(self.bytes) };
+        *response.body_mut() = HttpBody::from(self.bytes);
         response
     }
 }

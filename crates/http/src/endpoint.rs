@@ -49,7 +49,7 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let (parts, body) = request.into_parts();
     let query = query_pairs(parts.uri.query().unwrap_or_default());
     let value_of = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let shape = Shape { pretty: value_of("_pretty") == Some("true"), head: parts.method == axum::http::Method::HEAD };
+    let shape = Shape { pretty: value_of("_pretty") == Some("true") };
     let (format, accept) = (value_of("_format"), header_text(&parts.headers, &header::ACCEPT));
     let as_content = binary::may_be_content(&parts.method, &request_path(&parts), format, accept, context.definitions);
     let result = match check_acceptable(format, accept) {
@@ -59,7 +59,7 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let content = result.as_ref().ok().filter(|_| as_content).and_then(|reply| binary::Content::of(reply, accept));
     let mut response = respond(&context, result, shape);
     if let Some(content) = content {
-        response = content.send(response, shape.head);
+        response = content.send(response);
     }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -21,8 +21,6 @@ use tessera_model::{
 pub(crate) struct Shape {
     /// `_pretty=true`
     pub(crate) pretty: bool,
-    /// HEAD: the headers alone.
-    pub(crate) head: bool,
 }
 
 /// The response to a request on the wire.
@@ -58,8 +56,8 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     if let Some(allowed) = allowed {
         insert(&mut headers, header::ALLOW, &allowed);
     }
-    let body = if shape.head { HttpBody::empty() } else { HttpBody::from(text) };
-    let mut response = Response::new(body);
+    // For HEAD too: the server below leaves the body out, and tells its length as it does for GET.
+    let mut response = Response::new(HttpBody::from(text));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = headers;
     response

@@ -71,8 +71,8 @@ pub(crate) fn asked(context: &Context, request: &Request) -> Result<Asked, Error
         };
         match name.as_str() {
             "_count" => {
-                let count: u32 = value.parse().map_err(|_| bad("expected a whole number from 1"))?;
-                page.count = count.clamp(1, COUNT_MAX);
+                let count = value.parse().ok().filter(|count: &u32| *count > 0);
+                page.count = count.ok_or_else(|| bad("expected a whole number from 1"))?.min(COUNT_MAX);
             }
             "_since" => page.since = Some(temporal::range(&value).ok_or_else(|| bad("expected an instant"))?.low),
             "_at" => {
