@@ -23,6 +23,8 @@ mod http_history;
 mod http_outcomes;
 mod http_read;
 mod http_update;
+mod operations_frame;
+mod operations_validate;
 mod search_chain;
 mod search_composite;
 mod search_date;

@@ -17,6 +17,7 @@ use tessera_model::{
     AccessContext,
     interaction::{Interaction, InteractionCode},
     json::{Kind, Node},
+    operation_outcome::IssueCode,
     search::parse::Parsed,
     subset::Subset,
 };
@@ -112,6 +113,10 @@ async fn transaction(
         // "one denial: whole 403", before any write
         if !access.permits(code, resource_type) {
             return Err(at_entry(Error::Forbidden));
+        }
+        if matches!(request.interaction, Interaction::Operation(_)) {
+            let text = "operations are not performed within a transaction; invoke it alone or in a batch".to_owned();
+            return Err(at_entry(Error::BadInput { code: IssueCode::NotSupported, text }));
         }
         if let Some((read, shown)) = planned_read(context, &request).map_err(at_entry)? {
             reads.push(read);

@@ -1,11 +1,11 @@
 //! What this server supports, stated once: the CapabilityStatement is made of this and of the tables.
 //! <https://hl7.org/fhir/R4/capabilitystatement.html>
 
-use crate::Context;
+use crate::{Context, operation};
 use serde_json::{Value, json};
 use tessera_model::{
-    ResourceType,
-    definitions::{SearchParameter, SearchType},
+    Definitions, ResourceType,
+    definitions::{OperationDefinition, SearchParameter, SearchType},
     interaction::InteractionCode,
 };
 
@@ -57,6 +57,7 @@ pub(crate) fn statement(context: &Context) -> String {
             "security": security,
             "resource": resources,
             "interaction": OF_SYSTEM.map(|code| json!({"code": code.name()})),
+            "operation": operations(definitions, |definition| definition.system),
         }],
     })
     .to_string()
@@ -84,6 +85,13 @@ fn resource(resource_type: ResourceType, context: &Context) -> Value {
         "referencePolicy": ["literal", "logical", "local"],
         "searchParam": parameters.iter().map(parameter).collect::<Vec<_>>(),
     });
+    let of_type = |definition: &OperationDefinition| {
+        (definition.of_type || definition.instance) && definition.is_on(resource_type.name())
+    };
+    let operations = operations(definitions, of_type);
+    if !operations.is_empty() {
+        resource["operation"] = json!(operations);
+    }
     if !includes.is_empty() {
         resource["searchInclude"] = json!(includes);
     }
@@ -91,6 +99,13 @@ fn resource(resource_type: ResourceType, context: &Context) -> Value {
         resource["documentation"] = json!("First-class: examples and conformance tests of its own.");
     }
     resource
+}
+
+/// The operations of which that holds.
+fn operations(definitions: &Definitions, holds: impl Fn(&OperationDefinition) -> bool) -> Vec<Value> {
+    let here =
+        operation::supported(definitions).map(|(_, definition)| definition).filter(|definition| holds(definition));
+    here.map(|definition| json!({"name": &*definition.code, "definition": &*definition.url})).collect()
 }
 
 #[cfg(test)]

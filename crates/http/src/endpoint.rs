@@ -177,6 +177,10 @@ async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body
         return Ok(());
     }
     if bytes.is_empty() {
+        // What goes into an operation may stand in the URL, or be nothing.
+        if matches!(request.interaction, Interaction::Operation(_)) {
+            return Ok(());
+        }
         return Err(Error::NoBody);
     }
     request.once = once(parts, &bytes)?;

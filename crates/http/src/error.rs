@@ -33,6 +33,9 @@ pub(crate) enum Error {
     BadHeader(&'static str),
     #[error("{0}")]
     BadRequest(String),
+    /// What goes into an operation is not what its definition wants.
+    #[error("{text}")]
+    BadInput { code: IssueCode, text: String },
     #[error("a body is needed here")]
     NoBody,
     #[error("the media type {0} is not supported; send application/fhir+json")]
@@ -69,6 +72,7 @@ impl Error {
             Self::Forbidden => (403, IssueCode::Forbidden),
             Self::WrongType { .. } | Self::BadId(_) | Self::BadHeader(_) => (400, IssueCode::Value),
             Self::BadRequest(_) => (400, IssueCode::Invalid),
+            Self::BadInput { code, .. } => (400, *code),
             Self::NoBody => (400, IssueCode::Required),
             Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) => (415, IssueCode::NotSupported),
             Self::NotAcceptable => (406, IssueCode::NotSupported),
@@ -213,6 +217,7 @@ mod tests {
             Error::BadId("the body has no id"),
             Error::BadHeader("expected an entity tag"),
             Error::BadRequest("no entries".into()),
+            Error::BadInput { code: IssueCode::Required, text: "graph needs the parameter graph".into() },
             Error::NoBody,
             Error::UnsupportedMediaType("text/plain".into()),
             Error::UnsupportedEncoding("compress".into()),

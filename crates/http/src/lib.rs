@@ -15,6 +15,7 @@ mod interaction;
 mod later;
 mod links;
 mod local;
+mod operation;
 mod perform;
 mod reply;
 mod request;

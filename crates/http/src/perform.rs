@@ -1,6 +1,6 @@
 //! Each interaction to the file that performs it.
 
-use crate::{Context, capability, error::Error, interaction, reply::Reply, request::Request};
+use crate::{Context, capability, error::Error, interaction, operation, reply::Reply, request::Request};
 use tessera_model::{AccessContext, interaction::Interaction};
 
 /// Performs what is asked, if it is permitted.
@@ -22,6 +22,7 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         Interaction::SearchType(_) | Interaction::SearchSystem => {
             interaction::search::perform(context, access, request).await
         }
+        Interaction::Operation(_) => operation::perform(context, access, request).await,
         Interaction::Create(_)
         | Interaction::Update(_)
         | Interaction::ConditionalUpdate(_)

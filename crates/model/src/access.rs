@@ -65,6 +65,10 @@ impl AccessContext {
                     resource_type.is_some_and(|t| visible.iter().any(|(granted, _)| *granted == t))
                 }
                 InteractionCode::HistorySystem | InteractionCode::SearchSystem => true,
+                // What an operation reads or writes goes through the store, and is asked for there and here again.
+                InteractionCode::Operation => {
+                    resource_type.is_none_or(|t| visible.iter().any(|(granted, _)| *granted == t))
+                }
             },
         }
     }

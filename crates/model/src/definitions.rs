@@ -4,11 +4,13 @@
 mod code;
 mod compartment;
 pub(crate) mod element;
+mod operation;
 mod row;
 mod search_parameter;
 
 pub use code::CodeSet;
 pub use element::{Element, Primitive, Property, TypeDefinition, TypeId, TypeKind, TypeTable};
+pub use operation::{OperationDefinition, OperationParameter};
 pub use search_parameter::{BadExpression, Component, ParameterId, SearchParameter, SearchType};
 
 use crate::ResourceType;
@@ -25,6 +27,7 @@ pub struct Definitions {
     compartments: compartment::Compartments,
     parameters: search_parameter::ByType,
     bad_expressions: Vec<BadExpression>,
+    operations: Vec<OperationDefinition>,
 }
 
 static R4: LazyLock<Definitions> = LazyLock::new(Definitions::load);
@@ -52,6 +55,7 @@ impl Definitions {
             compartments: compartment::load(),
             parameters,
             bad_expressions,
+            operations: operation::load(),
         }
     }
 
@@ -102,6 +106,12 @@ impl Definitions {
         self.compartments.get(&(compartment.name().into(), resource_type.name().into())).map_or(&[], |codes| codes)
     }
 
+    /// The operations that are defined, by the specification and by this server.
+    #[must_use]
+    pub fn operations(&self) -> &[OperationDefinition] {
+        &self.operations
+    }
+
     /// Search parameters whose expression could not be compiled; a test holds that there are none.
     #[must_use]
     pub fn bad_expressions(&self) -> &[BadExpression] {
@@ -139,6 +149,17 @@ mod tests {
         let codes = |member: &str| definitions.compartment_parameters(of("Patient"), of(member)).to_vec();
         assert_eq!(codes("Observation"), ["performer".into(), "subject".into()]);
         assert_eq!(codes("Organization"), []);
+    }
+
+    #[test]
+    fn operations_are_known_with_what_goes_into_them() {
+        let everything =
+            Definitions::r4().operations().iter().find(|o| o.url.ends_with("/Patient-everything")).unwrap();
+        assert!(everything.of_type && everything.instance && !everything.system && everything.is_on("Patient"));
+        let of_type = everything.parameter("_type").unwrap();
+        assert_eq!((of_type.min, of_type.max, &*of_type.type_name), (0, None, "code"));
+        assert!(everything.parameter("return").is_none());
+        assert!(Definitions::r4().operations().iter().all(|o| o.system || o.of_type || o.instance));
     }
 
     #[test]

@@ -34,6 +34,58 @@ pub enum Interaction {
     SearchType(ResourceType),
     /// `GET ?…`, `POST _search`
     SearchSystem,
+    /// `POST $name`, `POST Type/$name`, `POST Type/id/$name`; GET where the operation changes nothing
+    Operation(Operation),
+}
+
+/// Which operation is invoked on what. Whether there is one of that name is not said here.
+/// <https://hl7.org/fhir/R4/operations.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The name, without `$`.
+    pub name: Box<str>,
+    /// What it is invoked on.
+    pub level: Level,
+    /// By GET or HEAD: only an operation that changes nothing may be.
+    pub by_get: bool,
+}
+
+/// What an operation is invoked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// `[base]/$name`
+    System,
+    /// `[base]/Type/$name`
+    Type(ResourceType),
+    /// `[base]/Type/id/$name`
+    Instance(Key),
+    /// `[base]/Type/id/_history/version/$name`
+    Version(Key, VersionId),
+}
+
+impl Level {
+    /// The type, but at the system level.
+    #[must_use]
+    pub fn resource_type(&self) -> Option<ResourceType> {
+        match self {
+            Self::System => None,
+            Self::Type(resource_type) => Some(*resource_type),
+            Self::Instance(key) | Self::Version(key, _) => Some(key.resource_type),
+        }
+    }
+}
+
+/// The URL below the base, without a slash at its end: `Patient/1/$everything`.
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.level {
+            Level::System => {}
+            Level::Type(resource_type) => write!(f, "{resource_type}/")?,
+            Level::Instance(key) => write!(f, "{key}/")?,
+            Level::Version(key, version) => write!(f, "{key}/_history/{version}/")?,
+        }
+        write!(f, "${}", self.name)
+    }
 }
 
 /// The specification's code of an interaction: <https://hl7.org/fhir/R4/valueset-restful-interaction.html>
@@ -53,6 +105,7 @@ pub enum InteractionCode {
     HistorySystem,
     SearchType,
     SearchSystem,
+    Operation,
 }
 
 impl InteractionCode {
@@ -73,6 +126,7 @@ impl InteractionCode {
             Self::HistorySystem => "history-system",
             Self::SearchType => "search-type",
             Self::SearchSystem => "search-system",
+            Self::Operation => "operation",
         }
     }
 }
@@ -129,8 +183,16 @@ impl Interaction {
         let allowed = |allowed: &[&'static str]| {
             Err(Error::MethodNotAllowed { method: method.name().to_owned(), allowed: allowed.to_vec() })
         };
-        if let Some(operation) = segments.iter().find(|segment| segment.starts_with('$')) {
-            return Err(Error::NotSupported(format!("the operation {operation} is not supported by this server")));
+        if let [rest @ .., name] = &segments[..]
+            && let Some(name) = name.strip_prefix('$')
+        {
+            return match method {
+                Method::Get | Method::Head | Method::Post => {
+                    let level = level(rest, definitions)?;
+                    Ok(Self::Operation(Operation { name: name.into(), level, by_get: get }))
+                }
+                Method::Put | Method::Patch | Method::Delete => allowed(&["GET", "POST"]),
+            };
         }
         match segments[..] {
             [] if get => Ok(Self::SearchSystem),
@@ -180,16 +242,7 @@ impl Interaction {
                 }
             }
             [id, "_history"] if get => Ok(Self::HistoryInstance(key(resource_type, id)?)),
-            [id, "_history", version] if get => {
-                let key = key(resource_type, id)?;
-                // A version id is a positive number here; any other text names a version that does not exist.
-                let version = version
-                    .parse()
-                    .ok()
-                    .filter(|v: &VersionId| *v > 0 && !version.starts_with('+'))
-                    .unwrap_or(VersionId::MAX);
-                Ok(Self::VersionRead(key, version))
-            }
+            [id, "_history", version] if get => Ok(Self::VersionRead(key(resource_type, id)?, version_id(version))),
             [_, "_history"] | [_, "_history", _] => allowed(&["GET"]),
             [_, name] | [_, name, ..] => {
                 Err(Error::NotSupported(format!("{resource_type}/[id]/{name} is not supported by this server")))
@@ -215,6 +268,7 @@ impl Interaction {
             Self::HistorySystem => (InteractionCode::HistorySystem, None),
             Self::SearchType(t) => (InteractionCode::SearchType, Some(*t)),
             Self::SearchSystem => (InteractionCode::SearchSystem, None),
+            Self::Operation(operation) => (InteractionCode::Operation, operation.level.resource_type()),
         }
     }
 }
@@ -282,6 +336,26 @@ fn key(resource_type: ResourceType, id: &str) -> Result<Key, Error> {
     Ok(Key::new(resource_type, Id::parse(id).ok_or_else(wrong)?))
 }
 
+/// A version id is a positive number here; any other text names a version that does not exist.
+fn version_id(text: &str) -> VersionId {
+    text.parse().ok().filter(|v: &VersionId| *v > 0 && !text.starts_with('+')).unwrap_or(VersionId::MAX)
+}
+
+/// What stands before `/$name`.
+fn level(segments: &[&str], definitions: &Definitions) -> Result<Level, Error> {
+    match *segments {
+        [] => Ok(Level::System),
+        [name] => Ok(Level::Type(resource_type(name, definitions)?)),
+        [name, id] => Ok(Level::Instance(key(resource_type(name, definitions)?, id)?)),
+        [name, id, "_history", version] => {
+            Ok(Level::Version(key(resource_type(name, definitions)?, id)?, version_id(version)))
+        }
+        _ => Err(Error::NoSuchPath(
+            "an operation stands after the base, a type, an instance or one of its versions".into(),
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,7 +380,19 @@ mod tests {
         check("PUT Patient", "an id or search criteria are needed here");
         check("POST Patient/1", "POST is not possible here; use GET, PUT, DELETE");
         check("GET patient/1", "patient is not a resource type of FHIR R4; did you mean \"Patient\"?");
-        check("GET Patient/$everything", "the operation $everything is not supported by this server");
+        let operation = |level: &str, by_get: bool| {
+            format!("Operation(Operation {{ name: \"meta\", level: {level}, by_get: {by_get} }})")
+        };
+        check("GET $meta", &operation("System", true));
+        check("POST Patient/$meta", &operation("Type(Patient)", false));
+        check("GET Patient/1/$meta/?_pretty", &operation("Instance(Patient/1)", true));
+        check("HEAD Patient/1/_history/2/$meta", &operation("Version(Patient/1, 2)", true));
+        check("PUT Patient/$meta", "PUT is not possible here; use GET, POST");
+        check("GET Patiant/$meta", "Patiant is not a resource type of FHIR R4; did you mean \"Patient\"?");
+        check(
+            "GET Patient/1/name/$meta",
+            "an operation stands after the base, a type, an instance or one of its versions",
+        );
         check("GET Patient/a b", "the id in the URL is not valid: an id is 1 to 64 of A-Z a-z 0-9 - .");
     }
 }

@@ -50,7 +50,8 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
         | Interaction::HistoryType(_)
         | Interaction::HistorySystem
         | Interaction::SearchType(_)
-        | Interaction::SearchSystem => return Ok(None),
+        | Interaction::SearchSystem
+        | Interaction::Operation(_) => return Ok(None),
     };
     Ok(Some(Change { action, full_url }))
 }

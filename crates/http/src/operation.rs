@@ -1,0 +1,172 @@
+//! Operations: `$name` at the system, a type, an instance or one of its versions. [`OPERATIONS`] is the list; routing, the
+//! CapabilityStatement and the texts of 404, 405 and 501 follow from it and from the definitions, which also say what goes in.
+//! <https://hl7.org/fhir/R4/operations.html>
+
+mod input;
+mod meta;
+mod output;
+mod validate;
+mod versions;
+
+pub(crate) use input::Input;
+pub(crate) use output::Output;
+
+use crate::{Context, error::Error, reply::Reply, request::Request};
+use futures::future::BoxFuture;
+use tessera_model::{
+    AccessContext, Definitions, Error as ModelError,
+    definitions::OperationDefinition,
+    interaction::{Interaction, InteractionCode, Level, Operation},
+};
+
+/// The operations of this server. To add one: a line here, a file in `operation/`, and, if the specification does not define
+/// it, a row in `crates/model/definitions/tessera/operations.ndjson`.
+const OPERATIONS: &[Supported] = &[
+    Supported::new("CapabilityStatement-versions", |call| Box::pin(versions::perform(call))),
+    Supported::new("Resource-meta", |call| Box::pin(meta::perform(call))).on_versions(),
+    Supported::new("Resource-validate", |call| Box::pin(validate::perform(call))),
+];
+
+/// An operation that this server has: at all levels that its definition names.
+pub(crate) struct Supported {
+    /// The end of its definition's URL: `Patient-everything`. Name, levels and parameters stand there.
+    definition: &'static str,
+    affects_state: bool,
+    on_versions: bool,
+    takes_criteria: bool,
+    perform: Perform,
+}
+
+type Perform = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Reply, Error>>;
+
+impl Supported {
+    const fn new(definition: &'static str, perform: Perform) -> Self {
+        Self { definition, affects_state: false, on_versions: false, takes_criteria: false, perform }
+    }
+
+    /// It changes something: by POST alone, and only for those who may update the type.
+    #[expect(dead_code, reason = "the first operation that changes something is on its way")]
+    const fn affects_state(mut self) -> Self {
+        self.affects_state = true;
+        self
+    }
+
+    /// What can be asked of an instance can be asked of its versions.
+    const fn on_versions(mut self) -> Self {
+        self.on_versions = true;
+        self
+    }
+
+    fn is_at(&self, level: &Level, definition: &OperationDefinition) -> bool {
+        let of_type = level.resource_type().is_none_or(|t| definition.is_on(t.name()));
+        of_type
+            && match level {
+                Level::System => definition.system,
+                Level::Type(_) => definition.of_type,
+                Level::Instance(_) => definition.instance,
+                Level::Version(..) => definition.instance && self.on_versions,
+            }
+    }
+}
+
+/// An invocation of an operation, its parameters checked against the definition.
+pub(crate) struct Call<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) access: &'a AccessContext,
+    pub(crate) operation: &'a Operation,
+    pub(crate) input: Input,
+}
+
+/// The operations with their definitions.
+pub(crate) fn supported(definitions: &Definitions) -> impl Iterator<Item = (&'static Supported, &OperationDefinition)> {
+    OPERATIONS.iter().filter_map(|supported| {
+        let by_url = |d: &&OperationDefinition| d.url.rsplit('/').next() == Some(supported.definition);
+        Some((supported, definitions.operations().iter().find(by_url)?))
+    })
+}
+
+/// Performs an operation.
+pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
+    let Interaction::Operation(operation) = &request.interaction else { return Err(Error::NoBody) };
+    let (supported, definition) = find(operation, context.definitions)?;
+    if supported.affects_state && operation.by_get {
+        return Err(ModelError::MethodNotAllowed { method: "GET".into(), allowed: vec!["POST"] }.into());
+    }
+    if supported.affects_state && !access.permits(InteractionCode::Update, operation.level.resource_type()) {
+        return Err(Error::Forbidden);
+    }
+    let taken = input::Taken { definition, criteria: supported.takes_criteria };
+    let input = Input::parse(&taken, &request.parameters, request.resource, context.definitions)?;
+    (supported.perform)(Call { context, access, operation, input }).await
+}
+
+/// The operation of that name at that level, or why there is none.
+fn find<'a>(
+    operation: &Operation,
+    definitions: &'a Definitions,
+) -> Result<(&'static Supported, &'a OperationDefinition), Error> {
+    let named: Vec<_> = supported(definitions).filter(|(_, definition)| definition.code == operation.name).collect();
+    if let Some(found) = named.iter().find(|(supported, definition)| supported.is_at(&operation.level, definition)) {
+        return Ok(*found);
+    }
+    let name = operation.name.chars().take(64).collect::<String>();
+    if !named.is_empty() {
+        let places: Vec<String> = named.iter().flat_map(|(_, definition)| places(definition)).collect();
+        let text = format!("the operation ${name} is not here; it is at {}", places.join(", "));
+        return Err(ModelError::NoSuchPath(text).into());
+    }
+    if definitions.operations().iter().any(|definition| *definition.code == *name) {
+        return Err(ModelError::NotSupported(format!("the operation ${name} is not supported by this server")).into());
+    }
+    Err(ModelError::NoSuchPath(format!("there is no operation ${name}")).into())
+}
+
+/// Where it can be invoked: `Patient/$everything`.
+fn places(definition: &OperationDefinition) -> Vec<String> {
+    let code = &definition.code;
+    let mut places = Vec::new();
+    if definition.system {
+        places.push(format!("${code}"));
+    }
+    for name in &definition.resources {
+        let name = if &**name == "Resource" { "[type]" } else { &**name };
+        if definition.of_type {
+            places.push(format!("{name}/${code}"));
+        }
+        if definition.instance {
+            places.push(format!("{name}/[id]/${code}"));
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_model::interaction::Method;
+
+    #[test]
+    fn every_operation_has_a_definition() {
+        let defined: Vec<&str> = supported(Definitions::r4()).map(|(supported, _)| supported.definition).collect();
+        assert_eq!(defined, OPERATIONS.iter().map(|supported| supported.definition).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_operation_is_found_where_its_definition_puts_it() {
+        let check = |path: &str, expect: Result<&str, &str>| {
+            let parsed = Interaction::parse(Method::Post, path, false, Definitions::r4()).unwrap();
+            let Interaction::Operation(operation) = parsed else { panic!("{path}") };
+            let found = find(&operation, Definitions::r4()).map(|(supported, _)| supported.definition);
+            assert_eq!(found.map_err(|e| e.to_string()), expect.map_err(str::to_owned), "{path}");
+        };
+        check("Patient/$validate", Ok("Resource-validate"));
+        check("$meta", Ok("Resource-meta"));
+        check("Patient/1/_history/1/$meta", Ok("Resource-meta"));
+        check(
+            "$validate",
+            Err("the operation $validate is not here; it is at [type]/$validate, [type]/[id]/$validate"),
+        );
+        check("$convert", Err("the operation $convert is not supported by this server"));
+        check("$unheard-of", Err("there is no operation $unheard-of"));
+    }
+}
