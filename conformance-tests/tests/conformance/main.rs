@@ -21,6 +21,7 @@ mod http_create;
 mod http_delete;
 mod http_history;
 mod http_outcomes;
+mod http_purge;
 mod http_read;
 mod http_update;
 mod operations_frame;

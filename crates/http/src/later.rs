@@ -40,6 +40,7 @@ fn is_long(interaction: &Interaction) -> bool {
             | Interaction::HistorySystem
             | Interaction::SearchType(_)
             | Interaction::SearchSystem
+            | Interaction::Operation(_)
     )
 }
 

@@ -5,6 +5,7 @@
 mod input;
 mod meta;
 mod output;
+mod purge;
 mod validate;
 mod versions;
 
@@ -24,6 +25,8 @@ use tessera_model::{
 const OPERATIONS: &[Supported] = &[
     Supported::new("CapabilityStatement-versions", |call| Box::pin(versions::perform(call))),
     Supported::new("Resource-meta", |call| Box::pin(meta::perform(call))).on_versions(),
+    Supported::new("Resource-erase", |call| Box::pin(purge::erase(call))).affects_state(),
+    Supported::new("Resource-purge-history", |call| Box::pin(purge::history(call))).affects_state(),
     Supported::new("Resource-validate", |call| Box::pin(validate::perform(call))),
 ];
 
@@ -45,7 +48,6 @@ impl Supported {
     }
 
     /// It changes something: by POST alone, and only for those who may update the type.
-    #[expect(dead_code, reason = "the first operation that changes something is on its way")]
     const fn affects_state(mut self) -> Self {
         self.affects_state = true;
         self
