@@ -410,3 +410,41 @@ fn conditional_interactions_refuse_criteria_that_select_nothing() {
         assert_eq!(space.found("Patient").len(), 1);
     });
 }
+
+// https://hl7.org/fhir/R4/http.html#ccreate: the criteria are of the type that is created
+#[test]
+fn conditional_create_refuses_criteria_of_another_type() {
+    on_each_backend(|space| {
+        let create = |of: &str| {
+            let criteria = format!("{of}?{}", criteria(space));
+            send(space.request("POST", "Patient").header("if-none-exist", &criteria).json(&identified(space)))
+        };
+        refused(&create("Practitioner"), &[400]);
+        create("Patient").assert_status(201);
+        create(&format!("{}/Patient", space.base)).assert_status(200);
+        create("").assert_status(200);
+    });
+}
+
+// REL-9: what was found is still what matches when it is written
+#[test]
+fn conditional_delete_never_deletes_what_no_longer_matches() {
+    on_each_backend(|space| {
+        for round in 0..15 {
+            let key = space.add("a", identified(space));
+            let id = key.rsplit('/').next().unwrap();
+            let other = space.tagged(patient().id(id).identifier(MRN, &format!("{}-{round}", space.tag)).build());
+            thread::scope(|scope| {
+                let change = space.client.request("PUT".parse().unwrap(), &key).json(&other);
+                let delete = space.client.request("DELETE".parse().unwrap(), &format!("Patient?{}", criteria(space)));
+                scope.spawn(move || send(change));
+                scope.spawn(move || send(delete));
+            });
+            let history = space.get(&format!("{key}/_history")).expect_status(200);
+            for pair in history.entries().windows(2).filter(|pair| pair[0]["request"]["method"] == "DELETE") {
+                assert_eq!(pair[1]["resource"]["identifier"][0]["value"], space.tag, "{history}");
+            }
+            space.delete(&key);
+        }
+    });
+}

@@ -13,7 +13,15 @@ pub(crate) struct Conditions {
     pub(crate) if_match: Option<Tags>,
     pub(crate) if_none_match: Option<Tags>,
     pub(crate) if_modified_since: Option<Micros>,
-    pub(crate) if_none_exist: Option<Vec<(String, String)>>,
+    pub(crate) if_none_exist: Option<IfNoneExist>,
+}
+
+/// `If-None-Exist`
+#[derive(Debug, Default)]
+pub(crate) struct IfNoneExist {
+    /// What stands before the question mark, if there is one: nothing, or the type once more.
+    pub(crate) of: String,
+    pub(crate) criteria: Vec<(String, String)>,
 }
 
 impl Conditions {
@@ -28,7 +36,7 @@ impl Conditions {
             // "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a valid
             // HTTP-date": <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3>
             if_modified_since: headers.get("if-modified-since").and_then(|v| v.to_str().ok()).and_then(parse_http_date),
-            if_none_exist: header(headers, "if-none-exist")?.as_deref().map(criteria),
+            if_none_exist: header(headers, "if-none-exist")?.as_deref().map(if_none_exist),
         })
     }
 
@@ -38,12 +46,12 @@ impl Conditions {
     }
 }
 
-/// The criteria of `If-None-Exist`; the type before them, if there is one, is that of the URL. Clients add `_format` to
-/// whatever URL they make, to this one too.
-pub(crate) fn criteria(text: &str) -> Vec<(String, String)> {
-    let mut pairs = query_pairs(text.split_once('?').map_or(text, |(_, query)| query));
-    pairs.retain(|(name, _)| !OF_HTTP.contains(&name.as_str()));
-    pairs
+/// Reads `If-None-Exist`. Clients add `_format` to whatever URL they make, to this one too.
+pub(crate) fn if_none_exist(text: &str) -> IfNoneExist {
+    let (of, query) = text.split_once('?').unwrap_or(("", text));
+    let mut criteria = query_pairs(query);
+    criteria.retain(|(name, _)| !OF_HTTP.contains(&name.as_str()));
+    IfNoneExist { of: of.trim().rsplit('/').next().unwrap_or_default().to_owned(), criteria }
 }
 
 /// The value of a header. One that comes several times is a list (RFC 9110, section 5.3).

@@ -3,7 +3,7 @@
 
 use crate::{
     Context,
-    conditions::{Conditions, criteria, tags},
+    conditions::{Conditions, if_none_exist, tags},
     error::Error,
     request::{Preferences, Request},
 };
@@ -49,7 +49,7 @@ pub(super) fn request(context: &Context, entry: Node<'_>, preferences: Preferenc
         if_match: text("ifMatch")?.as_deref().map(tags).transpose()?,
         if_none_match: text("ifNoneMatch")?.as_deref().map(tags).transpose()?,
         if_modified_since: text("ifModifiedSince")?.map(since).transpose()?,
-        if_none_exist: text("ifNoneExist")?.as_deref().map(criteria),
+        if_none_exist: text("ifNoneExist")?.as_deref().map(if_none_exist),
     };
     Ok(parsed)
 }

@@ -18,7 +18,7 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
     let action = match request.interaction {
         Interaction::Create(resource_type) => Action::Create {
             resource: content(context, request.resource, resource_type)?,
-            if_none_exist: request.conditions.if_none_exist.map(|parameters| criteria(resource_type, parameters)),
+            if_none_exist: request.conditions.if_none_exist.map(|exist| criteria(resource_type, exist.criteria)),
         },
         Interaction::Update(key) => {
             let resource = content(context, request.resource, key.resource_type)?;
@@ -62,10 +62,12 @@ fn refuse_meaningless(request: &Request) -> Result<(), Error> {
     if creates && (conditions.if_match.is_some() || conditions.if_none_match.is_some()) {
         return Err(Error::BadHeader("If-Match and If-None-Match mean nothing on a create; use If-None-Exist"));
     }
-    if !creates && conditions.if_none_exist.is_some() {
-        return Err(Error::BadHeader("If-None-Exist means nothing here; it is for a create"));
+    let Some(exist) = &conditions.if_none_exist else { return Ok(()) };
+    match &request.interaction {
+        Interaction::Create(resource_type) if exist.of.is_empty() || exist.of == resource_type.name() => Ok(()),
+        Interaction::Create(_) => Err(Error::BadHeader("If-None-Exist names another type than the URL")),
+        _ => Err(Error::BadHeader("If-None-Exist means nothing here; it is for a create")),
     }
-    Ok(())
 }
 
 /// The body: of the right type, and valid.
