@@ -35,8 +35,9 @@ const OF_SYSTEM: [InteractionCode; 4] = [
 
 /// The CapabilityStatement.
 pub(crate) fn statement(context: &Context) -> String {
-    let definitions = context.definitions;
-    let resources: Vec<Value> = definitions.resource_types().iter().map(|&t| resource(t, context)).collect();
+    let definitions = &context.store.definitions();
+    let resources: Vec<Value> =
+        definitions.resource_types().iter().map(|&t| resource(t, definitions, context)).collect();
     let security = if context.authenticator.is_insecure() {
         json!({"description": "This server runs without authentication, for development on one machine."})
     } else {
@@ -63,9 +64,9 @@ pub(crate) fn statement(context: &Context) -> String {
     .to_string()
 }
 
-fn resource(resource_type: ResourceType, context: &Context) -> Value {
-    let definitions = context.definitions;
-    let supported = |p: &&SearchParameter| p.program.is_some() && p.search_type != SearchType::Special;
+fn resource(resource_type: ResourceType, definitions: &Definitions, context: &Context) -> Value {
+    let supported =
+        |p: &&SearchParameter| p.program.is_some() && p.search_type != SearchType::Special && p.ready().is_ok();
     let parameters: Vec<&SearchParameter> = definitions.parameters(resource_type).filter(supported).collect();
     let references = parameters.iter().filter(|p| p.search_type == SearchType::Reference);
     let includes: Vec<String> = references.map(|p| format!("{resource_type}:{}", p.code)).collect();

@@ -37,7 +37,7 @@ impl ConditionalDelete {
 pub struct Context {
     /// What is kept.
     pub store: Arc<dyn Store>,
-    /// The tables of FHIR.
+    /// The tables of FHIR, without what is stored beside them.
     pub definitions: &'static Definitions,
     /// This server's base URL, without a slash at its end.
     pub base: Arc<str>,
@@ -50,10 +50,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// What parsing a search needs to know.
-    pub(crate) fn search(&self, lenient: bool) -> search::Context<'_> {
+    /// What parsing a search needs to know. `definitions`: those of the store, with the search parameters stored there.
+    pub(crate) fn search<'a>(&'a self, definitions: &'a Definitions, lenient: bool) -> search::Context<'a> {
         search::Context {
-            definitions: self.definitions,
+            definitions,
             base: &self.base,
             now: self.clock.now(),
             lenient,

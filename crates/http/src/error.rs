@@ -111,6 +111,7 @@ fn of_model(error: &tessera_model::Error) -> (u16, OperationOutcome) {
         }
         E::UnknownType { .. } | E::NoSuchPath(_) | E::UnknownCanonical { .. } => 404,
         E::MethodNotAllowed { .. } => 405,
+        E::NotIndexed { .. } => 409,
         E::NotSupported(_) => 501,
     };
     (status, error.issues().into())
@@ -131,8 +132,9 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
         E::NotFound(_) => (404, IssueCode::NotFound),
         E::Forbidden => (403, IssueCode::Forbidden),
         E::KeyReused => (422, IssueCode::Conflict),
+        E::ParameterTaken { .. } => (422, IssueCode::Duplicate),
         E::TooCostly => (503, IssueCode::TooCostly),
-        E::Busy | E::Retry => (503, IssueCode::Transient),
+        E::Busy | E::Retry | E::Redefined => (503, IssueCode::Transient),
         E::Backend(details) => {
             tracing::error!(%details, "the database has failed");
             let text = "the server could not reach its database; what went wrong is in its log";
@@ -193,6 +195,7 @@ mod tests {
             tessera_model::Error::UnknownCanonical { what: "value set", canonical: "http://x|1".into() }.into(),
             tessera_model::Error::NotSupported("not supported".into()).into(),
             tessera_model::Error::TooCostly("too many".into()).into(),
+            tessera_model::Error::NotIndexed { code: "race".into(), done: 40 }.into(),
             Store::VersionConflict { current: 2 }.into(),
             Store::NothingToMatch.into(),
             Store::Exists { current: 2 }.into(),
@@ -206,6 +209,7 @@ mod tests {
             Store::Busy.into(),
             Store::BadCursor.into(),
             Store::KeyReused.into(),
+            Store::ParameterTaken { code: "race".into(), resource_type: patient }.into(),
             Store::Backend("secret".into()).into(),
             Store::Entry { entry: 4, error: Box::new(Store::Exists { current: 2 }) }.into(),
             Denied::Misdirected.into(),

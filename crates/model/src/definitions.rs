@@ -7,19 +7,29 @@ pub(crate) mod element;
 mod operation;
 mod row;
 mod search_parameter;
+mod stored_definition;
 
 pub use code::CodeSet;
 pub use element::{Element, Primitive, Property, TypeDefinition, TypeId, TypeKind, TypeTable};
 pub use operation::{OperationDefinition, OperationParameter};
-pub use search_parameter::{BadExpression, Component, ParameterId, SearchParameter, SearchType};
+pub use search_parameter::{BadExpression, Component, ParameterId, Readiness, SearchParameter, SearchType};
+pub use stored_definition::{COMPONENTS_MAX, StoredDefinition, is_definition};
 
 use crate::ResourceType;
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
-/// All tables.
+/// All tables, and the search parameters that are stored beside the specification's.
 #[derive(Debug)]
 pub struct Definitions {
+    tables: &'static Tables,
+    stored: search_parameter::ByType,
+    stored_version: i64,
+}
+
+/// The tables of R4.
+#[derive(Debug)]
+struct Tables {
     types: TypeTable,
     resource_types: Vec<ResourceType>,
     by_name: FxHashMap<&'static str, ResourceType>,
@@ -30,15 +40,10 @@ pub struct Definitions {
     operations: Vec<OperationDefinition>,
 }
 
-static R4: LazyLock<Definitions> = LazyLock::new(Definitions::load);
+static TABLES: LazyLock<Tables> = LazyLock::new(Tables::load);
+static R4: LazyLock<Definitions> = LazyLock::new(|| Definitions::with_stored(0, Vec::new()));
 
-impl Definitions {
-    /// The definitions of R4 (4.0.1), loaded at the first call: some tens of milliseconds.
-    #[must_use]
-    pub fn r4() -> &'static Self {
-        &R4
-    }
-
+impl Tables {
     fn load() -> Self {
         let types = TypeTable::load();
         let codes = code::load();
@@ -58,64 +63,109 @@ impl Definitions {
             operations: operation::load(),
         }
     }
+}
+
+impl Definitions {
+    /// The definitions of R4 (4.0.1), loaded at the first call: some tens of milliseconds.
+    #[must_use]
+    pub fn r4() -> &'static Self {
+        &R4
+    }
+
+    /// The same with stored search parameters. `version` is the number of this state of them.
+    #[must_use]
+    pub fn with_stored(version: i64, parameters: Vec<SearchParameter>) -> Self {
+        let mut stored = search_parameter::ByType::default();
+        for parameter in parameters {
+            stored.entry(parameter.resource_type).or_default().insert(parameter.code.clone(), parameter);
+        }
+        Self { tables: &TABLES, stored, stored_version: version }
+    }
+
+    /// The number of the state of the stored search parameters.
+    #[must_use]
+    pub fn stored_version(&self) -> i64 {
+        self.stored_version
+    }
+
+    /// The stored search parameters.
+    pub fn stored_parameters(&self) -> impl Iterator<Item = &SearchParameter> {
+        self.stored.values().flat_map(|by_code| by_code.values())
+    }
 
     /// The types and their elements.
     #[must_use]
     pub fn types(&self) -> &TypeTable {
-        &self.types
+        &self.tables.types
     }
 
     /// The concrete resource types, in alphabetical order.
     #[must_use]
     pub fn resource_types(&self) -> &[ResourceType] {
-        &self.resource_types
+        &self.tables.resource_types
     }
 
     /// The resource type of that name, in exact case.
     #[must_use]
     pub fn resource_type(&self, name: &str) -> Option<ResourceType> {
-        self.by_name.get(name).copied()
+        self.tables.by_name.get(name).copied()
     }
 
     /// The resource type of that number, as databases hold it.
     #[must_use]
     pub fn resource_type_numbered(&self, number: i64) -> Option<ResourceType> {
-        self.resource_types.iter().copied().find(|t| t.number() == number)
+        self.tables.resource_types.iter().copied().find(|t| t.number() == number)
     }
 
     /// The codes of a value set that a required binding names, if they can be enumerated.
     #[must_use]
     pub fn codes(&self, value_set: &str) -> Option<&CodeSet> {
-        self.codes.get(value_set)
+        self.tables.codes.get(value_set)
     }
 
-    /// A search parameter of a type by its code.
+    /// A search parameter of a type by its code: the specification's, or a stored one.
     #[must_use]
     pub fn parameter(&self, resource_type: ResourceType, code: &str) -> Option<&SearchParameter> {
-        self.parameters.get(&resource_type)?.get(code)
+        self.tables
+            .parameters
+            .get(&resource_type)
+            .and_then(|by_code| by_code.get(code))
+            .or_else(|| self.stored.get(&resource_type)?.get(code))
+    }
+
+    /// A search parameter of the specification.
+    #[must_use]
+    pub fn specified_parameter(&self, resource_type: ResourceType, code: &str) -> Option<&SearchParameter> {
+        self.tables.parameters.get(&resource_type)?.get(code)
     }
 
     /// All search parameters of a type, by code.
     pub fn parameters(&self, resource_type: ResourceType) -> impl Iterator<Item = &SearchParameter> {
-        self.parameters.get(&resource_type).into_iter().flat_map(|by_code| by_code.values())
+        [self.tables.parameters.get(&resource_type), self.stored.get(&resource_type)]
+            .into_iter()
+            .flatten()
+            .flat_map(|by_code| by_code.values())
     }
 
     /// The codes of the parameters through which a `resource_type` is a member of that compartment.
     #[must_use]
     pub fn compartment_parameters(&self, compartment: ResourceType, resource_type: ResourceType) -> &[Box<str>] {
-        self.compartments.get(&(compartment.name().into(), resource_type.name().into())).map_or(&[], |codes| codes)
+        self.tables
+            .compartments
+            .get(&(compartment.name().into(), resource_type.name().into()))
+            .map_or(&[], |codes| codes)
     }
 
     /// The operations that are defined, by the specification and by this server.
     #[must_use]
     pub fn operations(&self) -> &[OperationDefinition] {
-        &self.operations
+        &self.tables.operations
     }
 
     /// Search parameters whose expression could not be compiled; a test holds that there are none.
     #[must_use]
     pub fn bad_expressions(&self) -> &[BadExpression] {
-        &self.bad_expressions
+        &self.tables.bad_expressions
     }
 }
 

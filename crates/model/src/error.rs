@@ -74,6 +74,16 @@ pub enum Error {
     /// Something the specification has and this server does not.
     #[error("{0}")]
     NotSupported(String),
+    /// A stored search parameter that would not find everything yet.
+    #[error(
+        "the search parameter {code} is being indexed for what was stored before it ({done} % done); try again later"
+    )]
+    NotIndexed {
+        /// Its name.
+        code: String,
+        /// How much is indexed, in percent.
+        done: u8,
+    },
     /// A request over one of the limits on what a search may cost.
     #[error("{0}")]
     TooCostly(String),
@@ -102,6 +112,7 @@ impl Error {
             | Self::NotSupported(_) => IssueCode::NotSupported,
             Self::NoSuchPath(_) | Self::UnknownCanonical { .. } => IssueCode::NotFound,
             Self::BadParameter { .. } => IssueCode::Value,
+            Self::NotIndexed { .. } => IssueCode::Transient,
             Self::TooCostly(_) => IssueCode::TooCostly,
         };
         vec![Issue::error(code, self.to_string())]

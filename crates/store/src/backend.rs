@@ -47,6 +47,8 @@ pub(crate) enum Lock {
 pub(crate) struct Stamp {
     pub(crate) seq: i64,
     pub(crate) at: Micros,
+    /// The state of the stored search parameters, which nobody changes until the transaction ends.
+    pub(crate) parameters: i64,
 }
 
 /// The words in which the two databases differ.
@@ -60,6 +62,12 @@ pub(crate) struct Dialect {
     pub(crate) in_array: (&'static str, &'static str),
     /// A number below which every transaction of the change sequence has ended; `None`: all that can be seen have.
     pub(crate) horizon: Option<&'static str>,
+    /// Reads the number of the state of the stored search parameters, whatever the snapshot.
+    pub(crate) parameters_version: &'static str,
+    /// Counts it up.
+    pub(crate) parameters_changed: &'static str,
+    /// Keeps that state until the transaction ends: with others, and alone. `None`: there is one writer anyway.
+    pub(crate) lock_parameters: Option<(&'static str, &'static str)>,
 }
 
 /// A table that many rows are written to at once.

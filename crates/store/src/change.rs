@@ -75,6 +75,20 @@ pub enum Purge {
     Everything,
 }
 
+impl Action {
+    /// The type it writes.
+    #[must_use]
+    pub fn resource_type(&self) -> ResourceType {
+        match self {
+            Self::Create { resource, .. } => resource.resource_type(),
+            Self::Update { key, .. } | Self::Delete { key, .. } | Self::Purge { key, .. } => key.resource_type,
+            Self::ConditionalUpdate { criteria, .. } | Self::ConditionalDelete { criteria, .. } => {
+                criteria.resource_type
+            }
+        }
+    }
+}
+
 /// Search criteria of a conditional interaction, not yet parsed: in a transaction they may name other entries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Criteria {

@@ -6,10 +6,15 @@ use crate::{
     backend::{Connection, Isolation},
     index::{Rows, TABLES},
     job::{Shared, job},
+    parameters,
     sql::{Row, Sql, Value},
 };
-use rustc_hash::FxHashMap;
-use tessera_model::{Id, Key, Resource, search::extract};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tessera_model::{
+    Id, Key, Resource,
+    definitions::{Readiness, SearchParameter},
+    search::extract,
+};
 
 /// Resources looked at in one go. Two index tables have no key by rid, so each go is one pass over them.
 const BATCH: i64 = 20_000;
@@ -55,7 +60,7 @@ impl SqlStore {
     /// # Errors
     /// [`Error::Backend`] if the database fails.
     pub async fn check(&self, repair: bool) -> Result<Report, Error> {
-        let shared = self.shared().clone();
+        let shared = self.shared();
         let highest = job(shared.clone(), |_, c| {
             Box::pin(async move {
                 Ok(c.query(&Sql::new("SELECT MAX(rid) FROM resource")).await?.first().map_or(0, |r| r.int(0)))
@@ -90,7 +95,7 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
         let name = keys.names.get(&row.int(0)).cloned().unwrap_or_default();
         if row.int(4) == 0 {
             report.resources += 1;
-            match Resource::parse(row.text(5), shared.definitions) {
+            match Resource::parse(row.text(5), &shared.definitions) {
                 Ok(resource) => {
                     stamped(&resource, &row, &name, &mut report);
                     expected.add(row.int(0), &rows_of(&resource, shared), &keys.rids);
@@ -101,13 +106,25 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
         names.insert(row.int(0), name);
     }
     versions(from, &names, &mut report, connection).await?;
-    let actual = actual(from, connection).await?;
+    let settled = shared.definitions.stored_parameters().filter(|p| is_settled(p)).map(|p| p.id.0).collect();
+    let actual = actual(from, &settled, connection).await?;
     compare(expected, actual, &names, repair, &mut report, connection).await?;
     Ok(report)
 }
 
+/// What the index must hold. What is being indexed for a stored parameter has a verification of its own.
 fn rows_of(resource: &Resource, shared: &Shared) -> Vec<tessera_model::IndexRow> {
-    extract::extract(resource, &shared.base, shared.definitions)
+    let mut rows = Vec::new();
+    for parameter in shared.definitions.parameters(resource.resource_type()) {
+        if !extract::COLUMNS.contains(&&*parameter.code) && is_settled(parameter) {
+            extract::extract_parameter(resource, parameter, &shared.base, &shared.definitions, &mut rows);
+        }
+    }
+    rows
+}
+
+fn is_settled(parameter: &SearchParameter) -> bool {
+    parameter.readiness == Readiness::Ready
 }
 
 /// The rid of every key, and the key of every rid.
@@ -162,8 +179,9 @@ async fn versions(
     Ok(())
 }
 
-/// The rows that the tables hold.
-async fn actual(from: i64, connection: &mut dyn Connection) -> Result<Rows, Error> {
+/// The rows that the tables hold, of the specification's parameters and of these.
+async fn actual(from: i64, settled: &FxHashSet<i64>, connection: &mut dyn Connection) -> Result<Rows, Error> {
+    let counts = |row: &Row| row.int(1) < parameters::FIRST || settled.contains(&parameters::whole(row.int(1)));
     let mut tables = Tables::default();
     for (rows, table) in tables.iter_mut().zip(TABLES) {
         let mut sql = Sql::new("SELECT ");
@@ -171,7 +189,7 @@ async fn actual(from: i64, connection: &mut dyn Connection) -> Result<Rows, Erro
             sql.push(column);
         });
         sql.push(" FROM ").push(table.name).push(" WHERE rid >= ").bind(from).push(" AND rid < ").bind(from + BATCH);
-        *rows = connection.query(&sql).await?.into_iter().map(|row| row.0).collect();
+        *rows = connection.query(&sql).await?.into_iter().filter(&counts).map(|row| row.0).collect();
     }
     Ok(Rows::from_tables(tables))
 }

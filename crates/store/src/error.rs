@@ -72,6 +72,17 @@ pub enum Error {
     /// A conflict with other writers, to be tried again inside the store.
     #[error("another writer was in the way")]
     Retry,
+    /// Another stored SearchParameter has the code for that type.
+    #[error("another SearchParameter that is stored here defines {code} for {resource_type}")]
+    ParameterTaken {
+        /// The code.
+        code: String,
+        /// The type.
+        resource_type: ResourceType,
+    },
+    /// The stored search parameters have changed in the meantime: to be done again by the new ones, inside the store.
+    #[error("the search parameters have changed")]
+    Redefined,
     /// An entry of a transaction has failed.
     #[error("entry {entry}: {error}")]
     Entry {
@@ -88,7 +99,12 @@ impl Error {
     pub fn at_entry(self, entry: usize) -> Self {
         match self {
             // These concern the request as a whole.
-            Self::Retry | Self::Busy | Self::Backend(_) | Self::SameIdentity { .. } | Self::Entry { .. } => self,
+            Self::Retry
+            | Self::Redefined
+            | Self::Busy
+            | Self::Backend(_)
+            | Self::SameIdentity { .. }
+            | Self::Entry { .. } => self,
             error => Self::Entry { entry, error: Box::new(error) },
         }
     }

@@ -33,7 +33,7 @@ pub(crate) async fn page(
         if n > 0 {
             compiler.sql.push(" UNION ALL ");
         }
-        one_table(&mut compiler, table, scope, page, after.as_deref(), shared.definitions);
+        one_table(&mut compiler, table, scope, page, after.as_deref(), &shared.definitions);
     }
     compiler
         .sql
@@ -50,7 +50,7 @@ pub(crate) async fn page(
         ])
     });
     let created = rows.iter().map(|row| row.int(2) == 1 || row.int(COLUMNS.len() + 2) != 0).collect();
-    let versions = rows.iter_mut().map(|row| from_row(row, 0, shared.definitions)).collect::<Result<Vec<_>, _>>()?;
+    let versions = rows.iter_mut().map(|row| from_row(row, 0, &shared.definitions)).collect::<Result<Vec<_>, _>>()?;
     let total = (page.cursor.is_none() && !more).then(|| i64::try_from(versions.len()).unwrap_or(0));
     Ok(HistoryVersions { versions, created, next, total })
 }

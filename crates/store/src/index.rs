@@ -3,6 +3,7 @@
 use crate::{
     Error,
     backend::{Connection, Kind, Table},
+    parameters,
     sql::Value,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -136,13 +137,19 @@ impl Rows {
 
     /// Takes out of both what stands in both, so that an update touches only what it changes.
     pub(crate) fn cancel(&mut self, other: &mut Self) {
+        // Whether a stored parameter's old rows are there yet, only the index knows: they are deleted and inserted.
+        let of_specification =
+            |row: &[Value]| matches!(row.get(1), Some(Value::Int(param)) if *param < parameters::FIRST);
         for (mine, others) in self.0.iter_mut().zip(&mut other.0) {
-            mine.retain(|row| match others.iter().position(|o| o == row) {
-                Some(at) => {
-                    others.swap_remove(at);
-                    false
-                }
-                None => true,
+            mine.retain(|row| {
+                !of_specification(row)
+                    || match others.iter().position(|o| o == row) {
+                        Some(at) => {
+                            others.swap_remove(at);
+                            false
+                        }
+                        None => true,
+                    }
             });
         }
     }

@@ -12,7 +12,7 @@ use tessera_model::Definitions;
 /// What every job needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    pub(crate) definitions: &'static Definitions,
+    pub(crate) definitions: Arc<Definitions>,
     pub(crate) base: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -17,6 +17,12 @@ const FILES: [(i64, &str, &str, &str); 3] = [
         include_str!("../../../migrations/postgres/0001_house.sql"),
     ),
     (
+        3,
+        "search_parameters",
+        include_str!("../../../migrations/sqlite/0003_search_parameters.sql"),
+        include_str!("../../../migrations/postgres/0003_search_parameters.sql"),
+    ),
+    (
         4,
         "history_purge",
         include_str!("../../../migrations/sqlite/0004_history_purge.sql"),

@@ -31,7 +31,7 @@ pub(crate) async fn current(
     let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
     compiler.visible(key.resource_type, At::resource(resource));
     let mut rows = connection.query(&compiler.sql).await?;
-    rows.first_mut().map(|row| from_row(row, 0, shared.definitions)).transpose()
+    rows.first_mut().map(|row| from_row(row, 0, &shared.definitions)).transpose()
 }
 
 /// That version. What it is seen through is the current version (CMP-4; the version's own membership comes with it).
@@ -59,7 +59,7 @@ pub(crate) async fn version(
     let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
     compiler.visible(key.resource_type, At::resource(resource));
     let mut rows = connection.query(&compiler.sql).await?;
-    rows.first_mut().map(|row| from_row(row, 0, shared.definitions)).transpose()
+    rows.first_mut().map(|row| from_row(row, 0, &shared.definitions)).transpose()
 }
 
 /// What a reading entry of a transaction sees, on the transaction's own connection.

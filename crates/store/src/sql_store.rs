@@ -8,13 +8,23 @@ use crate::{
     clock::Clock,
     history,
     job::{Shared, job},
-    later, read,
+    later,
+    parameters::{
+        self,
+        indexing::{IndexingProgress, progress},
+    },
+    read,
     search::{self, Search},
     transact::{Transaction, once},
 };
 use futures::future::BoxFuture;
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tessera_model::{AccessContext, Definitions, Key, Query, VersionId};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tessera_model::{AccessContext, Definitions, Key, Query, VersionId, definitions::is_definition};
+use tokio::sync::Notify;
 
 /// How often a request that met other writers is run again before the client is told to (REL-10).
 const TRIES_MAX: u32 = 5;
@@ -66,7 +76,11 @@ pub struct SqlStore {
 #[derive(Debug)]
 struct Inner {
     backend: Backend,
-    shared: Shared,
+    base: Arc<str>,
+    clock: Arc<dyn Clock>,
+    /// With the stored search parameters as they were when last looked at.
+    definitions: RwLock<Arc<Definitions>>,
+    redefined: Notify,
 }
 
 impl SqlStore {
@@ -83,22 +97,47 @@ impl SqlStore {
                 Backend::Postgres(crate::backend::postgres::Postgres::connect(url, options.accept_fsync_off).await?)
             }
         };
-        let shared = Shared { definitions: Definitions::r4(), base: "".into(), clock: options.clock };
-        let begin = job((shared.clone(), options.base), |s, c| {
-            Box::pin(async move { opening::begin(&s.0, s.1.as_deref(), c).await })
+        let begin = job((options.clock.clone(), options.base), |s, c| {
+            Box::pin(async move { opening::begin(s.0.now(), s.1.as_deref(), c).await })
         });
-        let base = backend.write(Isolation::ReadCommitted, begin).await?;
-        Ok(Self { inner: Arc::new(Inner { backend, shared: Shared { base: base.into(), ..shared } }) })
+        let base = backend.write(Isolation::ReadCommitted, begin).await?.into();
+        let definitions = RwLock::new(Arc::new(Definitions::with_stored(0, Vec::new())));
+        let inner = Inner { backend, base, clock: options.clock, definitions, redefined: Notify::new() };
+        let store = Self { inner: Arc::new(inner) };
+        store.load_definitions().await?;
+        Ok(store)
     }
 
     /// The base URL whose references are local.
     #[must_use]
     pub fn base(&self) -> &str {
-        &self.inner.shared.base
+        &self.inner.base
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.inner.shared
+    pub(crate) fn shared(&self) -> Shared {
+        Shared { definitions: self.definitions(), base: self.inner.base.clone(), clock: self.inner.clock.clone() }
+    }
+
+    /// Told when the stored search parameters have changed.
+    pub(crate) fn redefined(&self) -> &Notify {
+        &self.inner.redefined
+    }
+
+    /// Reads the stored search parameters.
+    pub(crate) async fn load_definitions(&self) -> Result<(), Error> {
+        let load = job((), |_, c| Box::pin(async move { parameters::load(c).await }));
+        let definitions = self.writing(Isolation::ReadCommitted, load).await?;
+        *self.inner.definitions.write().unwrap_or_else(PoisonError::into_inner) = definitions;
+        Ok(())
+    }
+
+    /// The same, if another server has changed them.
+    pub(crate) async fn refresh_definitions(&self) -> Result<(), Error> {
+        let version = job((), |_, c| Box::pin(async move { parameters::version(c).await }));
+        if self.backend().read_once(version).await? != self.definitions().stored_version() {
+            self.load_definitions().await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn backend(&self) -> &Backend {
@@ -148,8 +187,24 @@ async fn wait_before_retry(tries: &mut u32) -> Result<(), Error> {
 }
 
 impl Store for SqlStore {
+    fn definitions(&self) -> Arc<Definitions> {
+        self.inner.definitions.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn indexing(&self) -> Vec<IndexingProgress> {
+        progress(&self.definitions())
+    }
+
+    fn index_again(&self, url: Option<String>) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(Self::index_again(self, url))
+    }
+
+    fn keep_indexed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Self::keep_indexed(self))
+    }
+
     fn read<'a>(&'a self, access: &'a AccessContext, key: &'a Key) -> BoxFuture<'a, Result<Option<Version>, Error>> {
-        let state = (self.shared().clone(), access.clone(), key.clone());
+        let state = (self.shared(), access.clone(), key.clone());
         let run = job(state, |s, c| Box::pin(async move { read::current(&s.0, &s.1, &s.2, c).await }));
         Box::pin(self.looking_up(run))
     }
@@ -160,7 +215,7 @@ impl Store for SqlStore {
         key: &'a Key,
         version: VersionId,
     ) -> BoxFuture<'a, Result<Option<Version>, Error>> {
-        let state = (self.shared().clone(), access.clone(), key.clone(), version);
+        let state = (self.shared(), access.clone(), key.clone(), version);
         let run = job(state, |s, c| Box::pin(async move { read::version(&s.0, &s.1, &s.2, s.3, c).await }));
         Box::pin(self.looking_up(run))
     }
@@ -171,7 +226,7 @@ impl Store for SqlStore {
         scope: HistoryScope,
         page: HistoryPage,
     ) -> BoxFuture<'a, Result<HistoryVersions, Error>> {
-        let state = (self.shared().clone(), access.clone(), scope, page);
+        let state = (self.shared(), access.clone(), scope, page);
         let run = job(state, |s, c| Box::pin(async move { history::page(&s.0, &s.1, &s.2, &s.3, c).await }));
         Box::pin(self.reading(true, run))
     }
@@ -182,7 +237,7 @@ impl Store for SqlStore {
         query: Query,
         cursor: Option<String>,
     ) -> BoxFuture<'a, Result<Matches, Error>> {
-        let search = Search { shared: self.shared().clone(), access: access.clone(), query, cursor };
+        let search = Search { shared: self.shared(), access: access.clone(), query, cursor };
         let once = search.is_one_statement();
         let run = job(search, |search, c| Box::pin(async move { search::run(&search, c).await }));
         Box::pin(self.reading(once, run))
@@ -203,21 +258,32 @@ impl Store for SqlStore {
             let single = work.changes.len() + work.reads.len() == 1;
             let isolation = if single { Isolation::ReadCommitted } else { Isolation::Serializable };
             let once = work.once.clone().map(|once| {
-                job((self.shared().clone(), once), |s, c| {
-                    Box::pin(async move { once::done_before(&s.0, &s.1, c).await })
-                })
+                job((self.shared(), once), |s, c| Box::pin(async move { once::done_before(&s.0, &s.1, c).await }))
             });
-            let transaction = Transaction { shared: self.shared().clone(), access: access.clone(), work };
-            let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
-            retrying(|| async {
+            let redefines = work.changes.iter().any(|change| is_definition(change.action.resource_type()));
+            let work = Arc::new(work);
+            let transacted = retrying(|| async {
                 if let Some(done_before) = &once
                     && let Some(changed) = self.reading(true, done_before.clone()).await?
                 {
                     return Ok(Transacted { changed, seen: Vec::new(), replayed: true });
                 }
-                self.backend().write(isolation, run.clone()).await
+                let transaction = Transaction { shared: self.shared(), access: access.clone(), work: work.clone() };
+                let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
+                match self.backend().write(isolation, run).await {
+                    Err(Error::Redefined) => {
+                        self.load_definitions().await?;
+                        Err(Error::Retry)
+                    }
+                    result => result,
+                }
             })
-            .await
+            .await?;
+            if redefines {
+                self.load_definitions().await?;
+                self.redefined().notify_one();
+            }
+            Ok(transacted)
         })
     }
 }

@@ -1,11 +1,25 @@
 //! [`Store`]: the five calls. Each takes the [`AccessContext`]; what is not visible to it is not there (CORE-2, CORE-6).
 
-use crate::{Change, Changed, Error, Later, Progress, Version};
+use crate::{Change, Changed, Error, IndexingProgress, Later, Progress, Version};
 use futures::future::BoxFuture;
-use tessera_model::{AccessContext, Key, Query, ResourceType, VersionId, temporal::Micros};
+use std::sync::Arc;
+use tessera_model::{AccessContext, Definitions, Key, Query, ResourceType, VersionId, temporal::Micros};
 
 /// What keeps resources and finds them.
 pub trait Store: Send + Sync {
+    /// The definitions, with the search parameters that are stored here.
+    fn definitions(&self) -> Arc<Definitions>;
+
+    /// How far each stored search parameter is.
+    fn indexing(&self) -> Vec<IndexingProgress>;
+
+    /// Starts indexing anew for the stored search parameter of that URL, or for all that have failed; how many they are. For
+    /// administrators.
+    fn index_again(&self, url: Option<String>) -> BoxFuture<'_, Result<usize, Error>>;
+
+    /// Indexes for stored search parameters what is to be indexed, as long as it is polled.
+    fn keep_indexed(&self) -> BoxFuture<'_, ()>;
+
     /// The current version; a deletion is one too. `None`: there is no such resource.
     fn read<'a>(&'a self, access: &'a AccessContext, key: &'a Key) -> BoxFuture<'a, Result<Option<Version>, Error>>;
 

@@ -8,7 +8,7 @@ pub(crate) mod once;
 mod purge;
 mod resolve;
 mod transaction;
-mod write;
+pub(crate) mod write;
 
 pub(crate) use transaction::Transaction;
 
@@ -17,11 +17,14 @@ use crate::{
     backend::{Connection, Lock},
     change::{Action, Precondition, Purge},
     job::Shared,
+    parameters::{self, Redefinition},
     read,
 };
 use resolve::Target;
 use rustc_hash::FxHashMap;
-use tessera_model::{AccessContext, Id, IndexRow, Key, Resource, Stamp, search::extract, temporal::Micros};
+use tessera_model::{
+    AccessContext, Id, IndexRow, Key, Resource, Stamp, definitions::is_definition, search::extract, temporal::Micros,
+};
 use transaction::{Current, Written};
 
 impl Transaction {
@@ -44,7 +47,13 @@ impl Transaction {
         resolve::confirm(self, &targets, connection).await?;
         self.check_preconditions(&targets, &current, connection).await?;
         let newest = current.values().map(|c| c.last_updated).max().unwrap_or(Micros::MIN / 2);
+        if keys.iter().any(|key| is_definition(key.resource_type)) {
+            parameters::lock(connection, true).await?;
+        }
         let stamp = connection.stamp(newest).await?;
+        if stamp.parameters != self.shared.definitions.stored_version() {
+            return Err(Error::Redefined);
+        }
         resolve::write_claims(self, connection).await?;
         let mut written = Vec::with_capacity(keys.len());
         let mut changed = Vec::with_capacity(targets.len());
@@ -210,12 +219,14 @@ impl Transaction {
             }
         }
         let body = resource.stored_text(&Stamp { id: &key.id, version, last_updated: at });
-        let rows = extract::extract(resource, &self.shared.base, self.shared.definitions);
+        let rows = extract::extract(resource, &self.shared.base, &self.shared.definitions);
         let old_rows = self.old_rows(before.as_ref().filter(|_| live))?;
         let method = if matches!(target, Target::New(_)) { crate::Method::Post } else { crate::Method::Put };
         let version = Version { key: key.clone(), version, last_updated: at, method, body };
         let outcome = if live { Outcome::Updated } else { Outcome::Created };
-        Ok(Made::Written(Box::new(Written { key: key.clone(), before, version, rows, old_rows }), outcome))
+        let redefinition = Redefinition::of(key, Some(resource), &self.shared.definitions);
+        let written = Written { key: key.clone(), before, version, rows, old_rows, redefinition };
+        Ok(Made::Written(Box::new(written), outcome))
     }
 
     fn make_deletion(&self, key: &Key, before: Option<Current>, at: Micros) -> Result<Made, Error> {
@@ -228,10 +239,10 @@ impl Transaction {
             method: crate::Method::Delete,
             body: String::new(),
         };
-        Ok(Made::Written(
-            Box::new(Written { key: key.clone(), before: Some(before), version, rows: Vec::new(), old_rows }),
-            Outcome::Deleted,
-        ))
+        let redefinition = Redefinition::of(key, None, &self.shared.definitions);
+        let written =
+            Written { key: key.clone(), before: Some(before), version, rows: Vec::new(), old_rows, redefinition };
+        Ok(Made::Written(Box::new(written), Outcome::Deleted))
     }
 
     /// What a purge takes away; an erased resource is deleted first, and so loses its index rows.
@@ -259,8 +270,8 @@ impl Transaction {
 
     fn old_rows(&self, before: Option<&Current>) -> Result<Vec<IndexRow>, Error> {
         let Some(before) = before else { return Ok(Vec::new()) };
-        let resource = Resource::parse(before.body.as_str(), self.shared.definitions)?;
-        Ok(extract::extract(&resource, &self.shared.base, self.shared.definitions))
+        let resource = Resource::parse(before.body.as_str(), &self.shared.definitions)?;
+        Ok(extract::extract(&resource, &self.shared.base, &self.shared.definitions))
     }
 
     /// A new version must be one that its writer may see (CMP-5): judged in memory, by the meaning of search itself.

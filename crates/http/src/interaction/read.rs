@@ -41,7 +41,7 @@ pub(crate) fn subset(context: &Context, request: &Request) -> Result<Option<Subs
         return Err(Error::BadRequest(format!("{name} means nothing when a resource is read; use a search")));
     }
     let shape: Vec<_> = request.parameters.iter().filter(|(name, _)| SHAPE.contains(&name.as_str())).cloned().collect();
-    Ok(Subset::of(&parse(&[], &shape, context.search(false))?.query))
+    Ok(Subset::of(&parse(&[], &shape, context.search(context.definitions, false))?.query))
 }
 
 /// What a client is told of the version that was found.

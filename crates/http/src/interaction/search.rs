@@ -33,7 +33,8 @@ fn parsed(
     lenient: bool,
 ) -> Result<Parsed, Error> {
     let types: Vec<ResourceType> = interaction.code().1.into_iter().collect();
-    Ok(parse(&types, parameters, context.search(lenient))?)
+    let definitions = context.store.definitions();
+    Ok(parse(&types, parameters, context.search(&definitions, lenient))?)
 }
 
 /// The URL that is searched.

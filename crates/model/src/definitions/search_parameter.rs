@@ -3,7 +3,7 @@
 
 use super::{TypeKind, TypeTable, row::rows};
 use crate::{
-    ResourceType,
+    Error, ResourceType,
     fhirpath::{CompileError, Program, compile},
 };
 use rustc_hash::FxHashMap;
@@ -34,7 +34,7 @@ pub enum SearchType {
 }
 
 impl SearchType {
-    fn named(name: &str) -> Self {
+    pub(super) fn named(name: &str) -> Self {
         match name {
             "number" => Self::Number,
             "date" => Self::Date,
@@ -86,6 +86,36 @@ pub struct SearchParameter {
     pub components: Vec<Component>,
     /// Code systems that need not be said with a `code`, since a required binding implies them.
     pub implied_systems: Vec<Box<str>>,
+    /// Whether everything stored is indexed for it.
+    pub readiness: Readiness,
+}
+
+impl SearchParameter {
+    /// Itself, if a search by it finds everything that it should.
+    ///
+    /// # Errors
+    /// [`Error::NotIndexed`]; [`Error::BadParameter`] if its definition cannot be used.
+    pub fn ready(&self) -> Result<&Self, Error> {
+        match &self.readiness {
+            Readiness::Ready => Ok(self),
+            Readiness::Indexing(done) => Err(Error::NotIndexed { code: self.code.to_string(), done: *done }),
+            Readiness::Unusable(why) => Err(Error::BadParameter {
+                parameter: self.code.to_string(),
+                reason: format!("the SearchParameter {} cannot be used: {why}", self.url),
+            }),
+        }
+    }
+}
+
+/// Whether a parameter finds everything that it should. Those of the specification always do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It was stored when there were resources already, which are being indexed for it: how many of them are, in percent.
+    Indexing(u8),
+    /// Its definition cannot be used, and why.
+    Unusable(Box<str>),
 }
 
 /// One part of a composite parameter.
@@ -201,19 +231,8 @@ fn parameter(
             targets: part.targets.clone(),
         });
     }
-    let mut implied_systems: Vec<Box<str>> = program
-        .as_ref()
-        .map(Program::bindings)
-        .unwrap_or_default()
-        .iter()
-        .flat_map(|value_set| code_systems(value_set))
-        .collect();
-    implied_systems.sort_unstable();
-    implied_systems.dedup();
-    let mut targets = definition.targets.clone();
-    if let Some(resolved) = program.as_ref().and_then(Program::resolved_types) {
-        targets.retain(|target| resolved.iter().any(|name| **name == *target.name()));
-    }
+    let implied_systems = implied_systems(program.as_ref(), code_systems);
+    let targets = narrowed(&definition.targets, program.as_ref());
     Ok(SearchParameter {
         id: id(definition.number),
         resource_type,
@@ -224,5 +243,26 @@ fn parameter(
         program,
         components,
         implied_systems,
+        readiness: Readiness::Ready,
     })
+}
+
+/// The code systems of the required bindings on what a program ends in.
+pub(super) fn implied_systems(
+    program: Option<&Program>,
+    code_systems: &dyn Fn(&str) -> Vec<Box<str>>,
+) -> Vec<Box<str>> {
+    let bindings = program.map(Program::bindings).unwrap_or_default();
+    let mut systems: Vec<Box<str>> = bindings.iter().flat_map(|value_set| code_systems(value_set)).collect();
+    systems.sort_unstable();
+    systems.dedup();
+    systems
+}
+
+/// The target types that the expression itself leaves: `where(resolve() is Patient)`.
+pub(super) fn narrowed(targets: &[ResourceType], program: Option<&Program>) -> Vec<ResourceType> {
+    let resolved = program.and_then(Program::resolved_types);
+    let kept =
+        |target: &&ResourceType| resolved.as_ref().is_none_or(|names| names.iter().any(|n| **n == *target.name()));
+    targets.iter().filter(kept).copied().collect()
 }

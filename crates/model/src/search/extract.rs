@@ -18,20 +18,28 @@ pub const COLUMNS: [&str; 2] = ["_id", "_lastUpdated"];
 /// All index rows of a resource. `base` is this server's base URL: absolute references that start with it are local.
 #[must_use]
 pub fn extract(resource: &Resource, base: &str, definitions: &Definitions) -> Vec<IndexRow> {
-    let types = definitions.types();
-    let Some(type_id) = types.named(resource.resource_type().name()) else { return Vec::new() };
-    let extraction = Extraction { resource: resource.node(), base, definitions };
     let mut rows = Vec::with_capacity(32);
     for parameter in definitions.parameters(resource.resource_type()).filter(|p| !COLUMNS.contains(&&*p.code)) {
-        let Some(program) = &parameter.program else { continue };
-        match parameter.search_type {
-            SearchType::Composite => extraction.composite(parameter, program, type_id, &mut rows),
-            search_type => {
-                extraction.values(program, resource.node(), type_id, search_type, (parameter.id, None), &mut rows);
-            }
-        }
+        extract_parameter(resource, parameter, base, definitions, &mut rows);
     }
     rows
+}
+
+/// Adds the index rows for one parameter.
+pub fn extract_parameter(
+    resource: &Resource,
+    parameter: &SearchParameter,
+    base: &str,
+    definitions: &Definitions,
+    rows: &mut Vec<IndexRow>,
+) {
+    let Some(type_id) = definitions.types().named(resource.resource_type().name()) else { return };
+    let Some(program) = &parameter.program else { return };
+    let extraction = Extraction { resource: resource.node(), base, definitions };
+    match parameter.search_type {
+        SearchType::Composite => extraction.composite(parameter, program, type_id, rows),
+        search_type => extraction.values(program, resource.node(), type_id, search_type, (parameter.id, None), rows),
+    }
 }
 
 struct Extraction<'a> {

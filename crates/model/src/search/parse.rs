@@ -121,6 +121,7 @@ impl<'a> Parser<'a> {
             let Some(parameter) = definitions.parameter(resource_type, code) else {
                 return Err(self.unknown(types, code));
             };
+            parameter.ready()?;
             if parameter.program.is_none() || parameter.search_type == SearchType::Special {
                 return Err(Error::NotSupported(format!(
                     "the search parameter {code} is not supported by this server"

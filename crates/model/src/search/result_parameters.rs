@@ -120,6 +120,7 @@ fn sort(query: &mut Query, value: &str, definitions: &Definitions) -> Result<(),
                 let types = if query.types.is_empty() { definitions.resource_types() } else { &query.types };
                 let found: Vec<&SearchParameter> =
                     types.iter().filter_map(|&t| definitions.parameter(t, code)).collect();
+                found.iter().try_for_each(|p| p.ready().map(|_| ()))?;
                 let search_type = found.first().map(|p| p.search_type);
                 let Some(search_type) = search_type.filter(|_| found.len() == types.len()) else {
                     return Err(bad(format!("{code} is not a search parameter of the types searched")));
@@ -166,8 +167,11 @@ fn include(
             some => Some(type_named(some).ok_or_else(|| bad("the target is no resource type"))?),
         };
         let parameters: Vec<_> = match code {
-            "*" => definitions.parameters(source).filter(references).collect(),
-            _ => definitions.parameter(source, code).filter(references).into_iter().collect(),
+            "*" => definitions.parameters(source).filter(references).filter(|p| p.ready().is_ok()).collect(),
+            _ => {
+                let parameter = definitions.parameter(source, code).map(SearchParameter::ready).transpose()?;
+                parameter.filter(references).into_iter().collect()
+            }
         };
         if parameters.is_empty() {
             return Err(bad(&format!("{code} is not a reference parameter of {source}")));

@@ -69,6 +69,8 @@ pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(),
             tracing::warn!("NO AUTHENTICATION: everybody on this machine may do everything");
         }
     });
+    let store = context.store.clone();
+    let indexing = tokio::spawn(async move { store.keep_indexed().await });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = axum::serve(listener, router(context)).with_graceful_shutdown(async {
         signal().await;
@@ -84,6 +86,7 @@ pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(),
         () = late => tracing::warn!("some requests did not end in time"),
     }
     warnings.abort();
+    indexing.abort();
     Ok(())
 }
 

@@ -19,6 +19,13 @@ static DIALECT: Dialect = Dialect {
     exists_is_enough: true,
     in_array: (" = ANY (ARRAY(SELECT jsonb_array_elements_text(", "::jsonb)))"),
     horizon: Some("tessera_horizon()"),
+    parameters_version: "SELECT last_value FROM search_parameters",
+    parameters_changed: "SELECT nextval('search_parameters')",
+    // The number is that of migration 0003, where every writer takes it.
+    lock_parameters: Some((
+        "SELECT 1 FROM pg_advisory_xact_lock_shared(8319661405124)",
+        "SELECT 1 FROM pg_advisory_xact_lock(8319661405124)",
+    )),
 };
 
 /// Connections of one server process for reading, and as many for writing: neither can take all of the other's.
@@ -254,14 +261,14 @@ impl Connection for PostgresConnection<'_> {
 
     fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>> {
         async move {
-            let row = self.0.fetch_one(sqlx::query("SELECT seq, at FROM tessera_stamp()")).await?;
-            let (seq, now): (i64, Micros) = (row.try_get(0)?, row.try_get(1)?);
+            let row = self.0.fetch_one(sqlx::query("SELECT seq, at, parameters FROM tessera_stamp()")).await?;
+            let (seq, now, parameters): (i64, Micros, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let at = now - now.rem_euclid(1000);
             if at > after {
-                return Ok(Stamp { seq, at });
+                return Ok(Stamp { seq, at, parameters });
             }
             if after - at > CLOCK_SET_BACK {
-                return Ok(Stamp { seq, at: after + 1000 });
+                return Ok(Stamp { seq, at: after + 1000, parameters });
             }
             // Within the forerunner's millisecond: a later time under this number would break their common order.
             tokio::time::sleep(Duration::from_millis(2)).await;

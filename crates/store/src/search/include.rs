@@ -36,7 +36,7 @@ pub(super) async fn run(search: &Search, found: &mut Found, connection: &mut dyn
                     return Ok(());
                 }
                 next.push(rid);
-                found.included.push(from_row(&mut row, 0, search.shared.definitions)?);
+                found.included.push(from_row(&mut row, 0, &search.shared.definitions)?);
             }
         }
         if next.is_empty() {

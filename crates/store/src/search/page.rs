@@ -111,7 +111,7 @@ fn found(search: &Search, cursor: Option<&[Value]>, mut rows: Vec<Row>) -> Resul
     // The whole result is on this page: then its size is known.
     let total = (cursor.is_none() && !more).then(|| i64::try_from(rows.len()).unwrap_or(0));
     let rids = rows.iter().map(|row| row.int(COLUMNS.len())).collect();
-    let matches = rows.iter_mut().map(|row| from_row(row, 0, search.shared.definitions)).collect::<Result<_, _>>()?;
+    let matches = rows.iter_mut().map(|row| from_row(row, 0, &search.shared.definitions)).collect::<Result<_, _>>()?;
     Ok(Found { rids, matches, included: Vec::new(), included_cut: false, total, next })
 }
 

@@ -1,6 +1,7 @@
 //! What is done each time a database is opened.
 
-use crate::{Error, backend::Connection, job::Shared, sql::Sql};
+use crate::{Error, backend::Connection, sql::Sql};
+use tessera_model::temporal::Micros;
 
 /// The base URL of a database that was never served.
 const BASE_DEFAULT: &str = "http://127.0.0.1:8080/fhir";
@@ -10,12 +11,7 @@ const CLAIMS_KEPT: i64 = 3600 * 1_000_000;
 const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000_000;
 
 /// Settles the base URL and forgets what is out of date.
-pub(super) async fn begin(
-    shared: &Shared,
-    wanted: Option<&str>,
-    connection: &mut dyn Connection,
-) -> Result<String, Error> {
-    let now = shared.clock.now();
+pub(super) async fn begin(now: Micros, wanted: Option<&str>, connection: &mut dyn Connection) -> Result<String, Error> {
     let mut sql = Sql::new("DELETE FROM claim WHERE claimed < ");
     sql.bind(now.saturating_sub(CLAIMS_KEPT));
     connection.query(&sql).await?;

@@ -220,7 +220,7 @@ async fn find(
 ) -> Result<Vec<Key>, Error> {
     let shared = &transaction.shared;
     let context = Context {
-        definitions: shared.definitions,
+        definitions: &shared.definitions,
         base: &shared.base,
         now: shared.clock.now(),
         lenient: false,
@@ -288,10 +288,10 @@ impl Links {
         for (entry, change) in transaction.work.changes.iter().enumerate() {
             let Some(resource) = change.action.resource() else { continue };
             let mut conditional = Vec::new();
-            resource.each_reference(transaction.shared.definitions, &mut |text| {
+            resource.each_reference(&transaction.shared.definitions, &mut |text| {
                 if !links.contains_key(text)
                     && let Literal::Conditional(relative) =
-                        parse_reference(text, &transaction.shared.base, transaction.shared.definitions)
+                        parse_reference(text, &transaction.shared.base, &transaction.shared.definitions)
                 {
                     conditional.push((text.to_owned(), relative.to_owned()));
                 }
@@ -333,7 +333,7 @@ impl Links {
             let (bare, rest) = text.split_at(text.find("/_history/").or_else(|| text.find('#')).unwrap_or(text.len()));
             whole().or_else(|| target(bare).map(|link| format!("{link}{rest}")))
         };
-        Ok(Some(resource.rewrite_references(&replace, shared.definitions)?))
+        Ok(Some(resource.rewrite_references(&replace, &shared.definitions)?))
     }
 }
 

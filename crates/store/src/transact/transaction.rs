@@ -1,13 +1,14 @@
 //! What a transaction works on: what is asked, what is there, what will be written.
 
-use crate::{Version, Work, job::Shared};
+use crate::{Version, Work, job::Shared, parameters::Redefinition};
+use std::sync::Arc;
 use tessera_model::{AccessContext, IndexRow, Key, VersionId, temporal::Micros};
 
 /// A transaction to run.
 pub(crate) struct Transaction {
     pub(crate) shared: Shared,
     pub(crate) access: AccessContext,
-    pub(crate) work: Work,
+    pub(crate) work: Arc<Work>,
 }
 
 /// The row of `resource` before the transaction.
@@ -27,4 +28,6 @@ pub(crate) struct Written {
     pub(crate) version: Version,
     pub(crate) rows: Vec<IndexRow>,
     pub(crate) old_rows: Vec<IndexRow>,
+    /// What it defines, if it is a SearchParameter.
+    pub(crate) redefinition: Option<Redefinition>,
 }

@@ -9,7 +9,7 @@ use crate::{
     sql::{Sql, Value},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
-use tessera_model::{Id, IndexValue, Key};
+use tessera_model::{Id, IndexRow, IndexValue, Key};
 
 use Kind::{Int, Text};
 
@@ -54,8 +54,10 @@ pub(super) async fn write(
         resources.push(resource_row(rids[&written.key], written, seq));
     }
     connection.insert(&RESOURCE, resources).await?;
-    add_targets(shared, &written, &mut rids, connection).await?;
+    let unknown = unknown_targets(written.iter().flat_map(|w| w.rows.iter().chain(&w.old_rows)), &rids);
+    add_targets(shared, unknown, &mut rids, connection).await?;
     let (mut old, mut new) = (Rows::default(), Rows::default());
+    let mut redefinitions = Vec::new();
     for written in written {
         let rid = rids[&written.key];
         let (mut before, mut after) = (Rows::default(), Rows::default());
@@ -66,9 +68,14 @@ pub(super) async fn write(
         }
         old.append(before);
         new.append(after);
+        redefinitions.extend(written.redefinition);
     }
     old.delete(connection).await?;
-    new.insert(connection).await
+    new.insert(connection).await?;
+    for redefinition in redefinitions {
+        redefinition.perform(connection).await?;
+    }
+    Ok(())
 }
 
 fn resource_row(rid: i64, written: &Written, seq: i64) -> Vec<Value> {
@@ -112,22 +119,26 @@ async fn supersede(written: &[Written], connection: &mut dyn Connection) -> Resu
     Ok(())
 }
 
-/// Adds the rids of everything that is referred to; what does not exist gets a row of version 0, and keeps its rid when it is
-/// created. In (type, id) order, so that two writers never wait for each other.
-async fn add_targets(
+/// What the rows refer to and has no known rid yet, in order.
+pub(crate) fn unknown_targets<'a>(rows: impl Iterator<Item = &'a IndexRow>, rids: &FxHashMap<Key, i64>) -> Vec<Key> {
+    let referred = rows.filter_map(|row| if let IndexValue::Reference(key) = &row.value { Some(key) } else { None });
+    let unknown: FxHashSet<&Key> = referred.filter(|key| !rids.contains_key(key)).collect();
+    let mut unknown: Vec<Key> = unknown.into_iter().cloned().collect();
+    unknown.sort_unstable();
+    unknown
+}
+
+/// Adds the rids of what is referred to; what does not exist gets a row of version 0, and keeps its rid when it is created. In
+/// (type, id) order, so that two writers never wait for each other.
+pub(crate) async fn add_targets(
     shared: &Shared,
-    written: &[Written],
+    mut unknown: Vec<Key>,
     rids: &mut FxHashMap<Key, i64>,
     connection: &mut dyn Connection,
 ) -> Result<(), Error> {
-    let rows = written.iter().flat_map(|w| w.rows.iter().chain(&w.old_rows));
-    let referred = rows.filter_map(|row| if let IndexValue::Reference(key) = &row.value { Some(key) } else { None });
-    let unknown: FxHashSet<&Key> = referred.filter(|key| !rids.contains_key(key)).collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    let mut unknown: Vec<Key> = unknown.into_iter().cloned().collect();
-    unknown.sort_unstable();
     look_up(shared, &unknown, rids, connection).await?;
     unknown.retain(|key| !rids.contains_key(key));
     if unknown.is_empty() {

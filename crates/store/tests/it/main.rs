@@ -7,6 +7,7 @@ mod conditional;
 mod history;
 mod once;
 mod paging;
+mod parameters;
 mod property;
 mod references;
 mod schema;

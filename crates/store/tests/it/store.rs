@@ -73,14 +73,17 @@ pub(crate) async fn sqlite() -> TestStore {
 async fn open(location: Location, folder: Option<PathBuf>) -> TestStore {
     migrate(&location).await.unwrap();
     let clock = Arc::new(TestClock(AtomicI64::new(1_600_000_000_000_000)));
-    let options = Options {
+    TestStore { store: SqlStore::open(options(&location, clock.clone())).await.unwrap(), clock, location, folder }
+}
+
+fn options(location: &Location, clock: Arc<TestClock>) -> Options {
+    Options {
         location: location.clone(),
         base: Some(BASE.to_owned()),
-        clock: clock.clone(),
+        clock,
         synchronous: Synchronous::Full,
         accept_fsync_off: true,
-    };
-    TestStore { store: SqlStore::open(options).await.unwrap(), clock, location, folder }
+    }
 }
 
 pub(crate) fn everything() -> AccessContext {
@@ -133,6 +136,11 @@ pub(crate) fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
 }
 
 impl TestStore {
+    /// Another server on the same database.
+    pub(crate) async fn another(&self) -> SqlStore {
+        SqlStore::open(options(&self.location, self.clock.clone())).await.unwrap()
+    }
+
     pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {
         self.write_as(&everything(), changes).await
     }

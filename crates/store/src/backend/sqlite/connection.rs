@@ -30,7 +30,12 @@ static DIALECT: Dialect = Dialect {
     exists_is_enough: false,
     in_array: (" IN (SELECT value FROM json_each(", "))"),
     horizon: None,
+    parameters_version: PARAMETERS_VERSION,
+    parameters_changed: "UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'search_parameters'",
+    lock_parameters: None,
 };
+
+const PARAMETERS_VERSION: &str = "SELECT CAST(value AS INTEGER) FROM setting WHERE name = 'search_parameters'";
 
 /// How many steps of SQLite's virtual machine between looks at the clock: some hundred microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
@@ -229,7 +234,8 @@ impl Connection for SqliteConnection {
         self.seq += 1;
         // Never back, even if the clock goes back: number and time rise together.
         self.last_updated = (now - now.rem_euclid(1000)).max(self.last_updated).max(after.saturating_add(1000));
-        ready(Ok(Stamp { seq: self.seq, at: self.last_updated })).boxed()
+        let parameters = self.rows(PARAMETERS_VERSION, &[]).map(|rows| rows.first().map_or(0, |row| row.int(0)));
+        ready(parameters.map(|parameters| Stamp { seq: self.seq, at: self.last_updated, parameters })).boxed()
     }
 
     fn dialect(&self) -> &'static Dialect {
