@@ -9,7 +9,7 @@ use sqlx::{
 
 /// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
 /// macro that reads the folders would compile both drivers a second time, for the compiler itself.
-const FILES: [(i64, &str, &str, &str); 3] = [
+const FILES: [(i64, &str, &str, &str); 4] = [
     (
         1,
         "house",
