@@ -42,7 +42,7 @@ fn meta_of(call: &Call<'_>, version: Version) -> Result<String, Error> {
 /// Every label that a visible resource of these types carries, each once.
 async fn in_use(call: &Call<'_>, types: &[ResourceType]) -> Result<Reply, Error> {
     let definitions = call.context.definitions;
-    let mut query = parse(types, &[], call.context.search(false))?.query;
+    let mut query = parse(types, &[], call.context.search(call.context.definitions, false))?.query;
     let searched = if types.is_empty() { definitions.resource_types() } else { types };
     let labelled = LABELS.iter().filter_map(|(_, code)| {
         let parameters: Vec<_> = searched.iter().filter_map(|&t| definitions.parameter(t, code)).collect();
