@@ -101,7 +101,7 @@ pub struct Request {
     method: Method,
     url: Url,
     headers: HeaderMap,
-    body: Option<String>,
+    body: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -120,12 +120,12 @@ impl Request {
     /// Sets a JSON body, of FHIR's media type unless the client has another.
     pub fn json(mut self, body: &Value) -> Self {
         self.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(FHIR_JSON));
-        self.body = Some(body.to_string());
+        self.body = Some(body.to_string().into_bytes());
         self
     }
 
     /// Sets any body.
-    pub fn body(mut self, media_type: &str, body: impl Into<String>) -> Self {
+    pub fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         self.headers.insert(CONTENT_TYPE, header_value(media_type));
         self.body = Some(body.into());
         self
@@ -152,10 +152,11 @@ impl Request {
         }
         let response = request.send().await.map_err(unanswered)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.map_err(unanswered)?;
+        let bytes = response.bytes().await.map_err(unanswered)?.to_vec();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         record(headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()), &asked, &text);
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Reply { status, headers, body, text, asked })
+        Ok(Reply { status, headers, body, text, bytes, asked })
     }
 }
 
@@ -168,8 +169,10 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body, null if it is not JSON.
     pub body: Value,
-    /// The body as it came.
+    /// The body as text.
     pub text: String,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
     asked: String,
 }
 

@@ -13,6 +13,9 @@
 mod bundle_batch;
 mod bundle_references;
 mod bundle_transaction;
+mod formats_compression;
+mod formats_negotiation;
+mod formats_xml;
 mod http_async;
 mod http_binary;
 mod http_capabilities;

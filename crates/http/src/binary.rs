@@ -5,7 +5,7 @@
 
 use crate::{
     error::Error,
-    format::check_content_type,
+    format::Format,
     reply::{Body, Reply},
 };
 use axum::{
@@ -51,7 +51,7 @@ pub(crate) fn may_be_content(
         _ => false,
     };
     // A `_format` that is no media type is one of FHIR's short names, or a mistake.
-    let by_format = format.is_some_and(|f| !f.contains('/') || check_content_type(Some(&f.replace(' ', "+"))).is_ok());
+    let by_format = format.is_some_and(|f| !f.contains('/') || Format::of_body(Some(&f.replace(' ', "+"))).is_ok());
     let named = |text: &str| ranges(text).any(|(range, _)| FHIR.contains(&range.as_str()));
     // `_format` goes before `Accept`.
     read && !by_format && !format.or(accept).is_some_and(named)
@@ -84,9 +84,9 @@ pub(crate) fn of_body(
     let bad = || Error::BadHeader("Content-Type and X-Security-Context must be made of visible ASCII characters");
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().map_err(|_| bad())).transpose();
     let (content_type, security_context) = (text(header::CONTENT_TYPE)?, text(SECURITY_CONTEXT)?);
-    if check_content_type(content_type).is_ok() {
+    if let Ok(format) = Format::of_body(content_type) {
         let named = content_type.is_some_and(|t| FHIR.contains(&ranges(t).next().unwrap_or_default().0.as_str()));
-        match Resource::parse(bytes, definitions) {
+        match format.read(bytes.to_vec(), definitions) {
             Ok(resource) if is_binary(resource.resource_type()) => {
                 return match security_context {
                     None => Ok((resource, Sent::Resource)),
@@ -95,7 +95,7 @@ pub(crate) fn of_body(
                     }
                 };
             }
-            Err(error) if named => return Err(error.into()),
+            Err(error) if named => return Err(error),
             _ => {}
         }
     }
@@ -144,8 +144,8 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// The content, if a Binary was read and the client does not want JSON instead: it has not named the content's type, but
-    /// `application/json`.
+    /// The content, if a Binary was read and the client does not want the resource instead: it has not named the content's type,
+    /// but `application/json` or `application/xml`.
     pub(crate) fn of(reply: &Reply, accept: Option<&str>) -> Option<Self> {
         let Body::Json(text) = &reply.body else { return None };
         let document = Document::parse(text.as_str()).ok().filter(|_| reply.status == 200)?;
@@ -155,8 +155,8 @@ impl Content {
         let group = format!("{}/*", bare.split('/').next().unwrap_or_default());
         let accepted =
             |accept: &str| ranges(accept).any(|(range, _)| range == bare || range == group || range == "*/*");
-        let json = |accept: &str| ranges(accept).any(|(range, _)| check_content_type(Some(&range)).is_ok());
-        if accept.is_some_and(|accept| !accepted(accept) && json(accept)) {
+        let fhir = |accept: &str| ranges(accept).any(|(range, _)| Format::of_body(Some(&range)).is_ok());
+        if accept.is_some_and(|accept| !accepted(accept) && fhir(accept)) {
             return None;
         }
         let data = binary.get_str("data").unwrap_or_default();

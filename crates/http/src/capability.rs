@@ -51,7 +51,7 @@ pub(crate) fn statement(context: &Context) -> String {
         "software": {"name": "Tessera", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "Tessera, an interoperable EHR server", "url": &*context.base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [{
             "mode": "server",
             "documentation": "An update with the content of the current version makes no new version. Unknown search parameters are refused unless Prefer: handling=lenient. Dates without a time zone are read in UTC.",

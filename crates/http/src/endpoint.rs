@@ -6,7 +6,7 @@ use crate::{
     conditions::Conditions,
     encoding::check_content_encoding,
     error::Error,
-    format::{check_acceptable, check_content_type},
+    format::Format,
     later,
     reply::Reply,
     request::{Preferences, Request, Return, once_of},
@@ -18,10 +18,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Response, header, request::Parts},
 };
 use std::time::Duration;
-use tessera_model::{
-    Resource,
-    interaction::{Interaction, Method, percent_decode, query_pairs},
-};
+use tessera_model::interaction::{Interaction, Method, percent_decode, query_pairs};
 use tessera_store::Once;
 
 /// Where FHIR begins.
@@ -49,12 +46,18 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let (parts, body) = request.into_parts();
     let query = query_pairs(parts.uri.query().unwrap_or_default());
     let value_of = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let shape = Shape { pretty: value_of("_pretty") == Some("true") };
-    let (format, accept) = (value_of("_format"), header_text(&parts.headers, &header::ACCEPT));
+    let accept: Vec<&str> = parts.headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let accept = (!accept.is_empty()).then(|| accept.join(","));
+    let (format, accept) = (value_of("_format"), accept.as_deref());
+    let wanted = Format::of_answer(format, accept);
+    let mut shape = Shape {
+        format: wanted.as_ref().copied().unwrap_or_default(),
+        pretty: value_of("_pretty") == Some("true"),
+    };
     let as_content = binary::may_be_content(&parts.method, &request_path(&parts), format, accept, context.definitions);
-    let result = match check_acceptable(format, accept) {
+    let result = match wanted {
         Err(error) if !as_content => Err(error),
-        _ => answer(&context, &parts, body).await,
+        _ => answer(&context, &parts, body, &mut shape).await,
     };
     let content = result.as_ref().ok().filter(|_| as_content).and_then(|reply| binary::Content::of(reply, accept));
     let mut response = respond(&context, result, shape);
@@ -62,6 +65,7 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
         response = content.send(response);
     }
     let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding, prefer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // "X-Request-Id: … assigned by either the client or the server": <https://hl7.org/fhir/R4/http.html#custom>
@@ -72,7 +76,7 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     response
 }
 
-async fn answer(context: &Context, parts: &Parts, body: Body) -> Result<Reply, Error> {
+async fn answer(context: &Context, parts: &Parts, body: Body, shape: &mut Shape) -> Result<Reply, Error> {
     // HTTP/2 has the host in its URL, HTTP/1 in a header.
     let host = parts
         .uri
@@ -83,7 +87,7 @@ async fn answer(context: &Context, parts: &Parts, body: Body) -> Result<Reply, E
     if let Some(reply) = later::ask(context, &access, &parts.method, &request_path(parts)).await {
         return reply;
     }
-    let request = match later::begin(context, &access, read(context, parts, body).await?).await? {
+    let request = match later::begin(context, &access, read(context, parts, body, shape).await?).await? {
         Ok(reply) => return Ok(reply),
         Err(request) => request,
     };
@@ -104,7 +108,7 @@ async fn answer(context: &Context, parts: &Parts, body: Body) -> Result<Reply, E
 }
 
 /// The request as FHIR sees it.
-async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, Error> {
+async fn read(context: &Context, parts: &Parts, body: Body, shape: &mut Shape) -> Result<Request, Error> {
     let uri = &parts.uri;
     if uri.path_and_query().is_some_and(|p| p.as_str().len() > URL_BYTES_MAX) {
         return Err(Error::UrlTooLong(URL_BYTES_MAX));
@@ -119,7 +123,7 @@ async fn read(context: &Context, parts: &Parts, body: Body) -> Result<Request, E
     request.preferences = Preferences::parse(parts.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()));
     request.conditions = Conditions::of_headers(&parts.headers)?;
     if matches!(method, Method::Post | Method::Put | Method::Patch) {
-        read_body(context, &mut request, parts, body).await?;
+        read_body(context, &mut request, parts, body, shape).await?;
     }
     Ok(request)
 }
@@ -130,19 +134,23 @@ fn request_path(parts: &Parts) -> String {
     percent_decode(path.strip_prefix('/').unwrap_or(path), false)
 }
 
-async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body: Body) -> Result<(), Error> {
+async fn read_body(
+    context: &Context,
+    request: &mut Request,
+    parts: &Parts,
+    body: Body,
+    shape: &mut Shape,
+) -> Result<(), Error> {
     check_content_encoding(&parts.headers)?;
     let content_type = header_text(&parts.headers, &header::CONTENT_TYPE);
     let searching = matches!(request.interaction, Interaction::SearchType(_) | Interaction::SearchSystem);
     let binary = binary::is_write(&request.interaction);
     let mib = match request.interaction {
         Interaction::Bundle => BUNDLE_MIB_MAX,
-        _ if binary && check_content_type(content_type).is_ok() => BINARY_MIB_MAX,
+        _ if binary && Format::of_body(content_type).is_ok() => BINARY_MIB_MAX,
         _ => RESOURCE_MIB_MAX,
     };
-    if !searching && !binary {
-        check_content_type(content_type)?;
-    }
+    let format = if searching || binary { Format::Json } else { Format::of_body(content_type)? };
     let too_large = || Error::TooLarge(mib);
     let declared = header_text(&parts.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if declared.is_some_and(|length| length > mib * 1024 * 1024) {
@@ -162,8 +170,13 @@ async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body
                 "of a search's body (send application/x-www-form-urlencoded)".into(),
             ));
         }
-        let pairs = query_pairs(&String::from_utf8_lossy(&bytes));
-        request.parameters.extend(pairs.into_iter().filter(|(name, _)| name != "_format" && name != "_pretty"));
+        for (name, value) in query_pairs(&String::from_utf8_lossy(&bytes)) {
+            match name.as_str() {
+                "_format" => shape.format = Format::of_answer(Some(&value), None)?,
+                "_pretty" => shape.pretty = value == "true",
+                _ => request.parameters.push((name, value)),
+            }
+        }
         return Ok(());
     }
     if binary {
@@ -184,7 +197,7 @@ async fn read_body(context: &Context, request: &mut Request, parts: &Parts, body
         return Err(Error::NoBody);
     }
     request.once = once(parts, &bytes)?;
-    request.resource = Some(Resource::parse(bytes, context.definitions)?);
+    request.resource = Some(format.read(bytes, context.definitions)?);
     Ok(())
 }
 

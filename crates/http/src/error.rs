@@ -38,12 +38,19 @@ pub(crate) enum Error {
     BadInput { code: IssueCode, text: String },
     #[error("a body is needed here")]
     NoBody,
-    #[error("the media type {0} is not supported; send application/fhir+json")]
+    #[error("the media type {0} is not supported; send application/fhir+json or application/fhir+xml")]
     UnsupportedMediaType(String),
-    #[error("the Content-Encoding {0} is not supported; send gzip or none")]
+    #[error("the Content-Encoding {0} is not supported; send gzip, br, zstd or none")]
     UnsupportedEncoding(String),
-    #[error("none of the media types asked for can be sent; this server sends application/fhir+json")]
+    /// Of a charset or FHIR version that is not spoken.
+    #[error("{0}")]
+    UnsupportedBody(String),
+    #[error(
+        "none of the media types asked for can be sent; this server sends application/fhir+json and application/fhir+xml"
+    )]
     NotAcceptable,
+    #[error("this cannot be written as XML, ask for JSON: {}: {}", .0.expression, .0.message)]
+    NotAsXml(tessera_model::xml::XmlError),
     #[error("the body is larger than {0} MiB")]
     TooLarge(usize),
     #[error("the URL is longer than {0} bytes")]
@@ -74,8 +81,10 @@ impl Error {
             Self::BadRequest(_) => (400, IssueCode::Invalid),
             Self::BadInput { code, .. } => (400, *code),
             Self::NoBody => (400, IssueCode::Required),
-            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) => (415, IssueCode::NotSupported),
-            Self::NotAcceptable => (406, IssueCode::NotSupported),
+            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) | Self::UnsupportedBody(_) => {
+                (415, IssueCode::NotSupported)
+            }
+            Self::NotAcceptable | Self::NotAsXml(_) => (406, IssueCode::NotSupported),
             Self::TooLarge(_) => (413, IssueCode::TooLong),
             Self::UrlTooLong(_) => (414, IssueCode::TooLong),
             Self::Timeout => (503, IssueCode::Timeout),
@@ -225,7 +234,13 @@ mod tests {
             Error::NoBody,
             Error::UnsupportedMediaType("text/plain".into()),
             Error::UnsupportedEncoding("compress".into()),
+            Error::UnsupportedBody("a body is in UTF-8".into()),
             Error::NotAcceptable,
+            Error::NotAsXml(tessera_model::xml::XmlError {
+                message: "a character that XML does not have".into(),
+                line: None,
+                expression: "Patient.language".into(),
+            }),
             Error::TooLarge(5),
             Error::UrlTooLong(8192),
             Error::Timeout,

@@ -3,7 +3,7 @@
 use crate::{
     Context,
     error::Error,
-    format::FHIR_JSON,
+    format::Format,
     reply::{Body, Reply},
 };
 use axum::{
@@ -11,14 +11,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
 };
 use std::fmt::Write as _;
-use tessera_model::{
-    json::Document,
-    temporal::{Micros, format_instant},
-};
+use tessera_model::temporal::{Micros, format_instant};
 
 /// How the answer is to be written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape {
+    /// `_format` or `Accept`
+    pub(crate) format: Format,
     /// `_pretty=true`
     pub(crate) pretty: bool,
 }
@@ -26,16 +25,27 @@ pub(crate) struct Shape {
 /// The response to a request on the wire.
 pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Shape) -> Response<HttpBody> {
     let allowed = result.as_ref().err().and_then(Error::allowed_methods);
-    let reply = result.unwrap_or_else(|error| of_error(&error));
+    let mut reply = result.unwrap_or_else(|error| of_error(&error));
     let mut headers = HeaderMap::new();
-    let text = match reply.body {
+    let json = |body| match body {
         Body::None => String::new(),
         Body::Json(text) => text,
         Body::Outcome(outcome) => serde_json::to_string(&outcome).unwrap_or_default(),
     };
-    let text = if shape.pretty { pretty(text) } else { text };
+    let text = json(std::mem::take(&mut reply.body));
+    // An error may quote what XML cannot hold; it is told all the same.
+    let told = (reply.status >= 400 && shape.format != Format::Json).then(|| text.clone());
+    let (text, format) = match (shape.format.write(text, shape.pretty, context.definitions), told) {
+        (Ok(text), _) => (text, shape.format),
+        (Err(_), Some(told)) => (told, Format::Json),
+        (Err(error), None) => {
+            let refusal = of_error(&error);
+            reply.status = refusal.status;
+            (json(refusal.body), Format::Json)
+        }
+    };
     if !text.is_empty() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     }
     if let Some(version) = reply.version {
         insert(&mut headers, header::ETAG, &format!("W/\"{version}\""));
@@ -73,14 +83,6 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
 fn of_error(error: &Error) -> Reply {
     let (status, outcome) = error.answer();
     Reply { status, body: Body::Outcome(outcome), ..Reply::default() }
-}
-
-fn pretty(text: String) -> String {
-    let Ok(document) = Document::parse(text.as_str()) else { return text };
-    let mut out = String::with_capacity(text.len() * 2);
-    document.root().write_pretty(&mut out, 0);
-    out.push('\n');
-    out
 }
 
 /// Writes an entry of a batch-response or transaction-response.

@@ -13,9 +13,17 @@ use axum::{
     routing::{any, get},
 };
 use tower_http::{
-    catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, Predicate as _, SizeAbove},
+    },
+    decompression::RequestDecompressionLayer,
     set_header::SetResponseHeaderLayer,
 };
+
+/// Smaller answers are sent as they are: coded they would hardly be shorter, and fit one packet anyway.
+const COMPRESSED_BYTES_MIN: u64 = 1024;
 
 /// All routes of the server.
 pub fn router(context: Context) -> Router {
@@ -28,7 +36,7 @@ pub fn router(context: Context) -> Router {
         .route("/fhir/", any(endpoint))
         .route("/fhir/{*path}", any(endpoint))
         .fallback(elsewhere)
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES_MIN))))
         .layer(axum::middleware::map_request(encoding::keep_identity))
         // What it does not know is refused where the error becomes an OperationOutcome.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))

@@ -16,6 +16,8 @@ pub use parse::SyntaxError;
 /// Deepest nesting of objects and arrays that is accepted (HTTP-2). FHIR's own types need some twenty levels; the rest is
 /// for contained resources and extensions of extensions.
 pub const DEPTH_MAX: usize = 64;
+/// What answers put around a resource: the Bundle of a search in the Bundle of a batch.
+const ANSWER_DEPTH: usize = 6;
 
 /// A parsed JSON document. Cloning is cheap: the text and its nodes are shared.
 #[derive(Clone)]
@@ -66,7 +68,16 @@ impl Document {
     /// [`SyntaxError`] with line and column: not UTF-8, not JSON, a duplicate member, deeper than [`DEPTH_MAX`], more bytes
     /// after the value, U+0000 in a string (PostgreSQL cannot hold it), or more than 4 GiB.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, SyntaxError> {
-        let (text, nodes) = parse::parse(bytes.into())?;
+        let (text, nodes) = parse::parse(bytes.into(), DEPTH_MAX)?;
+        Ok(Self { inner: Arc::new(Inner { text, nodes }) })
+    }
+
+    /// Parses an answer of this server, which may be as much deeper as a Bundle in a Bundle makes it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_answer(text: String) -> Result<Self, SyntaxError> {
+        let (text, nodes) = parse::parse(text.into_bytes(), DEPTH_MAX + ANSWER_DEPTH)?;
         Ok(Self { inner: Arc::new(Inner { text, nodes }) })
     }
 

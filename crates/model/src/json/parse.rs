@@ -1,6 +1,6 @@
 //! The parser behind [`super::Document`]: one pass over the bytes, strict RFC 8259, no recursion.
 
-use super::{DEPTH_MAX, Kind, Slot};
+use super::{Kind, Slot};
 use rustc_hash::FxHashSet;
 
 /// Why bytes are not one acceptable JSON value, and where.
@@ -18,7 +18,7 @@ pub struct SyntaxError {
 /// Objects with more members than this look for duplicates in a hash set, smaller ones by comparing.
 const COMPARED_MEMBERS_MAX: usize = 16;
 
-pub(super) fn parse(bytes: Vec<u8>) -> Result<(String, Vec<Slot>), SyntaxError> {
+pub(super) fn parse(bytes: Vec<u8>, depth_max: usize) -> Result<(String, Vec<Slot>), SyntaxError> {
     if u32::try_from(bytes.len()).is_err() {
         return Err(error(&[], 0, "more than 4 GiB"));
     }
@@ -26,8 +26,13 @@ pub(super) fn parse(bytes: Vec<u8>) -> Result<(String, Vec<Slot>), SyntaxError> 
         .map_err(|e| error(e.as_bytes(), e.utf8_error().valid_up_to(), "the text is not UTF-8"))?;
     // A byte order mark is no part of JSON, but some senders write it (RFC 8259 section 8.1 lets a parser ignore it).
     let at = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let mut parser =
-        Parser { bytes: text.as_bytes(), at, nodes: Vec::with_capacity(text.len() / 16 + 1), open: Vec::new() };
+    let mut parser = Parser {
+        bytes: text.as_bytes(),
+        at,
+        nodes: Vec::with_capacity(text.len() / 16 + 1),
+        open: Vec::new(),
+        depth_max,
+    };
     parser.document()?;
     let nodes = parser.nodes;
     Ok((text, nodes))
@@ -39,6 +44,7 @@ struct Parser<'a> {
     nodes: Vec<Slot>,
     /// The containers around `at`, as indices of `nodes`.
     open: Vec<usize>,
+    depth_max: usize,
 }
 
 /// The span of a string's content and whether it holds a backslash.
@@ -183,7 +189,7 @@ impl Parser<'_> {
     }
 
     fn open(&mut self, kind: Kind) -> Result<Kind, SyntaxError> {
-        if self.open.len() >= DEPTH_MAX {
+        if self.open.len() >= self.depth_max {
             return Err(self.fail("nested deeper than 64 levels"));
         }
         self.at += 1;

@@ -6,6 +6,7 @@ use crate::{
     id::is_id,
     json::{Kind, Node},
     temporal::{self, Precision},
+    xml::entity::is_text,
 };
 
 /// Longest string: 1 MiB, as the specification says. `base64Binary` has no bound of its own.
@@ -34,6 +35,10 @@ pub(super) fn check(node: Node<'_>, primitive: Primitive) -> Result<(), (bool, S
             }
             if primitive != Primitive::Base64Binary && text.len() > STRING_BYTES_MAX {
                 return wrong("longer than 1 MiB");
+            }
+            // "SHALL NOT contain Unicode character points below 32, except for u0009, u0010 and u0013"; nor can XML.
+            if !is_text(&text) {
+                return wrong("a control character, or none: XML could not hold it");
             }
             form(&text, primitive).map_or(Ok(()), wrong)
         }
