@@ -50,10 +50,8 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let accept = (!accept.is_empty()).then(|| accept.join(","));
     let (format, accept) = (value_of("_format"), accept.as_deref());
     let wanted = Format::of_answer(format, accept);
-    let mut shape = Shape {
-        format: wanted.as_ref().copied().unwrap_or_default(),
-        pretty: value_of("_pretty") == Some("true"),
-    };
+    let mut shape =
+        Shape { format: wanted.as_ref().copied().unwrap_or_default(), pretty: value_of("_pretty") == Some("true") };
     let as_content = binary::may_be_content(&parts.method, &request_path(&parts), format, accept, context.definitions);
     let result = match wanted {
         Err(error) if !as_content => Err(error),
