@@ -80,7 +80,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 }
 
 /// FNV-1a with 128 bits: stable over versions of Rust, unlike the standard library's hasher.
-fn fnv1a(text: &str) -> u128 {
+pub(crate) fn fnv1a(text: &str) -> u128 {
     text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     })

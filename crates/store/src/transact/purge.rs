@@ -50,7 +50,7 @@ async fn erase(shared: &Shared, purged: &Purged, connection: &mut dyn Connection
     connection.query(&sql).await?;
     // Answers that wait to be fetched may hold it.
     connection.query(&Sql::new("DELETE FROM later WHERE state <> 0")).await?;
-    // Criteria that found it may quote what it said.
+    // Digests of criteria that found it.
     let mut sql = Sql::new("DELETE FROM claim WHERE type = ");
     sql.bind(purged.key.resource_type).push(" AND claimed < ").bind(shared.clock.now().saturating_sub(CLAIMS_IN_USE));
     connection.query(&sql).await?;
