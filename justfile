@@ -41,10 +41,15 @@ hammer requests="20000" seed="1":
 crash rounds="10":
     TESSERA_CRASH_ROUNDS={{ rounds }} cargo test --workspace --test crash -- --nocapture
 
+# fuzz targets, so many seconds each; or one of them: just fuzz 60 search
+fuzz seconds="60" target="":
+    fuzz/run {{ seconds }} {{ target }}
+
 # formats
 fmt:
     cargo fmt
     cargo fmt --manifest-path crates/typed/Cargo.toml
+    cargo fmt --manifest-path fuzz/Cargo.toml
 
 # clippy, warnings as errors
 lint:
