@@ -20,7 +20,9 @@ pub(crate) fn judge(request: &Request, reply: &Reply, base: &str) -> Result<(), 
         return if reply.body.is_empty() { Ok(()) } else { Err("there should be no body".to_owned()) };
     }
     if reply.body.is_empty() {
-        let may = status < 300 && !matches!(request.method, "GET");
+        // The answer comes later: https://hl7.org/fhir/R4/async.html
+        let later = status == 202 && reply.header("content-location").is_some_and(|at| at.starts_with(base));
+        let may = later || status < 300 && !matches!(request.method, "GET");
         return if may { Ok(()) } else { Err("there is no body".to_owned()) };
     }
     if reply.header("content-encoding").is_some() {
