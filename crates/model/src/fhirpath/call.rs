@@ -159,7 +159,7 @@ impl<'a> Call<'_, 'a> {
         if text.len() > self.scope.environment().limits.text_bytes {
             return Err(PathError::TooCostly("a computed text is too long"));
         }
-        self.spend(text.len() / 128)?;
+        self.spend(text.len() / 16)?;
         Ok(vec![Value::String(Cow::Owned(text))])
     }
 }

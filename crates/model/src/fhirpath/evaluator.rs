@@ -50,10 +50,13 @@ impl<'a> Evaluation<'_, 'a> {
         match term {
             Term::Empty => Ok(Vec::new()),
             Term::Literal(value) => Ok(vec![borrowed(value)]),
-            Term::This => Ok(focus.this.to_vec()),
+            Term::This => self.paid(focus.this.to_vec()),
             Term::Index => Ok(focus.index.map(Value::Integer).into_iter().collect()),
-            Term::Total => Ok(focus.total.unwrap_or_default().to_vec()),
-            Term::External(name) => self.external(name),
+            Term::Total => self.paid(focus.total.unwrap_or_default().to_vec()),
+            Term::External(name) => {
+                let items = self.external(name)?;
+                self.paid(items)
+            }
             Term::Chain { from, steps } => self.chain(from.as_deref(), steps, focus),
             Term::Operations { first, rest } => self.operations(first, rest, focus),
             Term::Sign { negative, of } => {
@@ -61,6 +64,12 @@ impl<'a> Evaluation<'_, 'a> {
                 operator::sign(items, *negative, self.environment.types())
             }
         }
+    }
+
+    /// The items, paid for.
+    fn paid(&mut self, items: Items<'a>) -> Evaluated<'a> {
+        self.budget.spend(1 + items.iter().map(Value::cost).sum::<usize>())?;
+        Ok(items)
     }
 
     fn external(&self, name: &str) -> Evaluated<'a> {
@@ -103,8 +112,7 @@ impl<'a> Evaluation<'_, 'a> {
             if next.len() > self.environment.limits.items {
                 return Err(PathError::TooCostly("a collection has too many items"));
             }
-            self.budget.spend(1 + next.len())?;
-            items = Some(next);
+            items = Some(self.paid(next)?);
         }
         Ok(items.unwrap_or_default())
     }
@@ -131,7 +139,7 @@ impl<'a> Evaluation<'_, 'a> {
         let types = self.environment.types();
         let mut left = self.term(first, focus)?;
         for operation in rest {
-            left = match operation {
+            let next = match operation {
                 Operation::Is(name) => reflection::is(left, name, types)?,
                 Operation::As(name) => reflection::of_type(single(left, "as")?, name, types)?,
                 Operation::Binary(
@@ -152,7 +160,7 @@ impl<'a> Evaluation<'_, 'a> {
                     operator::apply(*operator, left, right, types, &mut self.budget, &self.environment.limits)?
                 }
             };
-            self.budget.spend(1 + left.len())?;
+            left = self.paid(next)?;
         }
         Ok(left)
     }

@@ -91,9 +91,9 @@ pub(super) fn apply<'a>(
         }
         Operator::In => boolean(member(left, &right, "in", types, budget)?),
         Operator::Contains => boolean(member(right, &left, "contains", types, budget)?),
-        Operator::Concatenate => concatenate(left, right, types, limits),
+        Operator::Concatenate => concatenate(left, right, types, budget, limits),
         Operator::Plus | Operator::Minus | Operator::Times | Operator::Divide | Operator::Div | Operator::Mod => {
-            arithmetic(operator, left, right, types, limits)
+            arithmetic(operator, left, right, types, budget, limits)
         }
         Operator::And | Operator::Or | Operator::Xor | Operator::Implies => {
             let left = super::call::truth(&left, types, operator.spelling())?;
@@ -139,7 +139,13 @@ fn member<'a>(
     Ok(Some(among.iter().any(|other| equality::equal(&item, other, types) == Some(true))))
 }
 
-fn concatenate<'a>(left: Items<'a>, right: Items<'a>, types: &TypeTable, limits: &Limits) -> Evaluated<'a> {
+fn concatenate<'a>(
+    left: Items<'a>,
+    right: Items<'a>,
+    types: &TypeTable,
+    budget: &mut Budget,
+    limits: &Limits,
+) -> Evaluated<'a> {
     let text = |items: Items<'a>| match single(items, "&")? {
         None => Ok(Cow::Borrowed("")),
         Some(item) => match item.as_text(types) {
@@ -149,10 +155,11 @@ fn concatenate<'a>(left: Items<'a>, right: Items<'a>, types: &TypeTable, limits:
         },
     };
     let (left, right) = (text(left)?, text(right)?);
-    joined(&left, &right, limits)
+    joined(&left, &right, budget, limits)
 }
 
-fn joined<'a>(left: &str, right: &str, limits: &Limits) -> Evaluated<'a> {
+fn joined<'a>(left: &str, right: &str, budget: &mut Budget, limits: &Limits) -> Evaluated<'a> {
+    budget.spend((left.len() + right.len()) / 16)?;
     if left.len() + right.len() > limits.text_bytes {
         return Err(PathError::TooCostly("a computed text is too long"));
     }
@@ -165,6 +172,7 @@ fn arithmetic<'a>(
     left: Items<'a>,
     right: Items<'a>,
     types: &TypeTable,
+    budget: &mut Budget,
     limits: &Limits,
 ) -> Evaluated<'a> {
     let spelling = operator.spelling();
@@ -179,7 +187,7 @@ fn arithmetic<'a>(
         };
     };
     let result = match (operator, &*a, &*b) {
-        (Operator::Plus, Value::String(a), Value::String(b)) => return joined(a, b, limits),
+        (Operator::Plus, Value::String(a), Value::String(b)) => return joined(a, b, budget, limits),
         (Operator::Plus | Operator::Minus, Value::Temporal(date), Value::Quantity(quantity)) => {
             let unit = quantity.duration().ok_or_else(|| {
                 PathError::Type(format!("{spelling}: '{}' is no duration of the calendar", quantity.unit))

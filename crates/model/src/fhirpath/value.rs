@@ -154,6 +154,14 @@ impl<'a> Element<'a> {
 const UCUM: &str = "http://unitsofmeasure.org";
 
 impl<'a> Value<'a> {
+    /// What it costs to hand it on: texts that are not the document's are copied.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::String(Cow::Owned(text)) => 1 + text.len() / 64,
+            _ => 1,
+        }
+    }
+
     /// The element, if it is one.
     #[must_use]
     pub fn element(&self) -> Option<Element<'a>> {

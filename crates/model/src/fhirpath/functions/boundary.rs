@@ -74,7 +74,7 @@ fn of_temporal(value: Temporal, digits: Option<i32>, high: bool) -> Option<Tempo
         TemporalKind::DateTime => 17,
         TemporalKind::Time => 9,
     };
-    let digits = digits.unwrap_or(full);
+    let digits = digits.unwrap_or(full).min(full + 1);
     let of_date = if value.kind == TemporalKind::Time { digits + 8 } else { digits };
     let precision = match of_date {
         4 => Precision::Year,

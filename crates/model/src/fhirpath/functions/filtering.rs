@@ -1,12 +1,16 @@
 //! <http://hl7.org/fhirpath/N1/#filtering-and-projection>, with `sort` of the next version.
 
 use super::{Arguments, Function, function};
-use crate::fhirpath::{
-    PathError,
-    call::{Call, Evaluated, single},
-    equality::compare,
-    reflection,
-    set::Set,
+use crate::{
+    definitions::TypeTable,
+    fhirpath::{
+        PathError,
+        call::{Call, Evaluated, single},
+        equality::compare,
+        reflection,
+        set::Set,
+        value::Value,
+    },
 };
 use std::cmp::Ordering;
 
@@ -84,26 +88,42 @@ fn sort<'a>(mut call: Call<'_, 'a>) -> Evaluated<'a> {
         keyed.push((key, item));
     }
     let descending: Vec<bool> = (0..keys).map(|n| call.scope.descending(n)).collect();
-    call.spend(keyed.len().saturating_mul(usize::BITS as usize))?;
+    // Dates of different precision have no total order, for which `sort_by` may panic: each item goes behind the last one
+    // that does not come after it.
+    call.spend(keyed.len().saturating_mul(keyed.len()) / 64)?;
+    let mut order: Vec<usize> = Vec::with_capacity(keyed.len());
     let mut incomparable = false;
-    keyed.sort_by(|(a, _), (b, _)| {
-        let orderings = a.iter().zip(b).zip(&descending).map(|((a, b), descending)| {
-            let ordering = match (a, b) {
-                (Some(a), Some(b)) => compare(a, b, types).unwrap_or_else(|()| {
-                    incomparable = true;
-                    None
-                }),
-                (a, b) => Some(b.is_some().cmp(&a.is_some())),
-            };
-            let ordering = ordering.unwrap_or(Ordering::Equal);
-            if *descending { ordering.reverse() } else { ordering }
-        });
-        orderings.into_iter().find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
-    });
+    for n in 0..keyed.len() {
+        let before = |&other: &usize| {
+            let ordering = in_order(&keyed[other].0, &keyed[n].0, &descending, types);
+            incomparable |= ordering.is_none();
+            ordering.is_none_or(Ordering::is_le)
+        };
+        order.insert(order.partition_point(before), n);
+    }
     if incomparable {
         return Err(PathError::Type("sort(): the keys have no order among each other".into()));
     }
-    Ok(keyed.into_iter().map(|(_, item)| item).collect())
+    Ok(order.into_iter().map(|n| keyed[n].1.clone()).collect())
+}
+
+/// How two items stand by their keys; `None` if these are of types that have no order.
+fn in_order(
+    a: &[Option<Value<'_>>],
+    b: &[Option<Value<'_>>],
+    descending: &[bool],
+    types: &TypeTable,
+) -> Option<Ordering> {
+    for ((a, b), descending) in a.iter().zip(b).zip(descending) {
+        let ordering = match (a, b) {
+            (Some(a), Some(b)) => compare(a, b, types).ok()?.unwrap_or(Ordering::Equal),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        if ordering.is_ne() {
+            return Some(if *descending { ordering.reverse() } else { ordering });
+        }
+    }
+    Some(Ordering::Equal)
 }
 
 fn limit(call: &Call<'_, '_>, count: usize) -> Result<(), PathError> {

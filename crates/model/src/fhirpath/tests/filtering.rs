@@ -27,6 +27,7 @@ fn sorting() {
     check("('b' | 'a').sort(-$this)", "b, a");
     check("name.sort(family).given.first()", "Peter");
     check("name.sort(-family).given.first()", "Jim");
+    check("(@2012 | @2011-05 | @2012-01).sort()", "2011-05, 2012, 2012-01");
     check("(1 | 'a').sort()", "error: sort(): the keys have no order among each other");
 }
 

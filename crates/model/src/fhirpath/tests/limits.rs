@@ -28,6 +28,7 @@ fn steps_items_and_texts_are_bounded() {
     let all = (0..5).fold(many.to_owned(), |inner, _| format!("{inner}.select({many})"));
     check(&format!("{all}.count()"), "error: too costly…");
     check("(1).repeat($this + 1)", STEPS);
+    check("'a'.repeat($this & 'a')", STEPS);
     let doubled = |text: &str, times: usize| {
         (0..times).fold(text.to_owned(), |inner, _| format!("{inner}.select($this & $this)"))
     };
