@@ -76,6 +76,10 @@ deny:
 fhirpath-suite folder:
     cargo run -q -p tessera-model --example fhirpath_suite -- {{ folder }}
 
+# whether the resources in folders come back from a server as they were after a detour through XML
+round-trip base-url *folders:
+    cargo run -q --release -p conformance-tests --bin round_trip -- {{ base-url }} {{ folders }}
+
 # how fast our JSON, serde_json's and the typed models are; of a folder of bundles, or of synthetic ones
 bench *folder:
     cargo run --release --manifest-path crates/typed/Cargo.toml --target-dir target/typed --example compare -- {{ folder }}

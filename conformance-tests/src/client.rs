@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
@@ -154,7 +154,9 @@ impl Request {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.map_err(unanswered)?.to_vec();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        record(headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()), &asked, &text);
+        // One that is compressed is no text; it came uncompressed as well.
+        let content_type = headers.get(CONTENT_TYPE).filter(|_| !headers.contains_key(CONTENT_ENCODING));
+        record(content_type.and_then(|value| value.to_str().ok()), &asked, &text);
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Reply { status, headers, body, text, bytes, asked })
     }

@@ -29,7 +29,7 @@ enum Fate {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--base-url").collect();
+    let arguments: Vec<String> = env::args().skip(1).collect();
     let Some((base, folders)) = arguments.split_first().filter(|(_, folders)| !folders.is_empty()) else {
         eprintln!("usage: round_trip BASE_URL FOLDER…");
         return ExitCode::FAILURE;

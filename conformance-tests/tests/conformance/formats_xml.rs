@@ -116,6 +116,7 @@ fn every_interaction_answers_in_xml() {
         check("GET", "Patient/none", 404, "<OperationOutcome xmlns");
         check("GET", "Nothing", 404, "<OperationOutcome xmlns");
         check("GET", "Patient?unheard-of=a", 400, "<OperationOutcome xmlns");
+        check("GET", "$versions", 200, "<Parameters xmlns");
         let head = xml(space, "HEAD", &key, None).expect_status(200);
         assert_eq!(head.header("content-type"), Some("application/fhir+xml; charset=utf-8"), "{head}");
         let search =
@@ -242,6 +243,17 @@ fn what_xml_could_not_hold_is_not_taken_as_json() {
         // An error that quotes such a thing is told all the same.
         let reply = send(space.request("GET", "Patient?%01=a").header("accept", XML));
         assert_eq!(reply.status, 400, "{reply}");
+    });
+}
+
+// https://hl7.org/fhir/R4/operations.html#executing: Parameters in either format
+#[test]
+fn operations_take_their_parameters_in_xml() {
+    on_each_backend(|space| {
+        let body = r#"<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="mode"/><valueCode value="create"/></parameter><parameter><name value="resource"/><resource><Patient><birthDate value="2021-02-30"/></Patient></resource></parameter></Parameters>"#;
+        let reply = xml(space, "POST", "Patient/$validate", Some(body)).expect_status(200);
+        assert!(reply.text.contains("<OperationOutcome xmlns"), "{reply}");
+        assert!(reply.text.contains("<expression value=\"Patient.birthDate\"/>"), "{reply}");
     });
 }
 
