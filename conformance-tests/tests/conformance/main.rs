@@ -38,6 +38,7 @@ mod search_paging;
 mod search_reference;
 mod search_result;
 mod search_special;
+mod search_stored_parameter;
 mod search_string;
 mod search_token;
 mod search_uri;

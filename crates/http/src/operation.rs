@@ -6,6 +6,7 @@ mod input;
 mod meta;
 mod output;
 mod purge;
+mod reindex;
 mod validate;
 mod versions;
 
@@ -27,6 +28,7 @@ const OPERATIONS: &[Supported] = &[
     Supported::new("Resource-meta", |call| Box::pin(meta::perform(call))).on_versions(),
     Supported::new("Resource-erase", |call| Box::pin(purge::erase(call))).affects_state(),
     Supported::new("Resource-purge-history", |call| Box::pin(purge::history(call))).affects_state(),
+    Supported::new("SearchParameter-reindex", |call| Box::pin(reindex::perform(call))),
     Supported::new("Resource-validate", |call| Box::pin(validate::perform(call))),
 ];
 

@@ -60,7 +60,7 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     if reply.replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
-    if matches!(reply.status, 202 | 503) {
+    if matches!(reply.status, 202 | 409 | 503) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if let Some(allowed) = allowed {
