@@ -164,6 +164,7 @@ fn every_search_parameter_that_is_listed_is_accepted() {
                 let (name, search_type) = (parameter["name"].as_str().unwrap(), parameter["type"].as_str().unwrap());
                 let value = match name {
                     "near" => "42.3|-71.1|10|km",
+                    "_filter" => "_id pr true",
                     // A reference to what cannot be there may be refused; an id is always fine.
                     _ if search_type == "reference" => "1",
                     _ => example(search_type),

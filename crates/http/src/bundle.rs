@@ -150,7 +150,7 @@ fn planned_read(context: &Context, request: &Request) -> Result<Option<(tessera_
             let subset = read::subset(context, request)?;
             read::entry_read(&request.interaction).map(|read| (read, Shown::Resource(subset)))
         }
-        Interaction::SearchType(_) | Interaction::SearchSystem => {
+        Interaction::SearchType(_) | Interaction::SearchCompartment(..) | Interaction::SearchSystem => {
             let (read, parsed) = search::entry_read(context, request)?;
             Some((read, Shown::Matches(parsed)))
         }

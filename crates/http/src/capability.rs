@@ -65,8 +65,10 @@ pub(crate) fn statement(context: &Context) -> String {
 }
 
 fn resource(resource_type: ResourceType, definitions: &Definitions, context: &Context) -> Value {
-    let supported =
-        |p: &&SearchParameter| p.program.is_some() && p.search_type != SearchType::Special && p.ready().is_ok();
+    // Without an expression: what the whole resource is searched by.
+    let supported = |p: &&SearchParameter| {
+        (p.program.is_some() || matches!(&*p.code, "_text" | "_content" | "_filter")) && p.ready().is_ok()
+    };
     let parameters: Vec<&SearchParameter> = definitions.parameters(resource_type).filter(supported).collect();
     let references = parameters.iter().filter(|p| p.search_type == SearchType::Reference);
     let includes: Vec<String> = references.map(|p| format!("{resource_type}:{}", p.code)).collect();

@@ -141,7 +141,10 @@ async fn read_body(
 ) -> Result<(), Error> {
     check_content_encoding(&parts.headers)?;
     let content_type = header_text(&parts.headers, &header::CONTENT_TYPE);
-    let searching = matches!(request.interaction, Interaction::SearchType(_) | Interaction::SearchSystem);
+    let searching = matches!(
+        request.interaction,
+        Interaction::SearchType(_) | Interaction::SearchCompartment(..) | Interaction::SearchSystem
+    );
     let binary = binary::is_write(&request.interaction);
     let mib = match request.interaction {
         Interaction::Bundle => BUNDLE_MIB_MAX,

@@ -19,7 +19,7 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         Interaction::HistoryInstance(_) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
             interaction::history::perform(context, access, request).await
         }
-        Interaction::SearchType(_) | Interaction::SearchSystem => {
+        Interaction::SearchType(_) | Interaction::SearchCompartment(..) | Interaction::SearchSystem => {
             interaction::search::perform(context, access, request).await
         }
         Interaction::Operation(_) => operation::perform(context, access, request).await,

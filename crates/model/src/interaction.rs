@@ -32,6 +32,8 @@ pub enum Interaction {
     HistorySystem,
     /// `GET Type?…`, `POST Type/_search`
     SearchType(ResourceType),
+    /// `GET Patient/id/Type?…`, `POST Patient/id/Type/_search`; `None`: `*`, every type of the compartment
+    SearchCompartment(Key, Option<ResourceType>),
     /// `GET ?…`, `POST _search`
     SearchSystem,
     /// `POST $name`, `POST Type/$name`, `POST Type/id/$name`; GET where the operation changes nothing
@@ -206,12 +208,18 @@ impl Interaction {
             ["_search"] => allowed(&["POST"]),
             [name, ref rest @ ..] => {
                 let resource_type = resource_type(name, definitions)?;
-                Self::of_type(method, resource_type, rest, has_query)
+                Self::of_type(method, resource_type, rest, has_query, definitions)
             }
         }
     }
 
-    fn of_type(method: Method, resource_type: ResourceType, rest: &[&str], has_query: bool) -> Result<Self, Error> {
+    fn of_type(
+        method: Method,
+        resource_type: ResourceType,
+        rest: &[&str],
+        has_query: bool,
+        definitions: &Definitions,
+    ) -> Result<Self, Error> {
         let allowed = |allowed: &[&'static str]| {
             Err(Error::MethodNotAllowed { method: method.name().to_owned(), allowed: allowed.to_vec() })
         };
@@ -244,6 +252,17 @@ impl Interaction {
             [id, "_history"] if get => Ok(Self::HistoryInstance(key(resource_type, id)?)),
             [id, "_history", version] if get => Ok(Self::VersionRead(key(resource_type, id)?, version_id(version))),
             [_, "_history"] | [_, "_history", _] => allowed(&["GET"]),
+            [id, name, ref search @ ..] if name == "*" || definitions.resource_type(name).is_some() => {
+                let searched = (search.is_empty() && get) || (*search == ["_search"] && method == Method::Post);
+                match search {
+                    [] | ["_search"] if searched => {
+                        Ok(Self::SearchCompartment(key(resource_type, id)?, definitions.resource_type(name)))
+                    }
+                    [] => allowed(&["GET"]),
+                    ["_search"] => allowed(&["POST"]),
+                    _ => Err(Error::NoSuchPath(format!("nothing is at {resource_type}/[id]/{name}/…"))),
+                }
+            }
             [_, name] | [_, name, ..] => {
                 Err(Error::NotSupported(format!("{resource_type}/[id]/{name} is not supported by this server")))
             }
@@ -267,7 +286,8 @@ impl Interaction {
             Self::HistoryType(t) => (InteractionCode::HistoryType, Some(*t)),
             Self::HistorySystem => (InteractionCode::HistorySystem, None),
             Self::SearchType(t) => (InteractionCode::SearchType, Some(*t)),
-            Self::SearchSystem => (InteractionCode::SearchSystem, None),
+            Self::SearchCompartment(_, Some(t)) => (InteractionCode::SearchType, Some(*t)),
+            Self::SearchCompartment(_, None) | Self::SearchSystem => (InteractionCode::SearchSystem, None),
             Self::Operation(operation) => (InteractionCode::Operation, operation.level.resource_type()),
         }
     }
@@ -375,6 +395,12 @@ mod tests {
         check("GET _history", "HistorySystem");
         check("GET Patient?name=x", "SearchType(Patient)");
         check("POST Patient/_search", "SearchType(Patient)");
+        check("GET Patient/1/Observation?code=x", "SearchCompartment(Patient/1, Some(Observation))");
+        check("GET Patient/1/*", "SearchCompartment(Patient/1, None)");
+        check("POST Patient/1/Observation/_search", "SearchCompartment(Patient/1, Some(Observation))");
+        check("PUT Patient/1/Observation", "PUT is not possible here; use GET");
+        check("GET Patient/1/Observation/_search", "GET is not possible here; use POST");
+        check("GET Patient/1/Observation/2", "nothing is at Patient/[id]/Observation/…");
         check("POST Patient", "Create(Patient)");
         check("PUT Patient?identifier=x", "ConditionalUpdate(Patient)");
         check("PUT Patient", "an id or search criteria are needed here");

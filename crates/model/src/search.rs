@@ -4,13 +4,16 @@
 //! [`parse`](parse::parse) makes a [`Query`] of a query string, [`extract`](extract::extract) the [`IndexRow`]s of a resource, and
 //! [`matches`](matches::matches) says whether they agree. A database's SQL is right when it finds what `matches` finds.
 
+pub mod compartment;
 mod context;
 pub mod date;
 mod escape;
 pub mod extract;
+mod filter;
 mod index;
 pub mod matches;
 pub mod modifier;
+pub mod near;
 pub mod parse;
 pub mod prefix;
 pub mod quantity;
@@ -21,6 +24,7 @@ pub mod string;
 pub mod token;
 pub mod uri;
 mod values;
+pub mod words;
 
 pub use context::{Coded, Context, NoTerminology, Terminology};
 pub use index::{IndexRow, IndexValue, Quantity};

@@ -60,6 +60,8 @@ pub(crate) struct Dialect {
     pub(crate) exists_is_enough: bool,
     /// What stands around a bound JSON array of texts to say that a column's value is in it.
     pub(crate) in_array: (&'static str, &'static str),
+    /// What stands around a bound list of words to say that a rid's row of `idx_text` holds all of them.
+    pub(crate) holds_words: (&'static str, &'static str),
     /// A number below which every transaction of the change sequence has ended; `None`: all that can be seen have.
     pub(crate) horizon: Option<&'static str>,
     /// Reads the number of the state of the stored search parameters, whatever the snapshot.

@@ -4,7 +4,7 @@
 use crate::{
     Error, SqlStore,
     backend::{Connection, Isolation},
-    index::{Rows, TABLES},
+    index::{Rows, TABLES, Tables},
     job::{Shared, job},
     parameters,
     sql::{Row, Sql, Value},
@@ -38,9 +38,6 @@ pub struct Difference {
     /// What is wrong.
     pub text: String,
 }
-
-/// Rows of each index table.
-type Tables = [Vec<Vec<Value>>; 6];
 
 /// Differences named in a report.
 const NAMED_MAX: usize = 100;
@@ -120,6 +117,7 @@ fn rows_of(resource: &Resource, shared: &Shared) -> Vec<tessera_model::IndexRow>
             extract::extract_parameter(resource, parameter, &shared.base, &shared.definitions, &mut rows);
         }
     }
+    rows.extend(extract::extract_words(resource, &shared.definitions));
     rows
 }
 

@@ -55,8 +55,24 @@ pub(crate) static URI: Table = Table {
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
+pub(crate) static POSITION: Table = Table {
+    name: "idx_position",
+    columns: &[("rid", Int), ("param", Int), ("ord", Int), ("x", Int), ("y", Int), ("z", Int)],
+    on_conflict: "",
+};
+pub(crate) static TEXT: Table = Table {
+    name: "idx_text",
+    columns: &[("rid", Int), ("param", Int), ("ord", Int), ("words", Text)],
+    on_conflict: "",
+};
+
 /// Every index table.
-pub(crate) static TABLES: [&Table; 6] = [&TOKEN, &REFERENCE, &DATE, &STRING, &QUANTITY, &URI];
+pub(crate) static TABLES: [&Table; TABLES_COUNT] =
+    [&TOKEN, &REFERENCE, &DATE, &STRING, &QUANTITY, &URI, &POSITION, &TEXT];
+const TABLES_COUNT: usize = 8;
+
+/// Rows of each of [`TABLES`], in its order.
+pub(crate) type Tables = [Vec<Vec<Value>>; TABLES_COUNT];
 
 /// Longest text in a key: PostgreSQL refuses index rows over 2,704 bytes, and three such texts may meet in one.
 const KEY_BYTES_MAX: usize = 500;
@@ -88,7 +104,7 @@ pub(crate) fn fnv1a(text: &str) -> u128 {
 
 /// Rows for each table of [`TABLES`], in its order.
 #[derive(Default)]
-pub(crate) struct Rows([Vec<Vec<Value>>; 6]);
+pub(crate) struct Rows(Tables);
 
 impl Rows {
     /// Adds a resource's index rows. `targets` knows the rid of every key that is referred to.
@@ -129,6 +145,14 @@ impl Rows {
                 IndexValue::Uri { value, version } => {
                     values.extend([key_text(value).into(), key_text(version).into()]);
                     5
+                }
+                IndexValue::Position(point) => {
+                    values.extend(point.map(Value::Int));
+                    6
+                }
+                IndexValue::Words(words) => {
+                    values.push(words.as_str().into());
+                    7
                 }
             };
             self.0[table].push(values);
@@ -180,12 +204,12 @@ impl Rows {
     }
 
     /// The rows of each table, for comparing.
-    pub(crate) fn into_tables(self) -> [Vec<Vec<Value>>; 6] {
+    pub(crate) fn into_tables(self) -> Tables {
         self.0
     }
 
     /// From rows as tables hold them.
-    pub(crate) fn from_tables(tables: [Vec<Vec<Value>>; 6]) -> Self {
+    pub(crate) fn from_tables(tables: Tables) -> Self {
         Self(tables)
     }
 }

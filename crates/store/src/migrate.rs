@@ -9,12 +9,18 @@ use sqlx::{
 
 /// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
 /// macro that reads the folders would compile both drivers a second time, for the compiler itself.
-const FILES: [(i64, &str, &str, &str); 4] = [
+const FILES: [(i64, &str, &str, &str); 5] = [
     (
         1,
         "house",
         include_str!("../../../migrations/sqlite/0001_house.sql"),
         include_str!("../../../migrations/postgres/0001_house.sql"),
+    ),
+    (
+        2,
+        "search",
+        include_str!("../../../migrations/sqlite/0002_search.sql"),
+        include_str!("../../../migrations/postgres/0002_search.sql"),
     ),
     (
         3,

@@ -3,6 +3,7 @@
 
 pub(crate) mod compile;
 mod criterion;
+mod explain;
 mod include;
 pub(crate) mod page;
 mod plan;
@@ -11,12 +12,19 @@ mod task;
 
 pub(crate) use task::Search;
 
-use crate::{Error, Matches, backend::Connection, sql::Sql};
+use crate::{
+    Error, Matches,
+    backend::{Connection, Dialect},
+    sql::Sql,
+};
 use compile::Compiler;
 use tessera_model::search::query::{Summary, Total};
 
 /// Runs a search.
 pub(crate) async fn run(search: &Search, connection: &mut dyn Connection) -> Result<Matches, Error> {
+    if search.query.explain {
+        return explain::run(search, connection.dialect());
+    }
     if search.query.summary == Summary::Count || search.query.count == 0 {
         return Ok(Matches { total: Some(count(search, connection).await?), ..Matches::default() });
     }
@@ -35,9 +43,13 @@ pub(crate) async fn run(search: &Search, connection: &mut dyn Connection) -> Res
 
 /// How many matches there are, of which pages show a part.
 async fn count(search: &Search, connection: &mut dyn Connection) -> Result<i64, Error> {
-    let mut compiler =
-        Compiler { sql: Sql::new("SELECT COUNT(*) FROM ("), access: &search.access, dialect: connection.dialect() };
+    let sql = counting(search, connection.dialect());
+    Ok(connection.query(&sql).await?.first().map_or(0, |row| row.int(0)))
+}
+
+fn counting(search: &Search, dialect: &'static Dialect) -> Sql {
+    let mut compiler = Compiler { sql: Sql::new("SELECT COUNT(*) FROM ("), access: &search.access, dialect };
     compiler.candidates(&search.query.types, &search.query.filter, None);
     compiler.sql.push(") c");
-    Ok(connection.query(&compiler.sql).await?.first().map_or(0, |row| row.int(0)))
+    compiler.sql
 }

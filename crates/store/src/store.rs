@@ -127,6 +127,8 @@ pub struct Matches {
     pub total: Option<i64>,
     /// For the next page, if there is one.
     pub next: Option<String>,
+    /// How it would be searched, if that was asked for: then there is nothing else.
+    pub explanation: Option<Vec<String>>,
 }
 
 /// A reading entry of a transaction.

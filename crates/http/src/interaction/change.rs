@@ -50,6 +50,7 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
         | Interaction::HistoryType(_)
         | Interaction::HistorySystem
         | Interaction::SearchType(_)
+        | Interaction::SearchCompartment(..)
         | Interaction::SearchSystem
         | Interaction::Operation(_) => return Ok(None),
     };

@@ -7,7 +7,10 @@ use tessera_model::{
     interaction::Interaction,
     json::write_string,
     operation_outcome::{Issue, IssueCode, OperationOutcome},
-    search::parse::{Parsed, parse},
+    search::{
+        compartment,
+        parse::{Parsed, parse},
+    },
     subset::Subset,
 };
 use tessera_store::{Matches, Read, Version};
@@ -15,14 +18,23 @@ use tessera_store::{Matches, Read, Version};
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
     let (parameters, cursor) = links::resolve(&request.parameters)?;
     let parsed = parsed(context, &request.interaction, &parameters, request.preferences.lenient)?;
+    explainable(access, &parsed)?;
     let matches = context.store.search(access, parsed.query.clone(), cursor).await?;
     let url = request.shaped(&url(context, &request.interaction));
     bundle(context, &url, &parsed, &matches, request.parameters.iter().any(|(name, _)| name == links::PAGE))
 }
 
+/// SQL and plans tell of others' data: only who may see everything is told.
+fn explainable(access: &AccessContext, parsed: &Parsed) -> Result<(), Error> {
+    if parsed.query.explain && !access.administers() { Err(Error::Forbidden) } else { Ok(()) }
+}
+
 /// The same as an entry of a transaction, with what is needed to answer it.
 pub(crate) fn entry_read(context: &Context, request: &Request) -> Result<(Read, Parsed), Error> {
     let parsed = parsed(context, &request.interaction, &request.parameters, request.preferences.lenient)?;
+    if parsed.query.explain {
+        return Err(Error::BadRequest("_explain is for a search of its own, not for an entry of a transaction".into()));
+    }
     Ok((Read::Search(Box::new(parsed.query.clone())), parsed))
 }
 
@@ -34,14 +46,21 @@ fn parsed(
 ) -> Result<Parsed, Error> {
     let types: Vec<ResourceType> = interaction.code().1.into_iter().collect();
     let definitions = context.store.definitions();
-    Ok(parse(&types, parameters, context.search(&definitions, lenient))?)
+    let mut parsed = parse(&types, parameters, context.search(&definitions, lenient))?;
+    if let Interaction::SearchCompartment(owner, _) = interaction {
+        compartment::confine(&mut parsed.query, owner, &definitions)?;
+    }
+    Ok(parsed)
 }
 
 /// The URL that is searched.
 pub(crate) fn url(context: &Context, interaction: &Interaction) -> String {
-    match interaction.code().1 {
-        Some(resource_type) => format!("{}/{resource_type}", context.base),
-        None => context.base.to_string(),
+    let base = &context.base;
+    match (interaction, interaction.code().1) {
+        (Interaction::SearchCompartment(owner, None), _) => format!("{base}/{owner}/*"),
+        (Interaction::SearchCompartment(owner, Some(resource_type)), _) => format!("{base}/{owner}/{resource_type}"),
+        (_, Some(resource_type)) => format!("{base}/{resource_type}"),
+        (_, None) => base.to_string(),
     }
 }
 
@@ -53,6 +72,11 @@ pub(crate) fn bundle(
     matches: &Matches,
     later_page: bool,
 ) -> Result<Reply, Error> {
+    if let Some(explanation) = &matches.explanation {
+        let outcome: OperationOutcome =
+            explanation.iter().map(|text| Issue::information(text.as_str())).collect::<Vec<_>>().into();
+        return Ok(Reply::json(serde_json::to_string(&outcome).unwrap_or_default()));
+    }
     let subset = Subset::of(&parsed.query);
     let size: usize = matches.matches.iter().chain(&matches.included).map(|version| version.body.len() + 160).sum();
     let mut out = String::with_capacity(size + 512);

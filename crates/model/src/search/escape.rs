@@ -13,6 +13,11 @@ pub(super) struct Escaped<'a> {
 }
 
 impl<'a> Escaped<'a> {
+    /// A value that is not one of several.
+    pub(super) fn new(parameter: &'a str, raw: &'a str) -> Self {
+        Self { parameter, raw }
+    }
+
     /// The value without escapes.
     pub(super) fn text(&self) -> String {
         let mut out = String::with_capacity(self.raw.len());

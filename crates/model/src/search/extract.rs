@@ -3,7 +3,7 @@
 use super::{
     date,
     index::{IndexRow, IndexValue, Values},
-    quantity, reference, string, token, uri,
+    near, quantity, reference, string, token, uri, words,
 };
 use crate::{
     Definitions, Resource,
@@ -22,7 +22,17 @@ pub fn extract(resource: &Resource, base: &str, definitions: &Definitions) -> Ve
     for parameter in definitions.parameters(resource.resource_type()).filter(|p| !COLUMNS.contains(&&*p.code)) {
         extract_parameter(resource, parameter, base, definitions, &mut rows);
     }
+    rows.extend(extract_words(resource, definitions));
     rows
+}
+
+/// The row of the words of a resource, for `_text` and `_content`.
+#[must_use]
+pub fn extract_words(resource: &Resource, definitions: &Definitions) -> Option<IndexRow> {
+    let type_id = definitions.types().named(resource.resource_type().name())?;
+    let parameter = definitions.parameter(resource.resource_type(), "_content")?;
+    let words = words::extract(resource.node(), type_id, definitions)?;
+    Some(IndexRow { parameter: parameter.id, ordinal: 0, value: IndexValue::Words(words) })
 }
 
 /// Adds the index rows for one parameter.
@@ -83,7 +93,9 @@ impl Extraction<'_> {
                 SearchType::Number | SearchType::Quantity => quantity::extract(node, type_name, &mut values),
                 SearchType::Reference => reference::extract(node, type_name, self.base, self.definitions, &mut values),
                 SearchType::Uri => uri::extract(node, &mut values),
-                SearchType::Composite | SearchType::Special => {}
+                // The one special parameter with an expression is a position.
+                SearchType::Special => near::extract(node, &mut values),
+                SearchType::Composite => {}
             }
         }
     }

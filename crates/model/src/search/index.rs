@@ -24,6 +24,8 @@ pub enum IndexValue {
     Quantity(Quantity),
     Reference(Key),
     Uri { value: String, version: String },
+    Position([i64; 3]),
+    Words(String),
 }
 
 /// Collects the values of one parameter, each once.

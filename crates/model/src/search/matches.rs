@@ -52,6 +52,10 @@ pub fn matches(filter: &Filter, candidate: &Candidate, world: &dyn World) -> boo
         }
         Filter::Present(parameters, search_type) => candidate.of(parameters).any(|row| is_value(row, *search_type)),
         Filter::Value(parameters, criterion) => candidate.of(parameters).any(|row| meets(criterion, &row.value)),
+        Filter::Words(place, all) => candidate.rows.iter().any(|row| {
+            let IndexValue::Words(words) = &row.value else { return false };
+            all.iter().all(|word| words.split(' ').any(|held| held == place.indexed(word)))
+        }),
         Filter::Composite(alternatives) => alternatives.iter().any(|components| {
             let Some(((first, criterion), others)) = components.split_first() else { return false };
             candidate.of(&[*first]).filter(|row| meets(criterion, &row.value)).any(|root| {
@@ -104,6 +108,22 @@ fn meets(criterion: &Criterion, value: &IndexValue) -> bool {
             values.iter().any(|v| v.meets_elsewhere(value, version))
         }
         (Criterion::Uri(values), IndexValue::Uri { value, version }) => values.iter().any(|v| v.meets(value, version)),
+        (Criterion::Near(values), IndexValue::Position(point)) => values.iter().any(|v| v.meets(*point)),
+        (Criterion::Other(criterion), value) => is_of_kind(criterion, value) && !meets(criterion, value),
         _ => false,
+    }
+}
+
+/// Whether a criterion can be asked of a value at all.
+fn is_of_kind(criterion: &Criterion, value: &IndexValue) -> bool {
+    match criterion {
+        Criterion::String(..) => matches!(value, IndexValue::String { .. }),
+        Criterion::Token(_) => matches!(value, IndexValue::Token { .. }),
+        Criterion::Date(_) => matches!(value, IndexValue::Date { .. }),
+        Criterion::Quantity(_) => matches!(value, IndexValue::Quantity(_)),
+        Criterion::Reference(_) => matches!(value, IndexValue::Reference(_) | IndexValue::Uri { .. }),
+        Criterion::Uri(_) => matches!(value, IndexValue::Uri { .. }),
+        Criterion::Near(_) => matches!(value, IndexValue::Position(_)),
+        Criterion::Other(criterion) => is_of_kind(criterion, value),
     }
 }

@@ -41,8 +41,9 @@ pub fn supported(search_type: SearchType) -> &'static [&'static str] {
         SearchType::Token => &["missing", "text", "not", "of-type", "in", "not-in", "above", "below"],
         SearchType::Reference => &["missing", "identifier", "[type]"],
         SearchType::Uri => &["missing", "above", "below"],
-        SearchType::Date | SearchType::Number | SearchType::Quantity | SearchType::Composite => &["missing"],
-        SearchType::Special => &[],
+        SearchType::Date | SearchType::Number | SearchType::Quantity | SearchType::Composite | SearchType::Special => {
+            &["missing"]
+        }
     }
 }
 
@@ -58,7 +59,6 @@ impl Modifier {
         definitions: &Definitions,
     ) -> Result<Self, Error> {
         let modifier = match (text, search_type) {
-            ("missing", SearchType::Special) => None,
             ("missing", _) => Some(Self::Missing),
             ("exact", SearchType::String) => Some(Self::Exact),
             ("contains", SearchType::String) => Some(Self::Contains),

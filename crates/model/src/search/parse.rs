@@ -3,13 +3,15 @@
 
 use super::{
     context::Context,
-    escape::split_alternatives,
+    escape::{Escaped, split_alternatives},
+    filter,
     modifier::Modifier,
     query::{Filter, Query, Summary, Total},
     result_parameters,
+    words::{self, Place},
 };
 use crate::{
-    Error, ResourceType,
+    Error, Id, ResourceType,
     definitions::{SearchParameter, SearchType},
     error::similar,
 };
@@ -18,6 +20,8 @@ use crate::{
 pub const PARAMETERS_MAX: usize = 50;
 /// Most links of a chain (HTTP-5).
 pub const CHAIN_DEPTH_MAX: usize = 3;
+/// What `_list` goes by: the type that the specification names, and its parameter.
+const LIST: (&str, &str) = ("List", "item");
 /// Most `_has` within each other (HTTP-5).
 pub const HAS_DEPTH_MAX: usize = 2;
 
@@ -49,6 +53,7 @@ pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: C
         summary: Summary::False,
         elements: Vec::new(),
         includes: Vec::new(),
+        explain: false,
     };
     let (mut filters, mut applied, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
     if types.is_empty() {
@@ -95,7 +100,18 @@ impl<'a> Parser<'a> {
                 .chain(types, name, head, rest, depth, |target, depth| self.filter(&[target], rest, value, depth));
         }
         let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
-        refuse_unsupported(code)?;
+        match code {
+            "_filter" if modifier.is_none() => return filter::parse(self, types, value, depth),
+            "_list" if modifier.is_none() => return self.list(name, value),
+            "_query" => {
+                let reason = "named queries are not supported by this server";
+                return Err(Error::NotSupported(format!("{code}: {reason}")));
+            }
+            _ => {}
+        }
+        if let Some(place) = Place::of(code) {
+            return self.words(types, code, modifier, value, place);
+        }
         let parameters = self.parameters(types, code)?;
         let Some(first) = parameters.first() else { return Err(self.unknown(types, code)) };
         let modifier = match modifier {
@@ -122,7 +138,7 @@ impl<'a> Parser<'a> {
                 return Err(self.unknown(types, code));
             };
             parameter.ready()?;
-            if parameter.program.is_none() || parameter.search_type == SearchType::Special {
+            if parameter.program.is_none() {
                 return Err(Error::NotSupported(format!(
                     "the search parameter {code} is not supported by this server"
                 )));
@@ -212,7 +228,7 @@ impl<'a> Parser<'a> {
                 return Err(bad(format!("{code} does not refer to {target}")));
             }
         } else {
-            let first = rest.split([':', '.', '[']).next().unwrap_or_default();
+            let first = rest.split([':', '.', '[', ' ']).next().unwrap_or_default();
             let has = |t: &ResourceType| first == "_has" || self.context.definitions.parameter(*t, first).is_some();
             if !possible.iter().any(has) {
                 return Err(self.unknown(&possible, first));
@@ -222,22 +238,58 @@ impl<'a> Parser<'a> {
         let &[target] = &possible[..] else {
             let names: Vec<&str> = possible.iter().map(|t| t.name()).collect();
             return Err(bad(format!(
-                "{code} may lead to {}; say which, as in {code}:{}.{rest}",
+                "{code} may lead to {}; say which, as in {code}:{}.{}",
                 names.join(", "),
-                names[0]
+                names[0],
+                rest.split(' ').next().unwrap_or_default()
             )));
         };
         let filter = Box::new(inner(target, Depth { chain: depth.chain + 1, ..depth })?);
         Ok(Filter::Chain { parameters: parameters.iter().map(|p| p.id).collect(), target, filter })
     }
-}
 
-/// What the specification has and this server does not yet is refused, never ignored.
-fn refuse_unsupported(code: &str) -> Result<(), Error> {
-    match code {
-        "_text" | "_content" | "_list" | "_filter" | "_query" => {
-            Err(Error::NotSupported(format!("the search parameter {code} is not supported by this server")))
+    /// <https://hl7.org/fhir/R4/search.html#content>
+    fn words(
+        &self,
+        types: &[ResourceType],
+        code: &str,
+        modifier: Option<&str>,
+        value: &str,
+        place: Place,
+    ) -> Result<Filter, Error> {
+        if let Some(outside) = types.iter().find(|t| self.context.definitions.parameter(**t, code).is_none()) {
+            return Err(self.unknown(&[*outside], code));
         }
-        _ => Ok(()),
+        match (modifier, value) {
+            (Some("missing"), "true") => Ok(Filter::Not(Box::new(words::present(place)))),
+            (Some("missing"), "false") => Ok(words::present(place)),
+            (Some(modifier), _) => Err(Error::BadParameter {
+                parameter: format!("{code}:{modifier}"),
+                reason: "this parameter has no modifier but :missing, which takes true or false".into(),
+            }),
+            (None, _) => {
+                let values = split_alternatives(code, value)?;
+                Ok(Filter::Any(values.iter().map(|v| words::parse(v, place)).collect::<Result<_, _>>()?))
+            }
+        }
+    }
+
+    /// `_list=42`: what the entries of that List refer to. <https://hl7.org/fhir/R4/search.html#list>
+    fn list(&self, name: &str, value: &str) -> Result<Filter, Error> {
+        let definitions = self.context.definitions;
+        let (source, code) = LIST;
+        let source = definitions.resource_type(source);
+        let parameter = source.and_then(|source| definitions.parameter(source, code));
+        let (Some(source), Some(parameter)) = (source, parameter) else { return Err(self.unknown(&[], name)) };
+        let id = |v: &Escaped<'_>| {
+            let text = v.text();
+            if text.starts_with('$') {
+                return Err(Error::NotSupported(format!("the functional list {text} is not supported by this server")));
+            }
+            let id = text.strip_prefix(source.name()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(&text);
+            Id::parse(id).ok_or_else(|| v.bad("expected the id of a List"))
+        };
+        let ids = split_alternatives(name, value)?.iter().map(id).collect::<Result<_, _>>()?;
+        Ok(Filter::Has { source, parameter: parameter.id, filter: Box::new(Filter::Id(ids)) })
     }
 }

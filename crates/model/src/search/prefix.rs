@@ -59,6 +59,16 @@ pub enum Operator {
 }
 
 impl Operator {
+    /// Whether it holds of the two.
+    pub(super) fn holds<T: PartialOrd + Copy>(self, left: T, right: T) -> bool {
+        match self {
+            Self::Less => left < right,
+            Self::LessOrEqual => left <= right,
+            Self::Greater => left > right,
+            Self::GreaterOrEqual => left >= right,
+        }
+    }
+
     /// The spelling.
     #[must_use]
     pub const fn text(self) -> &'static str {
@@ -85,12 +95,7 @@ pub struct Condition<T> {
 impl<T: PartialOrd + Copy> Condition<T> {
     fn holds(&self, low: T, high: T) -> bool {
         let stored = if self.end == End::Low { low } else { high };
-        match self.operator {
-            Operator::Less => stored < self.value,
-            Operator::LessOrEqual => stored <= self.value,
-            Operator::Greater => stored > self.value,
-            Operator::GreaterOrEqual => stored >= self.value,
-        }
+        self.operator.holds(stored, self.value)
     }
 }
 
@@ -131,8 +136,20 @@ pub fn of_times(prefix: Prefix, from: i64, until: i64, widened: (i64, i64)) -> C
         // "does not overlap …, and the range above the search value contains the range of the target value"
         Prefix::Sa => vec![vec![low(GreaterOrEqual, until)]],
         Prefix::Eb => vec![vec![high(LessOrEqual, from)]],
-        Prefix::Ap => vec![vec![low(Less, widened.1), high(Greater, widened.0)]],
+        Prefix::Ap => return overlapping(widened.0, widened.1),
     })
+}
+
+/// The stored range includes the searched one.
+#[must_use]
+pub fn including(from: i64, until: i64) -> Comparison<i64> {
+    Comparison(vec![vec![low(LessOrEqual, from), high(GreaterOrEqual, until)]])
+}
+
+/// The stored range overlaps with the searched one.
+#[must_use]
+pub fn overlapping(from: i64, until: i64) -> Comparison<i64> {
+    Comparison(vec![vec![low(Less, until), high(Greater, from)]])
 }
 
 /// Numbers: the stored value is a point, or a Range with both ends included. `half_unit` is the searched value's implicit

@@ -127,6 +127,12 @@ fn quantity(low: f64, high: f64, unit: Node<'_>, code_member: &str) -> IndexValu
     })
 }
 
+/// A length in metres; `None` if the unit is none of length.
+pub(super) fn metres(value: f64, unit: &str) -> Option<f64> {
+    let (unit, metre) = (conversion(unit)?, conversion("m")?);
+    (unit.base == metre.base).then(|| unit.convert(value) / metre.convert(1.0))
+}
+
 /// How a unit converts to base units.
 struct Conversion {
     factor: f64,

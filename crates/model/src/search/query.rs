@@ -1,7 +1,10 @@
 //! [`Query`]: a parsed, checked search. The only one there is: the planner, the compiler to SQL, `matches` and the access
 //! rules all read this.
 
-use super::{prefix::Comparison, reference::ReferenceValue, string::StringMode, token::TokenValue, uri::UriValue};
+use super::{
+    near::Near, prefix::Comparison, reference::ReferenceValue, string::StringMode, token::TokenValue, uri::UriValue,
+    words::Place,
+};
 use crate::{
     Id, ResourceType,
     definitions::{ParameterId, SearchType},
@@ -27,6 +30,8 @@ pub struct Query {
     pub elements: Vec<String>,
     /// `_include` and `_revinclude`
     pub includes: Vec<Include>,
+    /// `_explain`: how it would be searched, instead of the search.
+    pub explain: bool,
 }
 
 /// A condition on a resource.
@@ -48,6 +53,8 @@ pub enum Filter {
     Present(Vec<ParameterId>, SearchType),
     /// It has a value for one of the parameters that meets the criterion.
     Value(Vec<ParameterId>, Criterion),
+    /// All these words stand there; the empty word: any do.
+    Words(Place, Vec<String>),
     /// One of its elements meets, for one alternative, all the components.
     Composite(Vec<Vec<(ParameterId, Criterion)>>),
     /// One of its references under the parameters leads to a resource of `target` that meets the filter.
@@ -99,6 +106,10 @@ pub enum Criterion {
     Reference(Vec<ReferenceValue>),
     /// A URI.
     Uri(Vec<UriValue>),
+    /// A position near one of these.
+    Near(Vec<Near>),
+    /// A value of that kind which is something else.
+    Other(Box<Criterion>),
 }
 
 /// One key of `_sort`.

@@ -20,7 +20,7 @@ const SORT_KEYS_MAX: usize = 5;
 const INCLUDES_MAX: usize = 20;
 
 /// Their names, for suggestions. `_format` and `_pretty` belong to HTTP and never come here.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 14] = [
     "_sort",
     "_count",
     "_total",
@@ -30,6 +30,9 @@ pub(super) const NAMES: [&str; 11] = [
     "_revinclude",
     "_type",
     "_has",
+    "_list",
+    "_filter",
+    "_explain",
     "_format",
     "_pretty",
 ];
@@ -65,6 +68,13 @@ pub(super) fn apply(query: &mut Query, name: &str, value: &str, context: Context
                 "data" => Summary::Data,
                 "count" => Summary::Count,
                 _ => return Err(bad("expected true, false, text, data or count")),
+            }
+        }
+        "_explain" => {
+            query.explain = match value {
+                "true" => true,
+                "false" => false,
+                _ => return Err(bad("expected true or false")),
             }
         }
         "_elements" => {

@@ -1,6 +1,9 @@
 //! String search: folded, starts-with by default. <https://hl7.org/fhir/R4/search.html#string>
 
-use super::index::{IndexValue, Values};
+use super::{
+    index::{IndexValue, Values},
+    prefix::Operator,
+};
 use crate::json::Node;
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
@@ -13,6 +16,12 @@ pub enum StringMode {
     Exact,
     /// The folded text contains the folded value.
     Contains,
+    /// The folded text is the folded value.
+    Equals,
+    /// The folded text ends with the folded value.
+    EndsWith,
+    /// The folded text comes before or after the folded value in the order of Unicode's code points.
+    Compares(Operator),
 }
 
 /// The text without case, accents and needless white space, the same for every way of writing it in Unicode.
@@ -46,6 +55,9 @@ pub fn meets(mode: StringMode, values: &[String], norm: &str, exact: &str) -> bo
         StringMode::StartsWith => norm.starts_with(value.as_str()),
         StringMode::Exact => exact == value,
         StringMode::Contains => norm.contains(value.as_str()),
+        StringMode::Equals => norm == value,
+        StringMode::EndsWith => norm.ends_with(value.as_str()),
+        StringMode::Compares(operator) => operator.holds(norm, value.as_str()),
     })
 }
 

@@ -57,11 +57,14 @@ fn of_type(system: &str, code: &str, identifier: String) -> TokenValue {
     TokenValue { system: Some(format!("{system}|{code}")), code: Some(identifier) }
 }
 
+/// The first number of parameters that are stored as resources: from there on, numbers for components follow each.
+pub const STORED_FIRST: i64 = 1 << 40;
+
 /// Under which number an identifier parameter holds its identifiers by their types: their rows are no values of the
-/// parameter itself.
+/// parameter itself. A stored parameter has the numbers after its own, and a token has no components that would need them.
 #[must_use]
 pub fn by_type(parameter: ParameterId) -> ParameterId {
-    ParameterId(-parameter.0)
+    ParameterId(if parameter.0 >= STORED_FIRST { parameter.0 + 1 } else { -parameter.0 })
 }
 
 /// The tokens in an element: each type has its rule.

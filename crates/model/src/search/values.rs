@@ -7,6 +7,7 @@ use super::{
     escape::Escaped,
     extract::COLUMNS,
     modifier::Modifier,
+    near,
     parse::Parser,
     quantity,
     query::{Criterion, Filter},
@@ -206,7 +207,8 @@ impl Parser<'_> {
                 };
                 Criterion::Uri(values.iter().map(|v| read(&v.text())).collect())
             }
-            SearchType::Composite | SearchType::Special => {
+            SearchType::Special => Criterion::Near(values.iter().map(near::parse).collect::<Result<_, _>>()?),
+            SearchType::Composite => {
                 return Err(Error::NotSupported("this kind of search parameter is not supported here".into()));
             }
         })

@@ -18,6 +18,7 @@ static DIALECT: Dialect = Dialect {
     position: "strpos",
     exists_is_enough: true,
     in_array: (" = ANY (ARRAY(SELECT jsonb_array_elements_text(", "::jsonb)))"),
+    holds_words: (" IN (SELECT rid FROM idx_text WHERE string_to_array(words, ' ') @> string_to_array(", ", ' '))"),
     horizon: Some("tessera_horizon()"),
     parameters_version: "SELECT last_value FROM search_parameters",
     parameters_changed: "SELECT nextval('search_parameters')",

@@ -173,6 +173,11 @@ impl Compiler<'_> {
                     self.leading(filter, at);
                 }
             }
+            Filter::Words(place, all) => {
+                let (before, after) = self.dialect.holds_words;
+                let words: Vec<String> = all.iter().map(|word| place.indexed(word)).collect();
+                self.sql.column(at.alias, at.rid).push(before).bind(words.join(" ")).push(after);
+            }
             Filter::Composite(alternatives) => self.composite(alternatives, Placed::Probe(at)),
             Filter::Chain { parameters, target, filter } => self.chain(parameters, *target, filter, at),
             Filter::Has { source, parameter, filter } => self.has(*source, *parameter, filter, at),
@@ -232,14 +237,15 @@ impl Compiler<'_> {
             SearchType::Number | SearchType::Quantity => &["idx_quantity"],
             SearchType::Reference => &["idx_reference", "idx_uri"],
             SearchType::Uri => &["idx_uri"],
-            SearchType::Composite | SearchType::Special => &[],
+            SearchType::Special => &["idx_position"],
+            SearchType::Composite => &[],
         };
         self.sql.push("(1 = 0");
         for &table in tables {
             let alias = self.sql.alias();
             self.sql.push(" OR ");
-            // These two have no key by rid: a pass over the parameter is better than a probe a row.
-            let has_key_by_rid = !matches!(table, "idx_token" | "idx_uri");
+            // These have no key by rid: a pass over the parameter is better than a probe a row.
+            let has_key_by_rid = !matches!(table, "idx_token" | "idx_uri" | "idx_position");
             if has_key_by_rid || self.dialect.exists_is_enough {
                 self.sql.push("EXISTS (SELECT 1 FROM ").push(table).push(" ").name(alias).push(" WHERE ");
                 self.sql.column(alias, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");

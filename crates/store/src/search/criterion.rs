@@ -9,6 +9,7 @@ use tessera_model::{
     definitions::ParameterId,
     json::write_string,
     search::{
+        near::Near,
         prefix::{Comparison, End},
         quantity::{QuantityValue, Unit},
         query::{Criterion, Filter},
@@ -37,6 +38,7 @@ pub(super) enum IndexTable {
     Quantity,
     Reference,
     Uri,
+    Position,
 }
 
 /// The tables that may hold what a criterion asks for; references to what is not held here stand among the URIs.
@@ -47,6 +49,8 @@ pub(super) fn tables(criterion: &Criterion) -> &'static [IndexTable] {
         Criterion::Date(_) => &[IndexTable::Date],
         Criterion::Quantity(_) => &[IndexTable::Quantity],
         Criterion::Uri(_) => &[IndexTable::Uri],
+        Criterion::Near(_) => &[IndexTable::Position],
+        Criterion::Other(criterion) => tables(criterion),
         Criterion::Reference(values) => {
             let local = values.iter().any(|v| matches!(v, ReferenceValue::Local(..)));
             let elsewhere = values.iter().any(|v| matches!(v, ReferenceValue::Elsewhere { .. }));
@@ -64,6 +68,9 @@ pub(super) fn can_probe(criterion: &Criterion) -> bool {
     match criterion {
         Criterion::Token(values) => values.iter().all(|v| v.code.is_some()),
         Criterion::Uri(values) => !values.iter().any(|v| matches!(v, UriValue::Below(_))),
+        Criterion::Near(_) => false,
+        // Neither the value nor, in two tables, the rid is a way in.
+        Criterion::Other(other) => !matches!(**other, Criterion::Token(_) | Criterion::Uri(_)),
         Criterion::String(..) | Criterion::Date(_) | Criterion::Quantity(_) | Criterion::Reference(_) => true,
     }
 }
@@ -115,6 +122,7 @@ impl IndexTable {
             Self::Quantity => "idx_quantity",
             Self::Reference => "idx_reference",
             Self::Uri => "idx_uri",
+            Self::Position => "idx_position",
         }
     }
 
@@ -142,6 +150,13 @@ impl IndexTable {
             }
             (Self::Uri, Criterion::Uri(values)) => {
                 sql.push("(").join(" OR ", values, |sql, value| uri(sql, value, alias, position)).push(")");
+            }
+            (Self::Position, Criterion::Near(values)) => {
+                sql.push("(").join(" OR ", values, |sql, value| near(sql, value, alias)).push(")");
+            }
+            (_, Criterion::Other(other)) => {
+                sql.push("NOT ");
+                self.write(sql, dialect, other, alias);
             }
             // No other pair is ever put together (`tables`); if one were, it would find nothing.
             _ => {
@@ -208,13 +223,47 @@ fn strings(sql: &mut Sql, mode: StringMode, values: &[String], alias: Alias, pos
                 }
             },
             StringMode::Contains => {
-                sql.push(position).push("(").column(alias, "norm").push(" || ").column(alias, "rest").push(", ");
-                sql.bind(value.as_str()).push(") > 0");
+                whole(sql.push(position).push("("), alias).push(", ").bind(value.as_str()).push(") > 0");
+            }
+            StringMode::Equals => {
+                let (norm, rest) = split_norm(value);
+                sql.column(alias, "norm").push(" = ").bind(norm);
+                sql.push(" AND ").column(alias, "rest").push(" = ").bind(rest);
+            }
+            StringMode::EndsWith => {
+                // Where the text is shorter, the start of the rest is before its own, and what is there does not count.
+                let length = i64::try_from(value.chars().count()).unwrap_or(i64::MAX);
+                whole(sql.push("length("), alias).push(") >= ").bind(length).push(" AND substr(");
+                whole(whole(sql, alias).push(", CAST(length("), alias);
+                sql.push(") - ").bind(length).push(" + 1 AS INTEGER)) = ").bind(value.as_str());
+            }
+            StringMode::Compares(operator) => {
+                sql.push("(");
+                whole(sql, alias).push(") ").push(operator.text()).push(" ").bind(value.as_str());
             }
         }
         sql.push(")");
     });
     sql.push(")");
+}
+
+/// Writes the folded text as one.
+fn whole(sql: &mut Sql, alias: Alias) -> &mut Sql {
+    sql.column(alias, "norm").push(" || ").column(alias, "rest")
+}
+
+/// A box leads into the key, the distance decides.
+fn near(sql: &mut Sql, near: &Near, alias: Alias) {
+    sql.push("(");
+    for (column, middle) in ["x", "y", "z"].into_iter().zip(near.point) {
+        sql.column(alias, column).push(" >= ").bind(middle - near.reach).push(" AND ");
+        sql.column(alias, column).push(" <= ").bind(middle + near.reach).push(" AND ");
+    }
+    sql.join(" + ", ["x", "y", "z"].into_iter().zip(near.point), |sql, (column, middle)| {
+        sql.push("(").column(alias, column).push(" - ").bind(middle).push(") * (");
+        sql.column(alias, column).push(" - ").bind(middle).push(")");
+    });
+    sql.push(" <= ").bind(near.reach_squared).push(")");
 }
 
 /// A range of the key, which compares bytes: from the text itself to just above everything that starts with it.
@@ -244,7 +293,7 @@ fn successor(text: &str) -> Option<String> {
 /// Codes of one system share one list, so that 200 of them are no 200 conditions.
 fn tokens(sql: &mut Sql, dialect: &Dialect, values: &[TokenValue], alias: Alias) {
     if values.is_empty() {
-        sql.push("1 = 0");
+        sql.push("(1 = 0)");
         return;
     }
     let mut systems: Vec<Option<&str>> = values.iter().map(|v| v.system.as_deref()).collect();

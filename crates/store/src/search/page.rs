@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, Matches, Version,
-    backend::Connection,
+    backend::{Connection, Dialect},
     sql::{Row, Sql, Value},
     version::{COLUMNS, from_row},
 };
@@ -31,11 +31,19 @@ impl Found {
             included_cut: self.included_cut,
             total: self.total,
             next: self.next,
+            explanation: None,
         }
     }
 }
 
 pub(super) async fn run(search: &Search, connection: &mut dyn Connection) -> Result<Found, Error> {
+    let (sql, cursor) = statement(search, connection.dialect())?;
+    let rows = connection.query(&sql).await?;
+    found(search, cursor.as_deref(), rows)
+}
+
+/// The statement that finds a page, and where it goes on from.
+pub(super) fn statement(search: &Search, dialect: &'static Dialect) -> Result<(Sql, Option<Vec<Value>>), Error> {
     let keys = search.query.sort.len();
     let cursor = search.cursor.as_deref().map(|cursor| decode_cursor(cursor, keys + 2)).transpose()?;
     if let Some(values) = &cursor
@@ -54,7 +62,7 @@ pub(super) async fn run(search: &Search, connection: &mut dyn Connection) -> Res
         sql.push(", ").column(page, name);
     }
     sql.push(" FROM (");
-    let mut compiler = Compiler { sql, access: &search.access, dialect: connection.dialect() };
+    let mut compiler = Compiler { sql, access: &search.access, dialect };
     if keys == 0 {
         let (after, ceiling) = match cursor.as_deref() {
             Some([Value::Int(after), Value::Int(ceiling)]) => (*after, *ceiling),
@@ -68,8 +76,7 @@ pub(super) async fn run(search: &Search, connection: &mut dyn Connection) -> Res
     compiler.sql.push(") ").name(page).push(" JOIN resource ").name(resource).push(" ON ");
     compiler.sql.column(resource, "rid").push(" = ").column(page, "rid");
     write_order(&mut compiler, &search.query.sort, page);
-    let rows = connection.query(&compiler.sql).await?;
-    found(search, cursor.as_deref(), rows)
+    Ok((compiler.sql, cursor))
 }
 
 /// Writes the candidates with their sort keys, cut to the page.

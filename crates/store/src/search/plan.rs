@@ -35,8 +35,14 @@ fn rank(filter: &Filter) -> Option<u8> {
             }
             Criterion::String(StringMode::Contains, _) => 25,
             Criterion::Reference(_) => 60,
+            Criterion::String(StringMode::Equals, _) => 70,
+            Criterion::String(StringMode::EndsWith | StringMode::Compares(_), _) => 15,
+            Criterion::Near(_) => 35,
             Criterion::Quantity(_) | Criterion::Date(_) => 15,
+            Criterion::Other(_) => return None,
         },
+        // The empty word asks whether there are any.
+        Filter::Words(_, all) => all.iter().any(|word| !word.is_empty()).then_some(55)?,
         Filter::Composite(_) => 50,
         Filter::Chain { filter, .. } => inner_rank(filter)?.saturating_sub(10),
         Filter::Has { filter, .. } => inner_rank(filter)?.saturating_sub(15),

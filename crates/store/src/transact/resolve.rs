@@ -239,6 +239,7 @@ async fn find(
         count,
         sort: Vec::new(),
         includes: Vec::new(),
+        explain: false,
         total: Total::None,
         summary: Summary::False,
         ..parsed.query

@@ -12,6 +12,7 @@ use tessera_model::{
     AccessContext, Definitions, Id, Key, Resource,
     search::{
         Context,
+        compartment::confine,
         parse::{Parsed, parse},
     },
 };
@@ -123,7 +124,8 @@ pub(crate) fn criteria(name: &str, query: &str) -> Criteria {
 }
 
 pub(crate) fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
-    let (name, query) = url.split_once('?').unwrap_or((url, ""));
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let (owner, name) = path.rsplit_once('/').map_or((None, path), |(owner, name)| (Some(key(owner)), name));
     let types: Vec<_> = Definitions::r4().resource_type(name).into_iter().collect();
     let context = Context {
         definitions: Definitions::r4(),
@@ -132,7 +134,11 @@ pub(crate) fn parsed(url: &str) -> Result<Parsed, tessera_model::Error> {
         lenient: false,
         terminology: &crate::property::Codes,
     };
-    parse(&types, &tessera_model::interaction::query_pairs(query), context)
+    let mut parsed = parse(&types, &tessera_model::interaction::query_pairs(query), context)?;
+    if let Some(owner) = owner {
+        confine(&mut parsed.query, &owner, Definitions::r4())?;
+    }
+    Ok(parsed)
 }
 
 impl TestStore {

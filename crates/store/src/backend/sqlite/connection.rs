@@ -29,6 +29,7 @@ static DIALECT: Dialect = Dialect {
     position: "instr",
     exists_is_enough: false,
     in_array: (" IN (SELECT value FROM json_each(", "))"),
+    holds_words: (" IN (SELECT rowid FROM idx_text_words WHERE idx_text_words MATCH ", ")"),
     horizon: None,
     parameters_version: PARAMETERS_VERSION,
     parameters_changed: "UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'search_parameters'",

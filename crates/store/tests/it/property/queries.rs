@@ -1,12 +1,14 @@
 //! Random queries over the world's values: every parameter type with its prefixes and modifiers, chains, `_has`, composites,
 //! sorting, any page size.
 
-use super::world::{CODES, DATES, NAMES, NUMBERS, SYSTEMS, TYPES, UNITS, URLS};
+use super::world::{CODES, DATES, NAMES, NUMBERS, PLACES, SYSTEMS, TYPES, UNITS, URLS};
 use tessera_model::interaction::percent_encode;
 
 pub(crate) struct Queries {
     random: fastrand::Rng,
 }
+
+const WORDS: [&str; 9] = ["muller", "MUL", "O'Neil", "山田", "van", "der Berg", "angstrom", "c1", "final"];
 
 const PREFIXES: [&str; 10] = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"];
 
@@ -17,6 +19,9 @@ impl Queries {
 
     /// `Type?…`
     pub(crate) fn next(&mut self) -> String {
+        if self.random.u8(..12) == 0 {
+            return self.in_compartment();
+        }
         let name = *self.pick(&TYPES);
         let mut parameters: Vec<String> = (0..self.random.usize(0..3)).map(|_| self.parameter(name, 0)).collect();
         if parameters.is_empty() || self.random.u8(..) < 40 {
@@ -29,8 +34,77 @@ impl Queries {
         format!("{name}?{}", parameters.join("&"))
     }
 
+    /// `Patient/id/Type?…` or `Patient/id/*?…`
+    fn in_compartment(&mut self) -> String {
+        let owner = format!("Patient/pa{}", self.random.usize(..250));
+        let name = *self.pick(&["Observation", "Condition", "Patient", "*"]);
+        let parameter = match name {
+            "*" => format!("_content={}", percent_encode(self.pick::<&str>(&WORDS))),
+            _ => self.parameter(name, 1),
+        };
+        if self.random.bool() { format!("{owner}/{name}?{parameter}") } else { format!("{owner}/{name}?_count=3") }
+    }
+
+    fn words(&mut self) -> String {
+        let code = *self.pick(&["_text", "_content"]);
+        let mut word = || (*self.pick::<&str>(&WORDS)).to_owned();
+        let (a, b, c) = (word(), word(), word());
+        let value = match self.random.u8(..6) {
+            0 => return self.missing(code),
+            1 => a,
+            2 => format!("{a} {b}"),
+            3 => format!("{a},{b}"),
+            4 => format!("({a} OR {b}) and {c}"),
+            _ => format!("{a} NOT ({b} {c})"),
+        };
+        format!("{code}={}", percent_encode(&value))
+    }
+
+    fn filter(&mut self, name: &str) -> String {
+        let mut tests: Vec<String> = (0..self.random.usize(1..4)).map(|_| self.test(name)).collect();
+        if self.random.u8(..) < 80 {
+            tests[0] = format!("not ({})", tests[0]);
+        }
+        let joined = tests.join(*self.pick(&[" and ", " or "]));
+        format!("_filter={}", percent_encode(&joined))
+    }
+
+    fn test(&mut self, name: &str) -> String {
+        let text = serde_json::to_string(*self.pick(&NAMES)).unwrap();
+        let of_text = *self.pick(&["eq", "ne", "co", "sw", "ew", "gt", "lt", "ge", "le"]);
+        let compared = *self.pick(&["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]);
+        let of_time = *self.pick(&["co", "po", compared]);
+        let (date, number, token) = (*self.pick(&DATES), *self.pick(&NUMBERS), self.one_token());
+        let of_token = *self.pick(&["eq", "ne"]);
+        match (name, self.random.u8(..6)) {
+            ("Patient", 0) => format!("family {of_text} {text}"),
+            ("Patient", 1) => format!("birthdate {of_time} {date}"),
+            ("Patient", 2) => format!("identifier {of_token} {token}"),
+            ("Patient", 3) => format!("organization[name pr true].name {of_text} {text}"),
+            ("Patient", 4) => format!("gender {of_token} male and organization pr true"),
+            ("Patient", _) => "_has:Observation:subject:status eq final".to_owned(),
+            ("Observation", 0) => format!("value-quantity {compared} {number}||mg"),
+            ("Observation", 1) => format!("date {of_time} {date}"),
+            ("Observation", 2) => format!("code {of_token} {token}"),
+            ("Observation", 3) => format!("subject:Patient.family {of_text} {text}"),
+            ("Observation", 4) => format!("value-string {of_text} {text}"),
+            ("Observation", _) => format!("subject re Patient/pa{}", self.random.usize(..250)),
+            ("Condition", 0) => format!("code {} http://v/few", *self.pick(&["in", "ni"])),
+            ("Condition", 1) => format!("code {} http://s/1|c2", *self.pick(&["ss", "sb"])),
+            ("Condition", _) => format!("onset-age {compared} {number}"),
+            ("Organization", _) => format!("address-city {of_text} {text}"),
+            ("RiskAssessment", _) => format!("probability {compared} {number}"),
+            ("ValueSet", 0) => format!("url {of_token} {}", self.uri()),
+            ("ValueSet", _) => format!("title {of_text} {text}"),
+            _ => format!("_content co {}", serde_json::to_string(*self.pick(&WORDS)).unwrap()),
+        }
+    }
+
     fn parameter(&mut self, name: &str, depth: usize) -> String {
-        match self.random.u8(..20) {
+        match self.random.u8(..24) {
+            20 => return self.words(),
+            21 => return self.filter(name),
+            22 if depth == 0 => return format!("_list=li{},li{}", self.random.usize(..250), self.random.usize(..250)),
             0 => return format!("_id={}", self.ids(name)),
             1 => return format!("_tag{}={}", *self.pick(&["", ":not", ""]), self.token()),
             2 => return format!("_profile{}={}", *self.pick(&["", ":below", ":above"]), self.uri()),
@@ -38,6 +112,18 @@ impl Queries {
             _ => {}
         }
         match name {
+            "List" => self.token_parameter("_tag"),
+            "Location" => {
+                let (latitude, longitude) = *self.pick(&PLACES);
+                match self.random.u8(..3) {
+                    0 => self.missing("near"),
+                    1 => format!("near={latitude}|{longitude}"),
+                    _ => {
+                        let distance = *self.pick(&["0|m", "0.2|km", "100", "306|km", "20000|km", "190|[mi_i]"]);
+                        format!("near={latitude}|{longitude}|{distance},1|1|5")
+                    }
+                }
+            }
             "Patient" => self.of_patient(depth),
             "Observation" => self.of_observation(depth),
             "Condition" => match self.random.u8(..6) {
@@ -237,7 +323,8 @@ impl Queries {
             "Organization" => &["name", "-name,_id", "-address-city"],
             "RiskAssessment" => &["probability", "-probability"],
             "ValueSet" => &["url", "-url,title", "title"],
-            _ => &["onset-date", "-code", "_id"],
+            "Condition" => &["onset-date", "-code", "_id"],
+            _ => &["_id", "-_lastUpdated"],
         };
         (*self.pick(keys)).to_owned()
     }

@@ -2,8 +2,17 @@
 
 use serde_json::{Value, json};
 
-pub(crate) const TYPES: [&str; 6] =
-    ["Patient", "Observation", "Condition", "Organization", "RiskAssessment", "ValueSet"];
+pub(crate) const TYPES: [&str; 8] =
+    ["Patient", "Observation", "Condition", "Organization", "RiskAssessment", "ValueSet", "Location", "List"];
+/// Degrees, on both sides of the date line.
+pub(crate) const PLACES: [(&str, &str); 6] = [
+    ("0", "179.9"),
+    ("0.5", "-179.9"),
+    ("42.36", "-71.06"),
+    ("42.361", "-71.0600001"),
+    ("-90", "12"),
+    ("40.71", "-74.01"),
+];
 pub(crate) const NAMES: [&str; 9] =
     ["Müller", "muller", "Mul", "O'Neil", "%", "_a", "山田", "Ångström", "van der Berg"];
 pub(crate) const CODES: [&str; 5] = ["c1", "c2", "c,3", "c|4", "c$5"];
@@ -53,7 +62,18 @@ impl World {
         if self.random.u8(..) < 60 {
             value["meta"] = json!({"tag": [self.coding()], "profile": [*self.pick(&URLS)]});
         }
+        self.maybe(&mut value, "text", |w| {
+            let (a, b) = (*w.pick(&NAMES), *w.pick(&NAMES));
+            let div = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{a}<b title=\"c1\">{b}</b>&amp;</div>");
+            json!({"status": "generated", "div": div})
+        });
         match name {
+            "Location" => self.maybe(&mut value, "position", |w| {
+                let (latitude, longitude) = *w.pick(&PLACES);
+                let number = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+                json!({"latitude": number(latitude), "longitude": number(longitude)})
+            }),
+            "List" => self.list(&mut value),
             "Patient" => self.patient(&mut value),
             "Observation" => self.observation(&mut value),
             "Condition" => self.condition(&mut value),
@@ -62,6 +82,18 @@ impl World {
             _ => self.value_set(&mut value),
         }
         value
+    }
+
+    fn list(&mut self, value: &mut Value) {
+        value["status"] = json!("current");
+        value["mode"] = json!("working");
+        let items: Vec<Value> = (0..self.random.usize(..12))
+            .map(|n| {
+                let (name, prefix) = if n % 2 == 0 { ("Patient", "pa") } else { ("Observation", "ob") };
+                json!({"item": self.reference(name, prefix)})
+            })
+            .collect();
+        self.set(value, "entry", json!(items));
     }
 
     fn patient(&mut self, value: &mut Value) {
