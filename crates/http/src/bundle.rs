@@ -118,7 +118,7 @@ async fn transaction(
             let text = "operations are not performed within a transaction; invoke it alone or in a batch".to_owned();
             return Err(at_entry(Error::BadInput { code: IssueCode::NotSupported, text }));
         }
-        if let Some((read, shown)) = planned_read(context, &request).map_err(at_entry)? {
+        if let Some((read, shown)) = planned_read(context, access, &request).await.map_err(at_entry)? {
             reads.push(read);
             plan.push(Planned::Read(Box::new((request, shown))));
             continue;
@@ -144,14 +144,18 @@ async fn transaction(
     Ok(transaction_response(context, plan, transacted, preferences))
 }
 
-fn planned_read(context: &Context, request: &Request) -> Result<Option<(tessera_store::Read, Shown)>, Error> {
+async fn planned_read(
+    context: &Context,
+    access: &AccessContext,
+    request: &Request,
+) -> Result<Option<(tessera_store::Read, Shown)>, Error> {
     Ok(match &request.interaction {
         Interaction::Read(_) | Interaction::VersionRead(..) => {
             let subset = read::subset(context, request)?;
             read::entry_read(&request.interaction).map(|read| (read, Shown::Resource(subset)))
         }
         Interaction::SearchType(_) | Interaction::SearchCompartment(..) | Interaction::SearchSystem => {
-            let (read, parsed) = search::entry_read(context, request)?;
+            let (read, parsed) = search::entry_read(context, access, request).await?;
             Some((read, Shown::Matches(parsed)))
         }
         Interaction::HistoryInstance(_) | Interaction::HistoryType(_) | Interaction::HistorySystem => {

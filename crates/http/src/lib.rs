@@ -21,6 +21,7 @@ mod reply;
 mod request;
 mod respond;
 mod router;
+mod terminology;
 
 pub use context::{ConditionalDelete, Context};
 pub use local::{Answer, Local};

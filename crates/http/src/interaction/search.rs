@@ -1,23 +1,20 @@
 //! search: the Bundle is written as bytes around the stored bodies. <https://hl7.org/fhir/R4/http.html#search>
 
-use crate::{Context, error::Error, links, reply::Reply, request::Request};
+use crate::{Context, error::Error, links, reply::Reply, request::Request, terminology::parse_search};
 use std::fmt::Write as _;
 use tessera_model::{
     AccessContext, ResourceType,
     interaction::Interaction,
     json::write_string,
     operation_outcome::{Issue, IssueCode, OperationOutcome},
-    search::{
-        compartment,
-        parse::{Parsed, parse},
-    },
+    search::{compartment, parse::Parsed},
     subset::Subset,
 };
 use tessera_store::{Matches, Read, Version};
 
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
     let (parameters, cursor) = links::resolve(&request.parameters)?;
-    let parsed = parsed(context, &request.interaction, &parameters, request.preferences.lenient)?;
+    let parsed = parsed(context, access, &request.interaction, &parameters, request.preferences.lenient).await?;
     explainable(access, &parsed)?;
     let matches = context.store.search(access, parsed.query.clone(), cursor).await?;
     let url = request.shaped(&url(context, &request.interaction));
@@ -30,25 +27,30 @@ fn explainable(access: &AccessContext, parsed: &Parsed) -> Result<(), Error> {
 }
 
 /// The same as an entry of a transaction, with what is needed to answer it.
-pub(crate) fn entry_read(context: &Context, request: &Request) -> Result<(Read, Parsed), Error> {
-    let parsed = parsed(context, &request.interaction, &request.parameters, request.preferences.lenient)?;
+pub(crate) async fn entry_read(
+    context: &Context,
+    access: &AccessContext,
+    request: &Request,
+) -> Result<(Read, Parsed), Error> {
+    let lenient = request.preferences.lenient;
+    let parsed = parsed(context, access, &request.interaction, &request.parameters, lenient).await?;
     if parsed.query.explain {
         return Err(Error::BadRequest("_explain is for a search of its own, not for an entry of a transaction".into()));
     }
     Ok((Read::Search(Box::new(parsed.query.clone())), parsed))
 }
 
-fn parsed(
+async fn parsed(
     context: &Context,
+    access: &AccessContext,
     interaction: &Interaction,
     parameters: &[(String, String)],
     lenient: bool,
 ) -> Result<Parsed, Error> {
     let types: Vec<ResourceType> = interaction.code().1.into_iter().collect();
-    let definitions = context.store.definitions();
-    let mut parsed = parse(&types, parameters, context.search(&definitions, lenient))?;
+    let mut parsed = parse_search(context, access, &types, parameters, lenient).await?;
     if let Interaction::SearchCompartment(owner, _) = interaction {
-        compartment::confine(&mut parsed.query, owner, &definitions)?;
+        compartment::confine(&mut parsed.query, owner, &context.store.definitions())?;
     }
     Ok(parsed)
 }

@@ -84,6 +84,12 @@ impl Library {
         Ok(())
     }
 
+    /// Whether it is known what is held under that name, if anything.
+    #[must_use]
+    pub fn is_settled(&self, canonical: &Canonical) -> bool {
+        self.held.contains_key(canonical)
+    }
+
     /// What is held under that name.
     #[must_use]
     pub fn find(&self, canonical: &Canonical) -> Option<Node<'_>> {
