@@ -1,10 +1,12 @@
 //! What this server supports, stated once: the CapabilityStatement is made of this and of the tables.
 //! <https://hl7.org/fhir/R4/capabilitystatement.html>
 
-use crate::{Context, operation};
+mod terminology;
+
+use crate::{Context, error::Error, operation};
 use serde_json::{Value, json};
 use tessera_model::{
-    Definitions, ResourceType,
+    Definitions, Error as ModelError, ResourceType,
     definitions::{OperationDefinition, SearchParameter, SearchType},
     interaction::InteractionCode,
 };
@@ -33,11 +35,34 @@ const OF_SYSTEM: [InteractionCode; 4] = [
     InteractionCode::HistorySystem,
 ];
 
-/// The CapabilityStatement.
-pub(crate) fn statement(context: &Context) -> String {
+/// When these statements were last changed.
+const PUBLISHED: &str = "2026-11-22";
+/// What this is an instance of.
+const IMPLEMENTATION: &str = "Tessera, an interoperable EHR server";
+
+/// What `GET metadata` answers; `mode` says what of it is wanted. <https://hl7.org/fhir/R4/http.html#capabilities>
+pub(crate) fn statement_of_mode(context: &Context, parameters: &[(String, String)]) -> Result<String, Error> {
+    match parameters.iter().find(|(name, _)| name == "mode").map_or("full", |(_, mode)| mode) {
+        "full" => Ok(statement(context, |_| true)),
+        // "As for full, but only the normative portions".
+        "normative" => {
+            let types = context.definitions.types();
+            Ok(statement(context, |t| types.named(t.name()).is_some_and(|id| types[id].normative)))
+        }
+        "terminology" => Ok(terminology::statement(context)),
+        other => Err(ModelError::BadParameter {
+            parameter: format!("mode={other}"),
+            reason: "expected full, normative or terminology".into(),
+        }
+        .into()),
+    }
+}
+
+/// The CapabilityStatement of some resource types.
+fn statement(context: &Context, wanted: impl Fn(ResourceType) -> bool) -> String {
     let definitions = &context.store.definitions();
-    let resources: Vec<Value> =
-        definitions.resource_types().iter().map(|&t| resource(t, definitions, context)).collect();
+    let types = definitions.resource_types().iter().copied().filter(|t| wanted(*t));
+    let resources: Vec<Value> = types.map(|t| resource(t, definitions, context)).collect();
     let security = if context.authenticator.is_insecure() {
         json!({"description": "This server runs without authentication, for development on one machine."})
     } else {
@@ -46,10 +71,10 @@ pub(crate) fn statement(context: &Context) -> String {
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": "2026-11-22",
+        "date": PUBLISHED,
         "kind": "instance",
         "software": {"name": "Tessera", "version": env!("CARGO_PKG_VERSION")},
-        "implementation": {"description": "Tessera, an interoperable EHR server", "url": &*context.base},
+        "implementation": {"description": IMPLEMENTATION, "url": &*context.base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [{

@@ -10,7 +10,7 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         return Err(Error::Forbidden);
     }
     match &request.interaction {
-        Interaction::Capabilities => Ok(Reply::json(capability::statement(context))),
+        Interaction::Capabilities => Ok(Reply::json(capability::statement_of_mode(context, &request.parameters)?)),
         // A Bundle is interactions made of interactions: bundle.rs takes it apart and comes here with each.
         Interaction::Bundle => Err(Error::BadRequest("a Bundle within a Bundle is not performed".into())),
         Interaction::Read(_) | Interaction::VersionRead(..) => {

@@ -10,6 +10,8 @@ use crate::{error::Error, package::Package};
 
 /// The extension which holds the regular expression of a primitive type.
 const REGEX: &str = "http://hl7.org/fhir/StructureDefinition/regex";
+/// The extension which says how stable a definition is.
+const STATUS: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-standards-status";
 
 /// One row per type, sorted by name. Concrete resource types are numbered from 1 in that order.
 pub(super) fn rows(package: &Package) -> Result<Vec<Row>, Error> {
@@ -25,6 +27,7 @@ pub(super) fn rows(package: &Package) -> Result<Vec<Row>, Error> {
             .with("base", text(definition, "baseDefinition").map(last_segment))
             .with("abstract", is_abstract)
             .with("id", concrete_resource.then_some(resources))
+            .with("normative", concrete_resource && extension(definition, STATUS) == Some("normative"))
             .with("regex", regex(definition))
     });
     Ok(rows.collect())
@@ -45,9 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_concrete_resources() {
+    fn numbers_concrete_resources_and_tells_which_are_normative() {
         let resource = |name: &str, is_abstract: bool| {
+            let status = if name == "B" { "normative" } else { "trial-use" };
             json!({"resourceType": "StructureDefinition", "type": name, "kind": "resource", "abstract": is_abstract,
+                "extension": [{"url": STATUS, "valueCode": status}],
                 "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Resource"})
         };
         let value = json!({"path": "id.value", "type": [{"extension": [{"url": REGEX, "valueString": "[a-z]+"}]}]});
@@ -60,7 +65,7 @@ mod tests {
             [
                 "{\"type\":\"A\",\"kind\":\"resource\",\"base\":\"Resource\",\"id\":1}\n",
                 "{\"type\":\"AB\",\"kind\":\"resource\",\"base\":\"Resource\",\"abstract\":true}\n",
-                "{\"type\":\"B\",\"kind\":\"resource\",\"base\":\"Resource\",\"id\":2}\n",
+                "{\"type\":\"B\",\"kind\":\"resource\",\"base\":\"Resource\",\"id\":2,\"normative\":true}\n",
                 "{\"type\":\"id\",\"kind\":\"primitive-type\",\"regex\":\"[a-z]+\"}\n",
             ]
         );

@@ -22,6 +22,8 @@ pub struct TypeDefinition {
     pub base: Option<TypeId>,
     /// What kind of type it is.
     pub kind: TypeKind,
+    /// Whether later versions of FHIR keep it as it is: <https://hl7.org/fhir/R4/versions.html#std-process>
+    pub normative: bool,
     /// Its elements, inherited ones first, in the order of the specification.
     pub elements: Vec<Element>,
     /// The invariants on the type itself.
@@ -212,7 +214,8 @@ impl TypeTable {
                 },
                 _ => TypeKind::Complex,
             };
-            table.add(name, kind);
+            let id = table.add(name, kind);
+            table.types[usize::from(id.0)].normative = row.flag("normative");
             bases.push(row.text("base").to_owned());
         }
         for (index, base) in bases.iter().enumerate() {
@@ -231,6 +234,7 @@ impl TypeTable {
             name: name.into(),
             base: None,
             kind,
+            normative: false,
             elements: Vec::new(),
             invariants: Vec::new(),
             properties: FxHashMap::default(),
