@@ -83,7 +83,7 @@ fn statement(context: &Context, wanted: impl Fn(ResourceType) -> bool) -> String
             "security": security,
             "resource": resources,
             "interaction": OF_SYSTEM.map(|code| json!({"code": code.name()})),
-            "operation": operations(definitions, |definition| definition.system),
+            "operation": operations(context.definitions, |definition| definition.system),
         }],
     })
     .to_string()

@@ -2,15 +2,21 @@
 //! CapabilityStatement and the texts of 404, 405 and 501 follow from it and from the definitions, which also say what goes in.
 //! <https://hl7.org/fhir/R4/operations.html>
 
+mod coded;
+mod expand;
 mod input;
+mod lookup;
 mod meta;
 mod output;
 mod purge;
 mod reindex;
+mod subsumes;
+mod translate;
 mod validate;
+mod validate_code;
 mod versions;
 
-pub(crate) use input::Input;
+pub(crate) use input::{Input, Parameter};
 pub(crate) use output::Output;
 
 use crate::{Context, error::Error, reply::Reply, request::Request};
@@ -24,6 +30,12 @@ use tessera_model::{
 /// The operations of this server. To add one: a line here, a file in `operation/`, and, if the specification does not define
 /// it, a row in `crates/model/definitions/tessera/operations.ndjson`.
 const OPERATIONS: &[Supported] = &[
+    Supported::new("CodeSystem-lookup", |call| Box::pin(lookup::perform(call))),
+    Supported::new("CodeSystem-subsumes", |call| Box::pin(subsumes::perform(call))),
+    Supported::new("CodeSystem-validate-code", |call| Box::pin(validate_code::of_code_system(call))),
+    Supported::new("ConceptMap-translate", |call| Box::pin(translate::perform(call))),
+    Supported::new("ValueSet-expand", |call| Box::pin(expand::perform(call))),
+    Supported::new("ValueSet-validate-code", |call| Box::pin(validate_code::of_value_set(call))),
     Supported::new("CapabilityStatement-versions", |call| Box::pin(versions::perform(call))),
     Supported::new("Resource-meta", |call| Box::pin(meta::perform(call))).on_versions(),
     Supported::new("Resource-erase", |call| Box::pin(purge::erase(call))).affects_state(),

@@ -54,7 +54,7 @@ pub(crate) async fn stored(
         return Ok(Vec::new());
     };
     let pairs = [(parameter.to_owned(), values.join(","))];
-    let mut query = parse(&[resource_type], &pairs, context.search(false))?.query;
+    let mut query = parse(&[resource_type], &pairs, context.search(context.definitions, false))?.query;
     query.count = 100;
     let (mut found, mut cursor) = (Vec::new(), None);
     loop {
@@ -109,7 +109,9 @@ pub(crate) async fn parse_search(
 ) -> Result<Parsed, Error> {
     let mut known = Known::default();
     loop {
-        let parsed = parse(types, parameters, search::Context { terminology: &known, ..context.search(lenient) });
+        let definitions = context.store.definitions();
+        let asked = search::Context { terminology: &known, ..context.search(&definitions, lenient) };
+        let parsed = parse(types, parameters, asked);
         // What was answered where something was missing does not count.
         let missing = std::mem::take(&mut *known.missing.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         if missing.is_empty() {
@@ -137,8 +139,8 @@ impl Known {
         has
     }
 
-    /// The codes of a system that stand in a relation to one of them.
-    fn related(&self, system: &str, code: &str, holds: fn(&CodeSystem<'_>, &str, &str) -> bool) -> Answer {
+    /// One of a system's codes and those below it, or above it.
+    fn related(&self, system: &str, code: &str, below: bool) -> Answer {
         let canonical = Canonical::new(Kind::CodeSystem, system, None);
         if !self.has(&canonical) {
             return Ok(Vec::new());
@@ -150,10 +152,11 @@ impl Known {
             let text = format!("only some of the codes of the code system {system} are here");
             return Err(ModelError::NotSupported(text));
         }
-        let own = held.find(code).ok_or_else(|| bad("the code system has no such code".into()))?.code();
-        let concepts = held.concepts().iter().map(tessera_model::terminology::Concept::code);
-        let found = concepts.filter(|other| holds(&held, &own, other));
-        Ok(found.map(|other| (system.to_owned(), other.into_owned())).collect())
+        let related = if below { held.descendants_or_self(code) } else { held.ancestors_or_self(code) };
+        if related.is_empty() {
+            return Err(bad("the code system has no such code".into()));
+        }
+        Ok(related.iter().map(|concept| (system.to_owned(), concept.code().into_owned())).collect())
     }
 }
 
@@ -177,10 +180,10 @@ impl search::Terminology for Known {
     }
 
     fn ancestors_or_self(&self, system: &str, code: &str) -> Answer {
-        self.related(system, code, |held, own, other| held.subsumes(other, own))
+        self.related(system, code, false)
     }
 
     fn descendants_or_self(&self, system: &str, code: &str) -> Answer {
-        self.related(system, code, |held, own, other| held.subsumes(own, other))
+        self.related(system, code, true)
     }
 }

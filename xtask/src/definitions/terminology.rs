@@ -14,7 +14,7 @@ use super::{
 use crate::{error::Error, package::Package};
 
 /// What a code system says of itself.
-const SYSTEM: [&str; 7] = ["url", "version", "name", "status", "caseSensitive", "hierarchyMeaning", "content"];
+const SYSTEM: [&str; 5] = ["name", "status", "caseSensitive", "hierarchyMeaning", "content"];
 /// What a value set or a concept map says of itself.
 const ABOUT: [&str; 4] = ["url", "version", "name", "status"];
 /// Systems that are not HL7's to give away: of these only the codes that value sets list are taken over.
@@ -58,12 +58,26 @@ fn is_own(system: &Value) -> bool {
 
 /// The members of that name.
 fn pick(of: &Value, keys: &[&str]) -> Row {
-    keys.iter().filter(|key| !of[**key].is_null()).fold(Row::new(), |row, key| row.always(key, of[*key].clone()))
+    add(Row::new(), of, keys)
+}
+
+/// A row with the members of that name, `false` included.
+fn add(row: Row, of: &Value, keys: &[&str]) -> Row {
+    keys.iter().filter(|key| !of[**key].is_null()).fold(row, |row, key| row.always(key, of[*key].clone()))
+}
+
+/// The URL of a code system and its version. Some v2 tables have their version within the URL, and their own number where
+/// the version should be.
+fn named(of: &Value, key: &str) -> Row {
+    match text(of, key).and_then(|url| url.split_once('|')) {
+        Some((url, version)) => Row::new().with(key, url).with("version", version),
+        None => pick(of, &[key, "version"]),
+    }
 }
 
 fn code_system(system: &Value) -> Row {
     let declared = list(system, "property").iter().filter(|property| text(property, "code") != Some(LEFT_OUT));
-    pick(system, &SYSTEM)
+    add(named(system, "url"), system, &SYSTEM)
         .with("property", declared.map(|property| pick(property, &["code", "uri", "type"])).collect::<Vec<_>>())
         .with("concept", list(system, "concept").iter().map(concept).collect::<Vec<_>>())
 }
@@ -109,7 +123,7 @@ fn part(part: &Value, displays: &BTreeMap<&str, Displays<'_>>) -> Row {
         let own = text(concept, "display").filter(|display| !foreign && known != Some(*display));
         pick(concept, &["code"]).with("display", own)
     };
-    pick(part, &["system", "version"])
+    named(part, "system")
         .with("concept", list(part, "concept").iter().map(listed).collect::<Vec<_>>())
         .with("filter", part["filter"].clone())
         .with("valueSet", part["valueSet"].clone())
@@ -182,6 +196,19 @@ mod tests {
                 {"system": "http://loinc.org", "concept": [{"code": "a"}, {"code": "b"}]}],
             "exclude": [{"valueSet": ["w"]}]}});
         assert_eq!(values(value_sets(&Package::new(vec![system, value_set])).unwrap()), [expected]);
+    }
+
+    #[test]
+    fn a_version_within_a_url_is_taken_out() {
+        let system = json!({"resourceType": "CodeSystem", "url": "http://x/v2-0006|2.1", "version": "0006",
+            "concept": [{"code": "A"}]});
+        let value_set = json!({"resourceType": "ValueSet", "url": "v",
+            "compose": {"include": [{"system": "http://x/v2-0006|2.1"}]}});
+        let package = Package::new(vec![system, value_set]);
+        let expected = json!({"url": "http://x/v2-0006", "version": "2.1", "concept": [{"code": "A"}]});
+        assert_eq!(values(code_systems(&package).unwrap()), [expected]);
+        let include = &values(value_sets(&package).unwrap())[0]["compose"]["include"][0];
+        assert_eq!(*include, json!({"system": "http://x/v2-0006", "version": "2.1"}));
     }
 
     #[test]

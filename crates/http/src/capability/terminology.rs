@@ -32,7 +32,8 @@ const EXPANSION: [(&str, &str); 16] = [
 
 /// The TerminologyCapabilities.
 pub(super) fn statement(context: &Context) -> String {
-    let mut systems: Vec<Value> = bundled::all(Kind::CodeSystem).map(|document| system(document.root())).collect();
+    let mut systems = Vec::new();
+    bundled::all(Kind::CodeSystem).for_each(|document| add(&mut systems, document.root()));
     systems.push(json!({"uri": UCUM}));
     let parameters = EXPANSION.map(|(name, documentation)| json!({"name": name, "documentation": documentation}));
     json!({
@@ -64,11 +65,21 @@ pub(super) fn statement(context: &Context) -> String {
     .to_string()
 }
 
-fn system(node: Node<'_>) -> Value {
+/// Adds a code system, or another version of the last one, which then is the default.
+fn add(systems: &mut Vec<Value>, node: Node<'_>) {
     let complete = node.get_str("content").is_some_and(|content| content == "complete");
     let mut version = json!({"isDefault": true});
     if let Some(code) = node.get_str("version") {
         version["code"] = json!(code);
     }
-    json!({"uri": node.get_str("url"), "version": [version], "subsumption": complete})
+    let url = node.get_str("url").unwrap_or_default();
+    match systems.last_mut().filter(|last| last["uri"] == *url) {
+        Some(last) => {
+            if let Some(versions) = last["version"].as_array_mut() {
+                versions.iter_mut().for_each(|other| other["isDefault"] = json!(false));
+                versions.push(version);
+            }
+        }
+        None => systems.push(json!({"uri": url, "version": [version], "subsumption": complete})),
+    }
 }

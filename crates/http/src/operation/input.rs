@@ -53,8 +53,12 @@ impl Parameter {
         }
     }
 
+    /// Whether it is called that.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     /// What it is made of.
-    #[expect(dead_code, reason = "for operations whose parameters have parts")]
     pub(crate) fn parts(&self) -> &[Parameter] {
         match &self.value {
             Value::Parts(parts) => parts,

@@ -10,6 +10,11 @@ use tessera_model::json::write_string;
 pub(crate) struct Output(String);
 
 impl Output {
+    /// Parameters that are written already.
+    pub(crate) fn of(parameters: &[serde_json::Value]) -> Self {
+        Self(parameters.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+    }
+
     /// A parameter whose value is written already; `type_name` as in `valueMeta`.
     pub(crate) fn json(mut self, name: &str, type_name: &str, json: &str) -> Self {
         self.start(name);

@@ -12,7 +12,7 @@ const CODE_SYSTEMS: &str = include_str!("../../definitions/r4/code-systems.ndjso
 const VALUE_SETS: &str = include_str!("../../definitions/r4/value-sets.ndjson");
 const CONCEPT_MAPS: &str = include_str!("../../definitions/r4/concept-maps.ndjson");
 
-/// Lines by URL.
+/// The lines of each URL: few have several versions, and these stand together.
 type Index = FxHashMap<&'static str, &'static str>;
 
 static CODE_SYSTEM_LINES: LazyLock<Index> = LazyLock::new(|| index(CODE_SYSTEMS));
@@ -22,10 +22,13 @@ static CONCEPT_MAP_LINES: LazyLock<Index> = LazyLock::new(|| index(CONCEPT_MAPS)
 /// What is bundled under that name: the resource without `resourceType`.
 #[must_use]
 pub fn find(canonical: &Canonical) -> Option<Document> {
-    let document = Document::parse(*lines(canonical.kind).get(canonical.url.as_str())?).ok()?;
-    let version = document.root().get_str("version");
-    let right = canonical.version.is_none() || canonical.version.as_deref() == version.as_deref();
-    right.then_some(document)
+    let lines = lines(canonical.kind).get(canonical.url.as_str())?.lines();
+    let is_it = |found: &Document| {
+        let version = found.root().get_str("version");
+        canonical.version.is_none() || canonical.version.as_deref() == version.as_deref()
+    };
+    // The oldest version comes first.
+    lines.rev().filter_map(|line| Document::parse(line).ok()).find(is_it)
 }
 
 /// Everything of a kind, sorted by URL.
@@ -51,8 +54,17 @@ fn lines(kind: Kind) -> &'static Index {
 
 /// `{"url":"http://…",…` opens every line; `cargo xtask definitions` writes them so.
 fn index(table: &'static str) -> Index {
-    let line = |line: &'static str| Some((line.strip_prefix("{\"url\":\"")?.split_once('"')?.0, line));
-    table.lines().filter_map(line).collect()
+    let mut index = Index::default();
+    let (mut start, mut at, mut current) = (0, 0, "");
+    for line in table.split_inclusive('\n') {
+        let url = line.strip_prefix("{\"url\":\"").and_then(|rest| rest.split_once('"')).map_or("", |(url, _)| url);
+        if url != current {
+            (start, current) = (at, url);
+        }
+        at += line.len();
+        index.insert(url, &table[start..at]);
+    }
+    index
 }
 
 #[cfg(test)]

@@ -145,6 +145,22 @@ impl<'a> CodeSystem<'a> {
         found.iter().map(|&at| self.concepts[at])
     }
 
+    /// That concept and all that stand above it.
+    #[must_use]
+    pub fn ancestors_or_self(&self, code: &str) -> Vec<Concept<'a>> {
+        self.position(code).map(|at| self.marked(&self.ancestors(at))).unwrap_or_default()
+    }
+
+    /// That concept and all that stand below it.
+    #[must_use]
+    pub fn descendants_or_self(&self, code: &str) -> Vec<Concept<'a>> {
+        self.position(code).map(|at| self.marked(&self.descendants(at))).unwrap_or_default()
+    }
+
+    fn marked(&self, marks: &[bool]) -> Vec<Concept<'a>> {
+        self.concepts.iter().zip(marks).filter(|(_, marked)| **marked).map(|(concept, _)| *concept).collect()
+    }
+
     /// Whether properties of that name are defined here.
     #[must_use]
     pub fn declares(&self, property: &str) -> bool {

@@ -146,6 +146,7 @@ impl<'a> Compiler<'a, '_> {
             let text = format!("only some of the codes of the code system {canonical} are here");
             return Ok(Codes::Unknown(Error::NotSupported(text)));
         }
+        self.cost.spend(held.concepts().len())?;
         let mut selected = vec![true; held.concepts().len()];
         for filter in filters.into_iter().flat_map(Node::children) {
             self.cost.spend(selected.len() + FILTER_COST)?;
@@ -170,13 +171,14 @@ impl<'a> Compiler<'a, '_> {
 /// A value set of which only the result is known. <https://hl7.org/fhir/R4/valueset.html#expansion>
 fn expanded<'a>(canonical: &Canonical, expansion: Node<'a>, cost: &Cost) -> Result<ValueSet<'a>, Error> {
     let mut includes: Vec<Part<'a>> = Vec::new();
+    let mut by_system = FxHashMap::default();
     let (mut open, mut count): (Vec<Node<'a>>, usize) = (expansion.get("contains").into_iter().collect(), 0);
     while let Some(contains) = open.pop() {
         for item in contains.children() {
             count += 1;
             open.extend(item.get("contains"));
             let (Some(system), Some(code)) = (item.get_str("system"), item.get_str("code")) else { continue };
-            let at = includes.iter().position(|part| part.system.as_deref() == Some(&*system)).unwrap_or_else(|| {
+            let at = *by_system.entry(system.clone()).or_insert_with(|| {
                 let codes = Codes::Listed(FxHashMap::default(), Vec::new(), None);
                 includes.push(Part { system: Some(system), codes, imports: Vec::new() });
                 includes.len() - 1

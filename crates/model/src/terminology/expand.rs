@@ -7,6 +7,8 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 /// Most codes of one answer: more have to be asked for page by page.
 pub const CODES_MAX: usize = 10_000;
+/// Most words of a filter.
+const WORDS_MAX: usize = 20;
 
 /// What of an expansion is wanted.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,9 @@ pub fn expand(library: &Library, canonical: &Canonical, options: &Options, now: 
     let node = library.find(canonical).ok_or_else(|| canonical.unknown())?;
     let mut members = compile(library, canonical, &options.versions)?.members()?;
     let words: Vec<String> = options.filter.iter().flat_map(|text| words(text)).collect();
+    if words.len() > WORDS_MAX {
+        return Err(Error::TooCostly(format!("the filter has more than {WORDS_MAX} words")));
+    }
     members.retain(|member| {
         let excluded = options.excluded_systems.iter().any(|system| {
             let any_version = system.version.is_none();

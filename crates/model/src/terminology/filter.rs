@@ -3,6 +3,7 @@
 
 use super::code_system::CodeSystem;
 use crate::{Error, json::Node};
+use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
 /// Longest regular expression, and how large it may become when compiled.
@@ -47,11 +48,11 @@ pub(super) fn select(system: &CodeSystem<'_>, filter: Node<'_>) -> Result<Vec<bo
     let any = |holds: &dyn Fn(&str) -> bool| -> Vec<bool> {
         (0..count).map(|at| values(system, at, &property).iter().any(|value| holds(value))).collect()
     };
-    let listed: Vec<&str> = value.split(',').map(str::trim).collect();
+    let listed: FxHashSet<&str> = value.split(',').map(str::trim).collect();
     Ok(match &*op {
         "=" => any(&|found| found == value),
-        "in" => any(&|found| listed.contains(&found)),
-        "not-in" => not(any(&|found| listed.contains(&found))),
+        "in" => any(&|found| listed.contains(found)),
+        "not-in" => not(any(&|found| listed.contains(found))),
         "exists" => match &*value {
             "true" => any(&|_| true),
             "false" => not(any(&|_| true)),

@@ -2,6 +2,7 @@
 
 use super::{Canonical, CodeSystem, Coding, Kind, Library};
 use crate::{Error, json::Node, reference::split_canonical};
+use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
 /// Most maps that one leads to by `unmapped`.
@@ -29,7 +30,8 @@ pub struct Question {
 /// # Errors
 /// [`Error::UnknownCanonical`] if a map, or one it leads to, is not held; [`Error::TooCostly`] if they lead too far.
 pub fn translate(library: &Library, maps: &[Canonical], question: &Question) -> Result<Vec<Value>, Error> {
-    let mut translation = Translation { library, question, matches: Vec::new(), found: false };
+    let mut translation =
+        Translation { library, question, matches: Vec::new(), found: false, systems: FxHashMap::default() };
     for canonical in maps {
         for coding in &question.codings {
             translation.map(canonical, coding, &mut Vec::new())?;
@@ -65,6 +67,8 @@ struct Translation<'a> {
     matches: Vec<Value>,
     /// Whether one of them is a translation.
     found: bool,
+    /// Code systems that were asked for displays.
+    systems: FxHashMap<Canonical, Option<CodeSystem<'a>>>,
 }
 
 impl Translation<'_> {
@@ -206,8 +210,10 @@ impl Translation<'_> {
         })
     }
 
-    fn display(&self, system: &str, version: Option<&str>, code: &str) -> Option<String> {
-        let held = CodeSystem::read(self.library.find(&Canonical::new(Kind::CodeSystem, system, version))?);
+    fn display(&mut self, system: &str, version: Option<&str>, code: &str) -> Option<String> {
+        let (canonical, library) = (Canonical::new(Kind::CodeSystem, system, version), self.library);
+        let read = |canonical: &Canonical| library.find(canonical).map(CodeSystem::read);
+        let held = self.systems.entry(canonical).or_insert_with_key(read).as_ref()?;
         held.find(code)?.display().map(std::borrow::Cow::into_owned)
     }
 }

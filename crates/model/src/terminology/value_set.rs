@@ -89,6 +89,7 @@ impl<'a> ValueSet<'a> {
         let (mut seen, mut members) = (FxHashSet::default(), Vec::new());
         for part in &self.includes {
             for member in part.members(&self.cost)? {
+                self.cost.spend(self.excludes.len())?;
                 let left_out =
                     self.active_only && member.inactive || any(&self.excludes, &member.system, &member.code)?.is_some();
                 if !left_out && seen.insert((member.system.clone(), member.code.clone())) {
