@@ -1,6 +1,7 @@
 //! <https://hl7.org/fhir/R4/http.html#capabilities> and <https://hl7.org/fhir/R4/capabilitystatement.html>
 
 use serde_json::{Value, json};
+use tessera_fixtures::patient;
 
 use crate::space::{Space, on_each_backend, refused, send};
 
@@ -83,9 +84,17 @@ fn capabilities_list_the_interactions() {
         }
         for resource in rest(&statement)["resource"].as_array().unwrap() {
             let listed = codes(&resource["interaction"]);
-            for code in
-                ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"]
-            {
+            for code in [
+                "read",
+                "vread",
+                "update",
+                "patch",
+                "delete",
+                "history-instance",
+                "history-type",
+                "create",
+                "search-type",
+            ] {
                 assert!(listed.contains(&code), "{}: {code} is not in {listed:?}", resource["type"]);
             }
             for (name, value) in
@@ -134,6 +143,25 @@ fn capabilities_list_the_search_parameters_of_a_type_with_their_types() {
                 listed.as_deref() == Some(search_type) || name.starts_with('_') && listed.is_none(),
                 "{name}: {listed:?}"
             );
+        }
+    });
+}
+
+// https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.patchFormat
+#[test]
+fn every_patch_format_that_is_listed_is_accepted_and_no_other() {
+    on_each_backend(|space| {
+        let key = space.add("patient", patient().build());
+        let statement = statement(space);
+        let listed: Vec<&str> =
+            statement["patchFormat"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+        for (format, body) in [
+            ("application/json-patch+json", "[]"),
+            ("application/merge-patch+json", "{}"),
+            ("application/xml-patch+xml", "<diff/>"),
+        ] {
+            let status = send(space.request("PATCH", &key).body(format, body)).status;
+            assert_eq!(status, if listed.contains(&format) { 200 } else { 415 }, "{format} of {listed:?}");
         }
     });
 }

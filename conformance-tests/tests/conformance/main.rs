@@ -11,6 +11,7 @@
 )]
 
 mod bundle_batch;
+mod bundle_patch;
 mod bundle_references;
 mod bundle_transaction;
 mod formats_compression;
@@ -24,6 +25,7 @@ mod http_create;
 mod http_delete;
 mod http_history;
 mod http_outcomes;
+mod http_patch_json;
 mod http_purge;
 mod http_read;
 mod http_update;

@@ -154,6 +154,11 @@ impl Space {
         run(self.client.put(path, body))
     }
 
+    /// `PATCH path` with a JSON Patch
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Reply {
+        run(self.client.patch(path, body))
+    }
+
     /// `DELETE path`
     pub(crate) fn delete(&self, path: &str) -> Reply {
         run(self.client.delete(path))

@@ -7,6 +7,7 @@ use crate::{
     encoding::check_content_encoding,
     error::Error,
     format::Format,
+    interaction::patch,
     later,
     reply::Reply,
     request::{Preferences, Request, Return, once_of},
@@ -112,7 +113,7 @@ async fn read(context: &Context, parts: &Parts, body: Body, shape: &mut Shape) -
         return Err(Error::UrlTooLong(URL_BYTES_MAX));
     }
     let not_allowed = || {
-        let allowed = vec!["GET", "HEAD", "POST", "PUT", "DELETE"];
+        let allowed = vec!["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
         tessera_model::Error::MethodNotAllowed { method: parts.method.to_string(), allowed }
     };
     let method = Method::parse(parts.method.as_str()).ok_or_else(not_allowed)?;
@@ -151,7 +152,8 @@ async fn read_body(
         _ if binary && Format::of_body(content_type).is_ok() => BINARY_MIB_MAX,
         _ => RESOURCE_MIB_MAX,
     };
-    let format = if searching || binary { Format::Json } else { Format::of_body(content_type)? };
+    let patching = patch::is_patch(&request.interaction);
+    let format = if searching || binary || patching { Format::Json } else { Format::of_body(content_type)? };
     let too_large = || Error::TooLarge(mib);
     let declared = header_text(&parts.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if declared.is_some_and(|length| length > mib * 1024 * 1024) {
@@ -196,6 +198,10 @@ async fn read_body(
             return Ok(());
         }
         return Err(Error::NoBody);
+    }
+    if patching {
+        request.patch = Some(patch::read(content_type, bytes)?);
+        return Ok(());
     }
     request.once = once(parts, &bytes)?;
     request.resource = Some(format.read(bytes, context.definitions)?);

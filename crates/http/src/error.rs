@@ -1,6 +1,7 @@
 //! Every crate's error → status and OperationOutcome: the only such table. A request on the wire and an entry of a Bundle are
 //! answered alike. <https://hl7.org/fhir/R4/http.html#Status-Codes>
 
+use crate::interaction::patch;
 use tessera_auth::Denied;
 use tessera_model::{
     Key,
@@ -42,6 +43,8 @@ pub(crate) enum Error {
     UnsupportedMediaType(String),
     #[error("the Content-Encoding {0} is not supported; send gzip, br, zstd or none")]
     UnsupportedEncoding(String),
+    #[error("the media type {0} is none of a patch; send {formats}", formats = patch::MEDIA_TYPES.join(", "))]
+    UnsupportedPatch(String),
     /// Of a charset or FHIR version that is not spoken.
     #[error("{0}")]
     UnsupportedBody(String),
@@ -81,9 +84,10 @@ impl Error {
             Self::BadRequest(_) => (400, IssueCode::Invalid),
             Self::BadInput { code, .. } => (400, *code),
             Self::NoBody => (400, IssueCode::Required),
-            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) | Self::UnsupportedBody(_) => {
-                (415, IssueCode::NotSupported)
-            }
+            Self::UnsupportedMediaType(_)
+            | Self::UnsupportedEncoding(_)
+            | Self::UnsupportedBody(_)
+            | Self::UnsupportedPatch(_) => (415, IssueCode::NotSupported),
             Self::NotAcceptable | Self::NotAsXml(_) => (406, IssueCode::NotSupported),
             Self::TooLarge(_) => (413, IssueCode::TooLong),
             Self::UrlTooLong(_) => (414, IssueCode::TooLong),
@@ -107,9 +111,13 @@ fn of_model(error: &tessera_model::Error) -> (u16, OperationOutcome) {
         E::Json(_)
         | E::Xml(_)
         | E::NotAResource { .. }
+        | E::BadPatch(_)
         | E::UnknownParameter { .. }
         | E::BadParameter { .. }
         | E::TooCostly(_) => 400,
+        // RFC 5789 section 2.2: the patch is understood, "but is incapable of being processed … without resulting in" something
+        // invalid; a failing test is 422 by <https://hl7.org/fhir/R4/http.html#patch>
+        E::PatchFailed(_) => 422,
         // "400: could not be parsed or failed basic FHIR validation rules"; "422: violated … profiles or business rules"
         E::Invalid(issues) => {
             if issues.iter().any(|issue| issue.code == IssueCode::Structure) {
@@ -132,13 +140,14 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
         E::Model(error) => return of_model(error),
         E::Entry { entry, error } => return within_entry(of_store(error), *entry),
         E::VersionConflict { .. } | E::NothingToMatch | E::Exists { .. } => (412, IssueCode::Conflict),
+        E::NotFound(_) | E::NoMatch(_) => (404, IssueCode::NotFound),
+        E::Gone(_) => (410, IssueCode::Deleted),
         E::MultipleMatches(_) => (412, IssueCode::MultipleMatches),
         E::UnresolvedReference { .. } | E::BadCursor => (400, IssueCode::Value),
         E::IdMismatch { .. } => (400, IssueCode::Value),
         E::SameIdentity { entries, key: _ } => {
             return (400, vec![twice(error.to_string(), *entries)].into());
         }
-        E::NotFound(_) => (404, IssueCode::NotFound),
         E::Forbidden => (403, IssueCode::Forbidden),
         E::KeyReused => (422, IssueCode::Conflict),
         E::ParameterTaken { .. } => (422, IssueCode::Duplicate),
@@ -190,6 +199,9 @@ mod tests {
                 .into(),
             tessera_model::Error::Invalid(vec![Issue::error(IssueCode::Value, "no date").at("Patient.birthDate")])
                 .into(),
+            tessera_model::Error::BadPatch("a JSON Patch is an array".into()).into(),
+            tessera_model::Error::PatchFailed(vec![Issue::error(IssueCode::Structure, "unknown").at("Patient.x")])
+                .into(),
             tessera_model::Error::UnknownType { name: "Patiant".into(), similar: Some("Patient".into()) }.into(),
             tessera_model::Error::NoSuchPath("no such path".into()).into(),
             tessera_model::Error::MethodNotAllowed { method: "POST".into(), allowed: vec!["GET"] }.into(),
@@ -208,6 +220,9 @@ mod tests {
             Store::VersionConflict { current: 2 }.into(),
             Store::NothingToMatch.into(),
             Store::Exists { current: 2 }.into(),
+            Store::NotFound(key()).into(),
+            Store::Gone(key()).into(),
+            Store::NoMatch(patient).into(),
             Store::MultipleMatches(patient).into(),
             Store::UnresolvedReference { reference: "Patient?x=1".into(), matches: "no" }.into(),
             Store::IdMismatch { body: "2".into() }.into(),
@@ -235,6 +250,7 @@ mod tests {
             Error::UnsupportedMediaType("text/plain".into()),
             Error::UnsupportedEncoding("compress".into()),
             Error::UnsupportedBody("a body is in UTF-8".into()),
+            Error::UnsupportedPatch("application/xml-patch+xml".into()),
             Error::NotAcceptable,
             Error::NotAsXml(tessera_model::xml::XmlError {
                 message: "a character that XML does not have".into(),

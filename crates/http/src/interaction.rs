@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod history;
+pub(crate) mod patch;
 pub(crate) mod read;
 pub(crate) mod search;
 pub(crate) mod write;

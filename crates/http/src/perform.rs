@@ -26,6 +26,8 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         Interaction::Create(_)
         | Interaction::Update(_)
         | Interaction::ConditionalUpdate(_)
+        | Interaction::Patch(_)
+        | Interaction::ConditionalPatch(_)
         | Interaction::Delete(_)
         | Interaction::ConditionalDelete(_) => interaction::write::perform(context, access, request).await,
     }

@@ -3,7 +3,7 @@
 use crate::{conditions::Conditions, error::Error, links::query_string};
 use sha2::{Digest as _, Sha256};
 use tessera_model::{
-    Definitions, Resource,
+    Definitions, Patch, Resource,
     interaction::{Interaction, Method, query_pairs},
 };
 use tessera_store::Once;
@@ -19,6 +19,8 @@ pub(crate) struct Request {
     /// Those that belong to HTTP, as a query string: page links carry them.
     of_http: String,
     pub(crate) resource: Option<Resource>,
+    /// A body that is a patch and no resource.
+    pub(crate) patch: Option<Patch>,
     pub(crate) conditions: Conditions,
     pub(crate) preferences: Preferences,
     /// `Idempotency-Key`
@@ -58,6 +60,7 @@ impl Request {
             parameters,
             of_http: query_string(&of_http),
             resource: None,
+            patch: None,
             conditions: Conditions::default(),
             preferences: Preferences::default(),
             once: None,

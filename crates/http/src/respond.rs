@@ -4,6 +4,7 @@ use crate::{
     Context,
     error::Error,
     format::Format,
+    interaction::patch,
     reply::{Body, Reply},
 };
 use axum::{
@@ -25,6 +26,7 @@ pub(crate) struct Shape {
 /// The response to a request on the wire.
 pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Shape) -> Response<HttpBody> {
     let allowed = result.as_ref().err().and_then(Error::allowed_methods);
+    let no_patch = matches!(result, Err(Error::UnsupportedPatch(_)));
     let mut reply = result.unwrap_or_else(|error| of_error(&error));
     let mut headers = HeaderMap::new();
     let json = |body| match body {
@@ -65,6 +67,10 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     }
     if let Some(allowed) = allowed {
         insert(&mut headers, header::ALLOW, &allowed);
+    }
+    if no_patch {
+        // RFC 5789 section 3.1
+        insert(&mut headers, header::HeaderName::from_static("accept-patch"), &patch::MEDIA_TYPES.join(", "));
     }
     // For HEAD too: the server below leaves the body out, and tells its length as it does for GET.
     let mut response = Response::new(HttpBody::from(text));

@@ -58,6 +58,7 @@ impl AccessContext {
                 | InteractionCode::VersionRead
                 | InteractionCode::Create
                 | InteractionCode::Update
+                | InteractionCode::Patch
                 | InteractionCode::Delete
                 | InteractionCode::HistoryInstance
                 | InteractionCode::HistoryType

@@ -26,6 +26,12 @@ pub enum Error {
     /// Validation has found something.
     #[error("the resource is not valid")]
     Invalid(Vec<Issue>),
+    /// A patch that is none of its format.
+    #[error("{0}")]
+    BadPatch(String),
+    /// A patch that cannot be applied to this resource, or that would make it invalid.
+    #[error("the patch cannot be applied")]
+    PatchFailed(Vec<Issue>),
     /// The URL names a resource type that R4 does not have.
     #[error("{name} is not a resource type of FHIR R4{}", suggestion(.similar.as_deref()))]
     UnknownType {
@@ -98,14 +104,14 @@ impl Error {
     #[must_use]
     pub fn issues(&self) -> Vec<Issue> {
         let code = match self {
-            Self::Invalid(issues) => return issues.clone(),
+            Self::Invalid(issues) | Self::PatchFailed(issues) => return issues.clone(),
             Self::NotAResource { expression, .. } => {
                 return vec![Issue::error(IssueCode::Structure, self.to_string()).at(expression.clone())];
             }
             Self::Xml(error) if !error.expression.is_empty() => {
                 return vec![Issue::error(IssueCode::Structure, self.to_string()).at(error.expression.clone())];
             }
-            Self::Json(_) | Self::Xml(_) => IssueCode::Structure,
+            Self::Json(_) | Self::Xml(_) | Self::BadPatch(_) => IssueCode::Structure,
             Self::UnknownType { .. }
             | Self::UnknownParameter { .. }
             | Self::MethodNotAllowed { .. }

@@ -20,6 +20,10 @@ pub enum Interaction {
     Update(Key),
     /// `PUT Type?criteria`
     ConditionalUpdate(ResourceType),
+    /// `PATCH Type/id`
+    Patch(Key),
+    /// `PATCH Type?criteria`
+    ConditionalPatch(ResourceType),
     /// `DELETE Type/id`
     Delete(Key),
     /// `DELETE Type?criteria`
@@ -101,6 +105,7 @@ pub enum InteractionCode {
     VersionRead,
     Create,
     Update,
+    Patch,
     Delete,
     HistoryInstance,
     HistoryType,
@@ -122,6 +127,7 @@ impl InteractionCode {
             Self::VersionRead => "vread",
             Self::Create => "create",
             Self::Update => "update",
+            Self::Patch => "patch",
             Self::Delete => "delete",
             Self::HistoryInstance => "history-instance",
             Self::HistoryType => "history-type",
@@ -229,11 +235,11 @@ impl Interaction {
                 Method::Get | Method::Head => Ok(Self::SearchType(resource_type)),
                 Method::Post => Ok(Self::Create(resource_type)),
                 Method::Put if has_query => Ok(Self::ConditionalUpdate(resource_type)),
+                Method::Patch if has_query => Ok(Self::ConditionalPatch(resource_type)),
                 Method::Delete if has_query => Ok(Self::ConditionalDelete(resource_type)),
-                Method::Put | Method::Delete => {
+                Method::Put | Method::Patch | Method::Delete => {
                     Err(Error::NoSuchPath("an id or search criteria are needed here".into()))
                 }
-                Method::Patch => Err(Error::NotSupported("PATCH is not supported by this server yet".into())),
             },
             ["_search"] if method == Method::Post => Ok(Self::SearchType(resource_type)),
             ["_search"] => allowed(&["POST"]),
@@ -244,9 +250,9 @@ impl Interaction {
                 match method {
                     Method::Get | Method::Head => Ok(Self::Read(key)),
                     Method::Put => Ok(Self::Update(key)),
+                    Method::Patch => Ok(Self::Patch(key)),
                     Method::Delete => Ok(Self::Delete(key)),
-                    Method::Patch => Err(Error::NotSupported("PATCH is not supported by this server yet".into())),
-                    Method::Post => allowed(&["GET", "PUT", "DELETE"]),
+                    Method::Post => allowed(&["GET", "PUT", "PATCH", "DELETE"]),
                 }
             }
             [id, "_history"] if get => Ok(Self::HistoryInstance(key(resource_type, id)?)),
@@ -280,6 +286,8 @@ impl Interaction {
             Self::Create(t) => (InteractionCode::Create, Some(*t)),
             Self::Update(key) => (InteractionCode::Update, Some(key.resource_type)),
             Self::ConditionalUpdate(t) => (InteractionCode::Update, Some(*t)),
+            Self::Patch(key) => (InteractionCode::Patch, Some(key.resource_type)),
+            Self::ConditionalPatch(t) => (InteractionCode::Patch, Some(*t)),
             Self::Delete(key) => (InteractionCode::Delete, Some(key.resource_type)),
             Self::ConditionalDelete(t) => (InteractionCode::Delete, Some(*t)),
             Self::HistoryInstance(key) => (InteractionCode::HistoryInstance, Some(key.resource_type)),
@@ -404,7 +412,10 @@ mod tests {
         check("POST Patient", "Create(Patient)");
         check("PUT Patient?identifier=x", "ConditionalUpdate(Patient)");
         check("PUT Patient", "an id or search criteria are needed here");
-        check("POST Patient/1", "POST is not possible here; use GET, PUT, DELETE");
+        check("PATCH Patient/1", "Patch(Patient/1)");
+        check("PATCH Patient?identifier=x", "ConditionalPatch(Patient)");
+        check("PATCH Patient", "an id or search criteria are needed here");
+        check("POST Patient/1", "POST is not possible here; use GET, PUT, PATCH, DELETE");
         check("GET patient/1", "patient is not a resource type of FHIR R4; did you mean \"Patient\"?");
         let operation = |level: &str, by_get: bool| {
             format!("Operation(Operation {{ name: \"meta\", level: {level}, by_get: {by_get} }})")

@@ -1,7 +1,7 @@
 //! [`Change`]: one write as data, and [`Changed`]: what became of it. A create is a transaction of one.
 
 use crate::{Error, Version};
-use tessera_model::{Id, Key, Resource, ResourceType, VersionId};
+use tessera_model::{Id, Key, Patch, Resource, ResourceType, VersionId};
 
 /// One write.
 #[derive(Clone, Debug)]
@@ -39,6 +39,24 @@ pub enum Action {
         /// The new content.
         resource: Resource,
         /// `If-Match` and `If-None-Match`
+        precondition: Precondition,
+    },
+    /// Store what a patch makes of the current version. <https://hl7.org/fhir/R4/http.html#patch>
+    Patch {
+        /// Which resource.
+        key: Key,
+        /// What is to change.
+        patch: Patch,
+        /// `If-Match`
+        precondition: Precondition,
+    },
+    /// Patch what matches, one resource exactly.
+    ConditionalPatch {
+        /// What must match.
+        criteria: Criteria,
+        /// What is to change.
+        patch: Patch,
+        /// `If-Match`
         precondition: Precondition,
     },
     /// Delete a resource. <https://hl7.org/fhir/R4/http.html#delete>
@@ -81,10 +99,12 @@ impl Action {
     pub fn resource_type(&self) -> ResourceType {
         match self {
             Self::Create { resource, .. } => resource.resource_type(),
-            Self::Update { key, .. } | Self::Delete { key, .. } | Self::Purge { key, .. } => key.resource_type,
-            Self::ConditionalUpdate { criteria, .. } | Self::ConditionalDelete { criteria, .. } => {
-                criteria.resource_type
+            Self::Update { key, .. } | Self::Patch { key, .. } | Self::Delete { key, .. } | Self::Purge { key, .. } => {
+                key.resource_type
             }
+            Self::ConditionalUpdate { criteria, .. }
+            | Self::ConditionalPatch { criteria, .. }
+            | Self::ConditionalDelete { criteria, .. } => criteria.resource_type,
         }
     }
 }

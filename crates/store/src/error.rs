@@ -20,9 +20,15 @@ pub enum Error {
         /// The current version.
         current: i64,
     },
-    /// What is to be purged is not there, or not visible (CORE-6).
+    /// What is to be patched or purged is not there, or not visible (CORE-6).
     #[error("there is no {0}")]
     NotFound(Key),
+    /// What is to be patched is deleted.
+    #[error("{0} has been deleted")]
+    Gone(Key),
+    /// The criteria of a conditional patch match nothing.
+    #[error("the criteria match no {0}")]
+    NoMatch(ResourceType),
     /// The criteria of a conditional interaction match several resources.
     #[error("the criteria match several {0} resources; they must match one at most")]
     MultipleMatches(ResourceType),

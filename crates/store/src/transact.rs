@@ -23,7 +23,8 @@ use crate::{
 use resolve::Target;
 use rustc_hash::FxHashMap;
 use tessera_model::{
-    AccessContext, Id, IndexRow, Key, Resource, Stamp, definitions::is_definition, search::extract, temporal::Micros,
+    AccessContext, Id, IndexRow, Key, Patch, Resource, Stamp, definitions::is_definition, search::extract,
+    temporal::Micros,
 };
 use transaction::{Current, Written};
 
@@ -37,15 +38,16 @@ impl Transaction {
 
     async fn perform(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
         let targets = resolve::targets(self, connection).await?;
-        let links = resolve::Links::new(self, &targets, connection).await?;
         let keys: Vec<Key> = targets.iter().flat_map(Target::written).cloned().collect();
+        let mut current = self.lock_and_read(&targets, &keys, connection).await?;
+        resolve::confirm(self, &targets, connection).await?;
+        self.check_preconditions(&targets, &current, connection).await?;
+        let contents = self.contents(&targets, &current)?;
+        let links = resolve::Links::new(self, &targets, &contents, connection).await?;
         if keys.is_empty() {
             let changed = self.nothing_written(&targets, connection).await?;
             return Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false });
         }
-        let mut current = self.lock_and_read(&targets, &keys, connection).await?;
-        resolve::confirm(self, &targets, connection).await?;
-        self.check_preconditions(&targets, &current, connection).await?;
         let newest = current.values().map(|c| c.last_updated).max().unwrap_or(Micros::MIN / 2);
         if keys.iter().any(|key| is_definition(key.resource_type)) {
             parameters::lock(connection, true).await?;
@@ -76,7 +78,9 @@ impl Transaction {
                 changed.push(Changed { version: None, outcome: Outcome::Purged });
                 continue;
             }
-            let made = self.make(change, target, &links, &mut current, stamp.at).map_err(|e| e.at_entry(entry))?;
+            let content = contents.get(entry).and_then(Option::as_ref);
+            let made =
+                self.make(change, content, target, &links, &mut current, stamp.at).map_err(|e| e.at_entry(entry))?;
             changed.push(match made {
                 Made::Written(version, outcome) => {
                     let made = Changed { version: Some(version.version.clone()), outcome };
@@ -176,21 +180,42 @@ impl Transaction {
         for (entry, (change, target)) in self.work.changes.iter().zip(targets).enumerate() {
             let Some(precondition) = change.action.precondition() else { continue };
             for key in target.written() {
-                let live = current.get(key).filter(|c| !c.deleted);
+                let there = current.get(key).filter(|c| c.version > 0);
+                let live = there.filter(|c| !c.deleted);
                 // What cannot be seen cannot be changed, and is not there (CORE-6).
-                if live.is_some() && !is_visible(&self.shared, &self.access, key, connection).await? {
-                    return Err(Error::Forbidden.at_entry(entry));
-                }
-                precondition.check(live.map(|c| c.version)).map_err(|e| e.at_entry(entry))?;
+                let visible = there.is_none() || is_visible(&self.shared, &self.access, key, connection).await?;
+                let checked = match (change.action.patch(), live) {
+                    (Some(_), None) if there.is_some() && visible => Err(Error::Gone(key.clone())),
+                    (Some(_), None) => Err(Error::NotFound(key.clone())),
+                    (Some(_), Some(_)) if !visible => Err(Error::NotFound(key.clone())),
+                    (None, Some(_)) if !visible => Err(Error::Forbidden),
+                    _ => precondition.check(live.map(|c| c.version)),
+                };
+                checked.map_err(|e| e.at_entry(entry))?;
             }
         }
         Ok(())
     }
 
-    /// The version that a change makes.
+    /// What each change stores: what was sent, or what its patch makes of the current version. The version is locked, so no
+    /// other writer's change is lost (REL-3).
+    fn contents(&self, targets: &[Target], current: &FxHashMap<Key, Current>) -> Result<Vec<Option<Resource>>, Error> {
+        let content = |(entry, (change, target)): (usize, (&Change, &Target))| {
+            let Some(patch) = change.action.patch() else { return Ok(change.action.resource().cloned()) };
+            let Some(current) = target.written().first().and_then(|key| current.get(key)) else { return Ok(None) };
+            let definitions = &*self.shared.definitions;
+            let resource = Resource::parse(current.body.as_str(), definitions);
+            let patched = resource.and_then(|resource| patch.apply(&resource, definitions));
+            patched.map(Some).map_err(|error| Error::from(error).at_entry(entry))
+        };
+        self.work.changes.iter().zip(targets).enumerate().map(content).collect()
+    }
+
+    /// The version that a change makes of its content; none is a deletion.
     fn make(
         &self,
         change: &Change,
+        content: Option<&Resource>,
         target: &Target,
         links: &resolve::Links,
         current: &mut FxHashMap<Key, Current>,
@@ -200,7 +225,7 @@ impl Transaction {
             return Ok(Made::Unwritten(None, Outcome::Nothing));
         };
         let before = current.remove(key);
-        let Some(resource) = change.action.resource() else { return self.make_deletion(key, before, at) };
+        let Some(resource) = content else { return self.make_deletion(key, before, at) };
         let rewritten = links.rewrite(resource, change.full_url.as_deref(), &self.shared)?;
         let resource = rewritten.as_ref().unwrap_or(resource);
         let (version, live) = before.as_ref().map_or((1, false), |c| (c.version + 1, !c.deleted));
@@ -327,14 +352,36 @@ impl Action {
             Self::Create { resource, .. }
             | Self::Update { resource, .. }
             | Self::ConditionalUpdate { resource, .. } => Some(resource),
-            Self::Delete { .. } | Self::ConditionalDelete { .. } | Self::Purge { .. } => None,
+            Self::Patch { .. }
+            | Self::ConditionalPatch { .. }
+            | Self::Delete { .. }
+            | Self::ConditionalDelete { .. }
+            | Self::Purge { .. } => None,
         }
+    }
+
+    fn patch(&self) -> Option<&Patch> {
+        match self {
+            Self::Patch { patch, .. } | Self::ConditionalPatch { patch, .. } => Some(patch),
+            Self::Create { .. }
+            | Self::Update { .. }
+            | Self::ConditionalUpdate { .. }
+            | Self::Delete { .. }
+            | Self::ConditionalDelete { .. }
+            | Self::Purge { .. } => None,
+        }
+    }
+
+    fn deletes(&self) -> bool {
+        matches!(self, Self::Delete { .. } | Self::ConditionalDelete { .. })
     }
 
     fn precondition(&self) -> Option<&Precondition> {
         match self {
             Self::Update { precondition, .. }
             | Self::ConditionalUpdate { precondition, .. }
+            | Self::Patch { precondition, .. }
+            | Self::ConditionalPatch { precondition, .. }
             | Self::Delete { precondition, .. }
             | Self::ConditionalDelete { precondition, .. } => Some(precondition),
             Self::Create { .. } | Self::Purge { .. } => None,

@@ -1,14 +1,17 @@
-//! create, update, delete and their conditional forms → [`Change`]: the same for a single request and for an entry of a
+//! create, update, patch, delete and their conditional forms → [`Change`]: the same for a single request and for an entry of a
 //! transaction. <https://hl7.org/fhir/R4/http.html#create>
 
+use super::patch::patch;
 use crate::{ConditionalDelete, Context, error::Error, request::Request};
 use tessera_model::{Error as ModelError, Resource, ResourceType, interaction::Interaction, validate::validate};
 use tessera_store::{Action, Change, Criteria};
 
 /// The change that a writing request means; `None` if it does not write.
 pub(crate) fn change(context: &Context, request: Request, full_url: Option<String>) -> Result<Option<Change>, Error> {
-    let unconditional =
-        matches!(request.interaction, Interaction::Create(_) | Interaction::Update(_) | Interaction::Delete(_));
+    let unconditional = matches!(
+        request.interaction,
+        Interaction::Create(_) | Interaction::Update(_) | Interaction::Patch(_) | Interaction::Delete(_)
+    );
     if let Some((name, _)) = request.parameters.first().filter(|_| unconditional && !request.preferences.lenient) {
         return Err(Error::BadRequest(format!("{name} means nothing here; criteria go without an id in the URL")));
     }
@@ -34,6 +37,12 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
         Interaction::ConditionalUpdate(resource_type) => Action::ConditionalUpdate {
             criteria: criteria(resource_type, request.parameters),
             resource: content(context, request.resource, resource_type)?,
+            precondition,
+        },
+        Interaction::Patch(key) => Action::Patch { key, patch: patch(request.patch, request.resource)?, precondition },
+        Interaction::ConditionalPatch(resource_type) => Action::ConditionalPatch {
+            criteria: criteria(resource_type, request.parameters),
+            patch: patch(request.patch, request.resource)?,
             precondition,
         },
         Interaction::Delete(key) => Action::Delete { key, precondition },

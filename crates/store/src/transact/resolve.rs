@@ -72,7 +72,7 @@ pub(super) async fn targets(transaction: &Transaction, connection: &mut dyn Conn
     for deletions in [true, false] {
         let mut created: FxHashMap<&Criteria, Key> = FxHashMap::default();
         for (entry, change) in transaction.work.changes.iter().enumerate() {
-            if matches!(change.action, Action::Delete { .. } | Action::ConditionalDelete { .. }) != deletions {
+            if change.action.deletes() != deletions {
                 continue;
             }
             let target =
@@ -128,8 +128,10 @@ pub(super) async fn write_claims(transaction: &Transaction, connection: &mut dyn
 fn criteria(action: &Action) -> Option<&Criteria> {
     match action {
         Action::Create { if_none_exist, .. } => if_none_exist.as_ref(),
-        Action::ConditionalUpdate { criteria, .. } | Action::ConditionalDelete { criteria, .. } => Some(criteria),
-        Action::Update { .. } | Action::Delete { .. } | Action::Purge { .. } => None,
+        Action::ConditionalUpdate { criteria, .. }
+        | Action::ConditionalPatch { criteria, .. }
+        | Action::ConditionalDelete { criteria, .. } => Some(criteria),
+        Action::Update { .. } | Action::Patch { .. } | Action::Delete { .. } | Action::Purge { .. } => None,
     }
 }
 
@@ -165,9 +167,10 @@ async fn target<'t>(
                 }
             }
         }
-        Action::Update { key, .. } | Action::Delete { key, .. } | Action::Purge { key, .. } => {
-            Target::Write(key.clone())
-        }
+        Action::Update { key, .. }
+        | Action::Patch { key, .. }
+        | Action::Delete { key, .. }
+        | Action::Purge { key, .. } => Target::Write(key.clone()),
         Action::ConditionalUpdate { criteria, resource, .. } => {
             let sent = resource.id().and_then(|id| Id::parse(&id));
             match (find_one(transaction, criteria, deleted, connection).await?, sent) {
@@ -177,6 +180,10 @@ async fn target<'t>(
                 (None, None) => Target::New(Key::new(resource.resource_type(), new_id())),
             }
         }
+        Action::ConditionalPatch { criteria, .. } => find_one(transaction, criteria, deleted, connection)
+            .await?
+            .map(Target::Write)
+            .ok_or(Error::NoMatch(criteria.resource_type))?,
         Action::ConditionalDelete { criteria, precondition, multiple } => {
             let most = if *multiple { DELETED_MAX } else { 1 };
             let mut found = find(transaction, criteria, &FxHashSet::default(), most, connection).await?;
@@ -266,9 +273,11 @@ fn refuse_same_identity(targets: &[Target]) -> Result<(), Error> {
 pub(super) struct Links(FxHashMap<String, String>);
 
 impl Links {
+    /// `contents`: what each change stores, references as they were sent.
     pub(super) async fn new(
         transaction: &Transaction,
         targets: &[Target],
+        contents: &[Option<Resource>],
         connection: &mut dyn Connection,
     ) -> Result<Self, Error> {
         let mut links = FxHashMap::default();
@@ -277,16 +286,15 @@ impl Links {
                 links.insert(full_url.clone(), key.to_string());
             }
         }
-        let deleted: FxHashSet<Key> = transaction
-            .work
-            .changes
+        // What stores nothing takes away.
+        let deleted: FxHashSet<Key> = targets
             .iter()
-            .zip(targets)
-            .filter(|(change, _)| change.action.resource().is_none())
-            .flat_map(|(_, target)| target.written().iter().cloned())
+            .zip(contents)
+            .filter(|(_, content)| content.is_none())
+            .flat_map(|(target, _)| target.written().iter().cloned())
             .collect();
-        for (entry, change) in transaction.work.changes.iter().enumerate() {
-            let Some(resource) = change.action.resource() else { continue };
+        for (entry, content) in contents.iter().enumerate() {
+            let Some(resource) = content else { continue };
             let mut conditional = Vec::new();
             resource.each_reference(&transaction.shared.definitions, &mut |text| {
                 if !links.contains_key(text)

@@ -8,6 +8,7 @@ mod history;
 mod once;
 mod paging;
 mod parameters;
+mod patch;
 mod property;
 mod references;
 mod schema;

@@ -1,0 +1,104 @@
+//! [`Patch`]: a change of a resource that does not name all of it. It is applied to the current version, inside the
+//! transaction that writes the next one. <https://hl7.org/fhir/R4/http.html#patch>
+
+mod json_patch;
+mod merge_patch;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use json_patch::JsonPatch;
+
+use crate::{
+    Definitions, Error, Resource,
+    json::{Document, Kind},
+    operation_outcome::{Issue, IssueCode},
+    validate::validate,
+};
+use tree::Tree;
+
+/// The media type of a JSON Patch.
+pub const JSON_PATCH: &str = "application/json-patch+json";
+/// The media type of a JSON Merge Patch.
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Largest patch (HTTP-2): as large as a resource, also within a Bundle.
+const PATCH_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Most operations of a patch: more is a new version, to be sent as one.
+const OPERATIONS_MAX: usize = 1_000;
+/// Most bytes that the operations of a patch move, copy and put in place.
+const COPIED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest resource that may come of it: as large as one that is sent (HTTP-2).
+const RESULT_BYTES_MAX: usize = 5 * 1024 * 1024;
+
+/// A parsed patch.
+#[derive(Clone, Debug)]
+pub enum Patch {
+    /// <https://www.rfc-editor.org/rfc/rfc6902>
+    Json(JsonPatch),
+    /// <https://www.rfc-editor.org/rfc/rfc7396>
+    Merge(Document),
+}
+
+impl Patch {
+    /// Parses a JSON Patch.
+    ///
+    /// # Errors
+    /// [`Error::Json`], or [`Error::BadPatch`] if it is not one, too large or has too many operations.
+    pub fn json(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        Ok(Self::Json(JsonPatch::parse(document(bytes.into())?)?))
+    }
+
+    /// Parses a JSON Merge Patch.
+    ///
+    /// # Errors
+    /// [`Error::Json`], or [`Error::BadPatch`] if it is no object: a resource is one, and so must be what is merged into it.
+    pub fn merge(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        let document = document(bytes.into())?;
+        match document.root().kind() {
+            Kind::Object => Ok(Self::Merge(document)),
+            _ => Err(Error::BadPatch("a JSON Merge Patch of a resource is an object".into())),
+        }
+    }
+
+    /// The resource that the patch makes of `resource`: of the same type and id, and valid.
+    ///
+    /// # Errors
+    /// [`Error::PatchFailed`] if it cannot be applied, or what would come of it is not valid.
+    pub fn apply(&self, resource: &Resource, definitions: &Definitions) -> Result<Resource, Error> {
+        let mut root = Tree::Whole(resource.node());
+        match self {
+            Self::Json(patch) => patch.apply(&mut root)?,
+            Self::Merge(patch) => merge_patch::merge(&mut root, patch.root()),
+        }
+        let patched = parse(&root, definitions)?;
+        if patched.resource_type() != resource.resource_type() || patched.id() != resource.id() {
+            return Err(failed("a patch cannot change the type or the id of a resource"));
+        }
+        let issues = validate(&patched, definitions);
+        if issues.is_empty() { Ok(patched) } else { Err(Error::PatchFailed(issues)) }
+    }
+}
+
+fn document(bytes: Vec<u8>) -> Result<Document, Error> {
+    if bytes.len() > PATCH_BYTES_MAX {
+        return Err(Error::BadPatch(format!("a patch has at most {} MiB", PATCH_BYTES_MAX / (1024 * 1024))));
+    }
+    Ok(Document::parse(bytes)?)
+}
+
+fn parse(root: &Tree<'_>, definitions: &Definitions) -> Result<Resource, Error> {
+    let mut text = String::new();
+    root.write(&mut text);
+    if text.len() > RESULT_BYTES_MAX {
+        let mib = RESULT_BYTES_MAX / (1024 * 1024);
+        return Err(failed(format!("the resource would be larger than {mib} MiB")));
+    }
+    Resource::parse(text, definitions)
+        .map_err(|error| failed(format!("what would come of the patch is no resource: {error}")))
+}
+
+/// The patch is one of its format, and cannot be applied to this resource.
+fn failed(reason: impl Into<String>) -> Error {
+    Error::PatchFailed(vec![Issue::error(IssueCode::Processing, reason)])
+}
