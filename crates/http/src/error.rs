@@ -227,7 +227,6 @@ mod tests {
             Store::UnresolvedReference { reference: "Patient?x=1".into(), matches: "no" }.into(),
             Store::IdMismatch { body: "2".into() }.into(),
             Store::SameIdentity { entries: (0, 3), key: key() }.into(),
-            Store::NotFound(key()).into(),
             Store::Forbidden.into(),
             Store::TooCostly.into(),
             Store::Busy.into(),
