@@ -3,13 +3,20 @@
 //! <https://hl7.org/fhir/R4/operations.html>
 
 mod coded;
+mod document;
+mod everything;
 mod expand;
+mod graph;
 mod input;
+mod lastn;
 mod lookup;
 mod meta;
+mod meta_change;
 mod output;
 mod purge;
 mod reindex;
+mod statistic;
+mod stats;
 mod subsumes;
 mod translate;
 mod validate;
@@ -19,13 +26,17 @@ mod versions;
 pub(crate) use input::{Input, Parameter};
 pub(crate) use output::Output;
 
-use crate::{Context, error::Error, reply::Reply, request::Request};
+use crate::{Context, error::Error, links, reply::Reply, request::Request};
 use futures::future::BoxFuture;
+use std::collections::HashMap;
 use tessera_model::{
-    AccessContext, Definitions, Error as ModelError,
+    AccessContext, Definitions, Error as ModelError, Filter, Key, ResourceType,
     definitions::OperationDefinition,
     interaction::{Interaction, InteractionCode, Level, Operation},
+    reference::{self, Literal},
+    search::parse::parse,
 };
+use tessera_store::Version;
 
 /// The operations of this server. To add one: a line here, a file in `operation/`, and, if the specification does not define
 /// it, a row in `crates/model/definitions/tessera/operations.ndjson`.
@@ -37,10 +48,19 @@ const OPERATIONS: &[Supported] = &[
     Supported::new("ValueSet-expand", |call| Box::pin(expand::perform(call))),
     Supported::new("ValueSet-validate-code", |call| Box::pin(validate_code::of_value_set(call))),
     Supported::new("CapabilityStatement-versions", |call| Box::pin(versions::perform(call))),
+    Supported::new("Composition-document", |call| Box::pin(document::perform(call))),
+    Supported::new("Encounter-everything", |call| Box::pin(everything::of_compartment(call))).paged(),
+    Supported::new("Group-everything", |call| Box::pin(everything::of_group(call))).paged(),
+    Supported::new("Observation-lastn", |call| Box::pin(lastn::perform(call))).takes_criteria(),
+    Supported::new("Observation-stats", |call| Box::pin(stats::perform(call))),
+    Supported::new("Patient-everything", |call| Box::pin(everything::of_compartment(call))).paged(),
     Supported::new("Resource-meta", |call| Box::pin(meta::perform(call))).on_versions(),
     Supported::new("Resource-erase", |call| Box::pin(purge::erase(call))).affects_state(),
     Supported::new("Resource-purge-history", |call| Box::pin(purge::history(call))).affects_state(),
     Supported::new("SearchParameter-reindex", |call| Box::pin(reindex::perform(call))),
+    Supported::new("Resource-graph", |call| Box::pin(graph::perform(call))),
+    Supported::new("Resource-meta-add", |call| Box::pin(meta_change::add(call))).affects_state(),
+    Supported::new("Resource-meta-delete", |call| Box::pin(meta_change::delete(call))).affects_state(),
     Supported::new("Resource-validate", |call| Box::pin(validate::perform(call))),
 ];
 
@@ -51,6 +71,7 @@ pub(crate) struct Supported {
     affects_state: bool,
     on_versions: bool,
     takes_criteria: bool,
+    paged: bool,
     perform: Perform,
 }
 
@@ -58,7 +79,7 @@ type Perform = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Reply, Error>>;
 
 impl Supported {
     const fn new(definition: &'static str, perform: Perform) -> Self {
-        Self { definition, affects_state: false, on_versions: false, takes_criteria: false, perform }
+        Self { definition, affects_state: false, on_versions: false, takes_criteria: false, paged: false, perform }
     }
 
     /// It changes something: by POST alone, and only for those who may update the type.
@@ -70,6 +91,18 @@ impl Supported {
     /// What can be asked of an instance can be asked of its versions.
     const fn on_versions(mut self) -> Self {
         self.on_versions = true;
+        self
+    }
+
+    /// Search parameters stand beside its own.
+    const fn takes_criteria(mut self) -> Self {
+        self.takes_criteria = true;
+        self
+    }
+
+    /// Its answer has pages, each linked to by `_page`.
+    const fn paged(mut self) -> Self {
+        self.paged = true;
         self
     }
 
@@ -91,7 +124,52 @@ pub(crate) struct Call<'a> {
     pub(crate) access: &'a AccessContext,
     pub(crate) operation: &'a Operation,
     pub(crate) input: Input,
+    /// Where the page before ended.
+    pub(crate) cursor: Option<String>,
 }
+
+impl Call<'_> {
+    /// The current version, which is no deletion.
+    async fn read(&self, key: &Key) -> Result<Version, Error> {
+        match self.context.store.read(self.access, key).await? {
+            None => Err(Error::NotFound(key.clone())),
+            Some(version) if version.is_deletion() => Err(Error::Gone(key.clone())),
+            Some(version) => Ok(version),
+        }
+    }
+
+    /// The current versions of these, in this order; what is not there is left out.
+    async fn read_all(&self, keys: &[Key]) -> Result<Vec<Version>, Error> {
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(READ_AT_ONCE) {
+            let mut types: Vec<ResourceType> = keys.iter().map(|key| key.resource_type).collect();
+            types.sort_unstable();
+            types.dedup();
+            let of_type = |t: &ResourceType| {
+                let ids = keys.iter().filter(|key| key.resource_type == *t).map(|key| key.id.clone());
+                Filter::All(vec![Filter::Type(vec![*t]), Filter::Id(ids.collect())])
+            };
+            let mut query = parse(&types, &[], self.context.search(self.context.definitions, false))?.query;
+            query.filter = Filter::Any(types.iter().map(of_type).collect());
+            query.count = u32::try_from(READ_AT_ONCE).unwrap_or(u32::MAX);
+            let page = self.context.store.search(self.access, query, None).await?.matches;
+            let mut page: HashMap<Key, Version> = page.into_iter().map(|v| (v.key.clone(), v)).collect();
+            found.extend(keys.iter().filter_map(|key| page.remove(key)));
+        }
+        Ok(found)
+    }
+
+    /// The resource of this server that a reference names.
+    fn local(&self, reference: &str) -> Option<Key> {
+        match reference::parse(reference, &self.context.base, self.context.definitions) {
+            Literal::Local(key, _) => Some(key),
+            Literal::Contained(_) | Literal::Conditional(_) | Literal::Elsewhere(_) => None,
+        }
+    }
+}
+
+/// How many resources one statement reads.
+const READ_AT_ONCE: usize = 500;
 
 /// The operations with their definitions.
 pub(crate) fn supported(definitions: &Definitions) -> impl Iterator<Item = (&'static Supported, &OperationDefinition)> {
@@ -112,8 +190,10 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         return Err(Error::Forbidden);
     }
     let taken = input::Taken { definition, criteria: supported.takes_criteria };
-    let input = Input::parse(&taken, &request.parameters, request.resource, context.definitions)?;
-    (supported.perform)(Call { context, access, operation, input }).await
+    let (parameters, cursor) =
+        if supported.paged { links::resolve(&request.parameters)? } else { (request.parameters, None) };
+    let input = Input::parse(&taken, &parameters, request.resource, context.definitions)?;
+    (supported.perform)(Call { context, access, operation, input, cursor }).await
 }
 
 /// The operation of that name at that level, or why there is none.

@@ -82,6 +82,17 @@ impl Input {
         self.all(name).find_map(Parameter::text)
     }
 
+    /// The texts of a primitive parameter that may be repeated.
+    pub(crate) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        self.all(name).filter_map(Parameter::text)
+    }
+
+    /// What can stand in a URL, as it stands there.
+    pub(crate) fn query(&self) -> Vec<(String, String)> {
+        let texts = self.parameters.iter().filter_map(|p| Some((p.name.clone(), p.text()?.into_owned())));
+        texts.chain(self.criteria.iter().cloned()).collect()
+    }
+
     /// The resource of that name.
     pub(crate) fn resource<'a>(&'a self, name: &'a str) -> Option<&'a Resource> {
         self.all(name).find_map(|parameter| match &parameter.value {

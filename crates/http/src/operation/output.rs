@@ -29,6 +29,13 @@ impl Output {
         self.json(name, type_name, &json)
     }
 
+    /// A parameter that is a resource.
+    pub(crate) fn resource(mut self, name: &str, json: &str) -> Self {
+        self.start(name);
+        let _ = write!(self.0, ",\"resource\":{json}}}");
+        self
+    }
+
     fn start(&mut self, name: &str) {
         self.0.push_str(if self.0.is_empty() { "" } else { "," });
         self.0.push_str("{\"name\":");

@@ -114,11 +114,7 @@ async fn exists(call: &Call<'_>, key: &Key) -> Result<bool, Error> {
 }
 
 async fn stored(call: &Call<'_>, key: &Key) -> Result<Resource, Error> {
-    match call.context.store.read(call.access, key).await? {
-        None => Err(Error::NotFound(key.clone())),
-        Some(version) if version.is_deletion() => Err(Error::Gone(key.clone())),
-        Some(version) => Ok(Resource::parse(version.body, call.context.definitions)?),
-    }
+    Ok(Resource::parse(call.read(key).await?.body, call.context.definitions)?)
 }
 
 fn outcome(issues: Vec<Issue>, all_is_well: &str) -> Reply {
