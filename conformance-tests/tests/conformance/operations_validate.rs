@@ -37,8 +37,28 @@ fn the_thirtieth_of_february_is_no_date() {
         for body in [patient.clone(), wrapped(&patient, &[])] {
             let reply = space.post("Patient/$validate", &body);
             assert!(found(&reply).is_some(), "{reply}");
-            assert_eq!(expressions(&reply.body), ["Patient.birthDate"], "{reply}");
+            assert_eq!(expressions(&reply.body)[0], "Patient.birthDate", "{reply}");
         }
+    });
+}
+
+// "dom-6: A resource should have narrative for robust management", a warning; "obs-6: dataAbsentReason SHALL only be present
+// if Observation.value[x] is not present"; <https://hl7.org/fhir/R4/domainresource.html>, observation.html#invs
+#[test]
+fn invariants_are_checked() {
+    on_each_backend(|space| {
+        let absent = json!({ "coding": [{ "code": "unknown" }] });
+        let observation = json!({
+            "resourceType": "Observation", "status": "final", "code": { "text": "weight" },
+            "valueString": "70 kg", "dataAbsentReason": absent,
+        });
+        let issues = space.post("Observation/$validate", &observation).expect_status(200).body["issue"].clone();
+        let of = |key: &str| {
+            let all = issues.as_array().unwrap();
+            all.iter().find(|i| i["diagnostics"].as_str().unwrap().starts_with(key)).map(|i| i["severity"].clone())
+        };
+        assert_eq!(of("obs-6"), Some(json!("error")), "{issues}");
+        assert_eq!(of("dom-6"), Some(json!("warning")), "{issues}");
     });
 }
 

@@ -134,7 +134,9 @@ impl Groups {
         });
     }
 
-    fn finish(self) -> Vec<Version> {
+    /// Code by code, that of the most recent observation first.
+    fn finish(mut self) -> Vec<Version> {
+        self.kept.sort_by_key(|kept| kept.first().map(|(_, arrived, _)| *arrived));
         self.kept.into_iter().flatten().map(|(_, _, version)| version).collect()
     }
 }

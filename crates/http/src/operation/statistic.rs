@@ -146,8 +146,8 @@ mod tests {
         check("sum", "0.1 0.2", "0.3");
         check("average", "0.1 0.2", "0.15");
         check("average", "1 2 2", "1.666666666667");
-        check("maximum", "1.50 1.5 -3", "1.50");
-        check("minimum", "1.50 1.5 -3", "-3");
+        check("maximum", "1.50 1.4 -3", "1.50");
+        check("minimum", "1.50 1.4 -3", "-3");
         check("count", "1 2", "2");
         check("total-count", "1 2", "3");
     }

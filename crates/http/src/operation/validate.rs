@@ -11,7 +11,7 @@ use tessera_model::{
     Key, Resource,
     interaction::Level,
     operation_outcome::{Issue, IssueCode},
-    validate::validate,
+    validate::validate_fully,
 };
 
 /// <https://hl7.org/fhir/R4/valueset-resource-validation-mode.html>
@@ -65,7 +65,7 @@ pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
     {
         issues.push(Issue::error(IssueCode::Duplicate, format!("{key} is there already")));
     }
-    issues.extend(validate(&resource, call.context.definitions));
+    issues.extend(validate_fully(&resource, call.context.definitions));
     if let Some(profile) = call.input.text("profile") {
         let base = format!("http://hl7.org/fhir/StructureDefinition/{found}");
         let unversioned = profile.split_once('|').map_or(&*profile, |(url, _)| url);
