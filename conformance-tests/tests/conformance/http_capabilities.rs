@@ -155,11 +155,21 @@ fn every_patch_format_that_is_listed_is_accepted_and_no_other() {
         let statement = statement(space);
         let listed: Vec<&str> =
             statement["patchFormat"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
-        for (format, body) in [
+        let (json, xml) = (r#"{"resourceType":"Parameters"}"#, r#"<Parameters xmlns="http://hl7.org/fhir"/>"#);
+        let formats = [
             ("application/json-patch+json", "[]"),
             ("application/merge-patch+json", "{}"),
+            ("application/fhir+json", json),
+            ("application/fhir+xml", xml),
+            ("application/json", "[]"),
+            ("application/json", "{}"),
+            ("application/json", json),
+            ("application/xml", xml),
             ("application/xml-patch+xml", "<diff/>"),
-        ] {
+            ("text/plain", "[]"),
+        ];
+        assert!(listed.iter().all(|listed| formats.iter().any(|(format, _)| format == listed)), "{listed:?}");
+        for (format, body) in formats {
             let status = send(space.request("PATCH", &key).body(format, body)).status;
             assert_eq!(status, if listed.contains(&format) { 200 } else { 415 }, "{format} of {listed:?}");
         }

@@ -26,6 +26,7 @@ mod http_create;
 mod http_delete;
 mod http_history;
 mod http_outcomes;
+mod http_patch_fhirpath;
 mod http_patch_json;
 mod http_purge;
 mod http_read;

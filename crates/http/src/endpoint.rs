@@ -200,7 +200,7 @@ async fn read_body(
         return Err(Error::NoBody);
     }
     if patching {
-        request.patch = Some(patch::read(content_type, bytes)?);
+        request.patch = Some(patch::read(content_type, bytes, context.definitions)?);
         return Ok(());
     }
     request.once = once(parts, &bytes)?;

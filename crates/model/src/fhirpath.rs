@@ -1,4 +1,4 @@
-//! FHIRPath: the language of search parameters (and, later, of invariants and FHIRPath Patch).
+//! FHIRPath: the language of search parameters, invariants and FHIRPath Patch.
 //! <http://hl7.org/fhirpath/N1/>, <https://hl7.org/fhir/R4/fhirpath.html>
 //!
 //! The parser reads the whole expression grammar. [`compile`] turns the part of it that search parameters use into a small

@@ -1,12 +1,16 @@
 //! [`Patch`]: a change of a resource that does not name all of it. It is applied to the current version, inside the
 //! transaction that writes the next one. <https://hl7.org/fhir/R4/http.html#patch>
 
+mod content;
+mod elements;
+mod fhirpath_patch;
 mod json_patch;
 mod merge_patch;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+pub use fhirpath_patch::FhirPathPatch;
 pub use json_patch::JsonPatch;
 
 use crate::{
@@ -21,6 +25,9 @@ use tree::Tree;
 pub const JSON_PATCH: &str = "application/json-patch+json";
 /// The media type of a JSON Merge Patch.
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// The resource that a FHIRPath Patch is.
+pub const PARAMETERS: &str = "Parameters";
 
 /// Largest patch (HTTP-2): as large as a resource, also within a Bundle.
 const PATCH_BYTES_MAX: usize = 5 * 1024 * 1024;
@@ -38,6 +45,8 @@ pub enum Patch {
     Json(JsonPatch),
     /// <https://www.rfc-editor.org/rfc/rfc7396>
     Merge(Document),
+    /// <https://hl7.org/fhir/R4/fhirpatch.html>
+    FhirPath(FhirPathPatch),
 }
 
 impl Patch {
@@ -54,11 +63,44 @@ impl Patch {
     /// # Errors
     /// [`Error::Json`], or [`Error::BadPatch`] if it is no object: a resource is one, and so must be what is merged into it.
     pub fn merge(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        Self::merge_of(document(bytes.into())?)
+    }
+
+    /// Parses a patch of which only is said that it is JSON: an array is a JSON Patch, a Parameters resource a FHIRPath
+    /// Patch, any other object a JSON Merge Patch.
+    ///
+    /// # Errors
+    /// Those of these formats.
+    pub fn any_json(bytes: impl Into<Vec<u8>>, definitions: &Definitions) -> Result<Self, Error> {
         let document = document(bytes.into())?;
+        let root = document.root();
+        match root.kind() {
+            Kind::Array => Ok(Self::Json(JsonPatch::parse(document)?)),
+            _ if root.get_str("resourceType").as_deref() == Some(PARAMETERS) => {
+                Self::parameters(Resource::new(root, "", definitions)?, definitions)
+            }
+            _ => Self::merge_of(document),
+        }
+    }
+
+    fn merge_of(document: Document) -> Result<Self, Error> {
         match document.root().kind() {
             Kind::Object => Ok(Self::Merge(document)),
             _ => Err(Error::BadPatch("a JSON Merge Patch of a resource is an object".into())),
         }
+    }
+
+    /// Reads a FHIRPath Patch from a Parameters resource.
+    ///
+    /// # Errors
+    /// [`Error::BadPatch`] if it is another resource, too large or has too many operations; [`Error::Invalid`] if it is not
+    /// valid, or has other parameters than operations.
+    pub fn parameters(resource: Resource, definitions: &Definitions) -> Result<Self, Error> {
+        let found = resource.resource_type().name();
+        if found != PARAMETERS {
+            return Err(Error::BadPatch(format!("a FHIRPath Patch is a Parameters resource, not {found}")));
+        }
+        FhirPathPatch::parse(resource, definitions).map(Self::FhirPath)
     }
 
     /// The resource that the patch makes of `resource`: of the same type and id, and valid.
@@ -67,11 +109,17 @@ impl Patch {
     /// [`Error::PatchFailed`] if it cannot be applied, or what would come of it is not valid.
     pub fn apply(&self, resource: &Resource, definitions: &Definitions) -> Result<Resource, Error> {
         let mut root = Tree::Whole(resource.node());
-        match self {
-            Self::Json(patch) => patch.apply(&mut root)?,
-            Self::Merge(patch) => merge_patch::merge(&mut root, patch.root()),
-        }
-        let patched = parse(&root, definitions)?;
+        let patched = match self {
+            Self::Json(patch) => {
+                patch.apply(&mut root)?;
+                parse(&root, definitions)?
+            }
+            Self::Merge(patch) => {
+                merge_patch::merge(&mut root, patch.root());
+                parse(&root, definitions)?
+            }
+            Self::FhirPath(patch) => patch.apply(resource, definitions)?,
+        };
         if patched.resource_type() != resource.resource_type() || patched.id() != resource.id() {
             return Err(failed("a patch cannot change the type or the id of a resource"));
         }
@@ -82,9 +130,13 @@ impl Patch {
 
 fn document(bytes: Vec<u8>) -> Result<Document, Error> {
     if bytes.len() > PATCH_BYTES_MAX {
-        return Err(Error::BadPatch(format!("a patch has at most {} MiB", PATCH_BYTES_MAX / (1024 * 1024))));
+        return Err(too_large());
     }
     Ok(Document::parse(bytes)?)
+}
+
+fn too_large() -> Error {
+    Error::BadPatch(format!("a patch has at most {} MiB", PATCH_BYTES_MAX / (1024 * 1024)))
 }
 
 fn parse(root: &Tree<'_>, definitions: &Definitions) -> Result<Resource, Error> {

@@ -39,10 +39,13 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
             resource: content(context, request.resource, resource_type)?,
             precondition,
         },
-        Interaction::Patch(key) => Action::Patch { key, patch: patch(request.patch, request.resource)?, precondition },
+        Interaction::Patch(key) => {
+            let patch = patch(request.patch, request.resource, context.definitions)?;
+            Action::Patch { key, patch, precondition }
+        }
         Interaction::ConditionalPatch(resource_type) => Action::ConditionalPatch {
             criteria: criteria(resource_type, request.parameters),
-            patch: patch(request.patch, request.resource)?,
+            patch: patch(request.patch, request.resource, context.definitions)?,
             precondition,
         },
         Interaction::Delete(key) => Action::Delete { key, precondition },

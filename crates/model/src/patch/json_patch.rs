@@ -180,7 +180,7 @@ fn add<'a>(root: &mut Tree<'a>, path: &Pointer, value: Tree<'a>, allowance: &mut
             items.insert(at, value);
         }
         object @ Tree::Object(_) => object.set(last.clone().into(), value),
-        Tree::Whole(_) => return Err("what should hold it is neither object nor array".into()),
+        Tree::Whole(_) | Tree::Null => return Err("what should hold it is neither object nor array".into()),
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What patches do and what they refuse.
 
+mod fhirpath;
+
 use super::Patch;
 use crate::{Definitions, Error, Resource};
 

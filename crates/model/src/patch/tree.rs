@@ -13,6 +13,8 @@ pub(super) enum Tree<'a> {
     Array(Vec<Tree<'a>>),
     /// An object that something was changed in.
     Object(Vec<Member<'a>>),
+    /// The `null` that stands for a value in an array beside one of ids and extensions.
+    Null,
 }
 
 /// A member of an object: its name and its value.
@@ -37,6 +39,31 @@ impl<'a> Tree<'a> {
         members.iter_mut().find(|(found, _)| found == name).map(|(_, value)| value)
     }
 
+    /// The item at that index.
+    pub(super) fn item(&mut self, index: usize) -> Option<&mut Self> {
+        let Self::Array(items) = self.open() else { return None };
+        items.get_mut(index)
+    }
+
+    /// Whether it is `null`.
+    pub(super) fn is_null(&self) -> bool {
+        match self {
+            Self::Whole(node) => node.kind() == Kind::Null,
+            Self::Null => true,
+            Self::Array(_) | Self::Object(_) => false,
+        }
+    }
+
+    /// Gives the member of that name another one, in its place.
+    pub(super) fn rename(&mut self, name: &str, new: &str) {
+        let Self::Object(members) = self.open() else { return };
+        for (found, _) in members {
+            if found == name {
+                *found = Cow::Owned(new.to_owned());
+            }
+        }
+    }
+
     /// Puts the value under that name: in place of what is there, or as the last member.
     pub(super) fn set(&mut self, name: Cow<'a, str>, value: Self) {
         if let Some(member) = self.member(&name) {
@@ -58,6 +85,7 @@ impl<'a> Tree<'a> {
     pub(super) fn equals(&self, other: Node<'_>) -> bool {
         match self {
             Self::Whole(node) => same(*node, other),
+            Self::Null => other.kind() == Kind::Null,
             Self::Array(items) => {
                 other.kind() == Kind::Array
                     && items.len() == other.children().count()
@@ -85,6 +113,7 @@ impl<'a> Tree<'a> {
         };
         match self {
             Self::Whole(node) => Extent { bytes: node.raw().len(), depth: depth(*node) },
+            Self::Null => Extent { bytes: 4, depth: 0 },
             Self::Array(items) => around(&mut items.iter()),
             Self::Object(members) => around(&mut members.iter().map(|(_, value)| value)),
         }
@@ -94,6 +123,7 @@ impl<'a> Tree<'a> {
     pub(super) fn write(&self, out: &mut String) {
         match self {
             Self::Whole(node) => node.write_minified(out),
+            Self::Null => out.push_str("null"),
             Self::Array(items) => {
                 out.push('[');
                 for (n, item) in items.iter().enumerate() {
