@@ -22,12 +22,12 @@ pub(crate) fn record(content_type: Option<&str>, asked: &str, body: &str) {
     written.unwrap_or_else(|error| panic!("{RECORD_VARIABLE}: {}: {error}", folder.display()));
 }
 
-/// `json` or `xml`, if the media type is one of FHIR.
+/// `json` or `xml`, if the media type is one of FHIR: every answer is, but for the content of a Binary.
 fn extension(content_type: &str) -> Option<&'static str> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     match media_type {
-        "application/fhir+json" | "application/json" => Some("json"),
-        "application/fhir+xml" | "application/xml" => Some("xml"),
+        "application/fhir+json" => Some("json"),
+        "application/fhir+xml" => Some("xml"),
         _ => None,
     }
 }
@@ -40,6 +40,6 @@ mod tests {
     fn only_bodies_of_fhir_are_kept() {
         assert_eq!(extension("application/fhir+json; charset=utf-8"), Some("json"));
         assert_eq!(extension("application/fhir+xml"), Some("xml"));
-        assert_eq!(extension("text/plain"), None);
+        assert_eq!(extension("application/json"), None);
     }
 }

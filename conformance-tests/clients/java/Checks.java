@@ -32,6 +32,15 @@ class Checks {
         }
     }
 
+    /** Runs the check, or skips it aloud if the server does not say that it supports this. */
+    void checkIf(boolean supported, String name, Body body) {
+        if (supported) {
+            check(name, body);
+        } else {
+            System.out.println("skip  " + client + ": " + name + ": not supported by this server");
+        }
+    }
+
     void equal(Object expected, Object found) {
         if (!Objects.equals(expected, found)) {
             throw new AssertionError("expected " + expected + ", found " + found);

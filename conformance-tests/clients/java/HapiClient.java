@@ -46,6 +46,9 @@ public class HapiClient {
     /** In the identifiers of this run. */
     final String run = UUID.randomUUID().toString();
 
+    /** What the CapabilityStatement says. */
+    final Set<String> patchFormats = new HashSet<>();
+
     Patient patient;
 
     HapiClient(FhirContext context, String base, EncodingEnum encoding) {
@@ -87,7 +90,8 @@ public class HapiClient {
         checks.check("transaction", this::transaction);
         checks.check("batch", this::batch);
         checks.check("JSON patch", this::jsonPatch);
-        checks.check("FHIRPath patch", this::fhirPathPatch);
+        // The client sends it as JSON, whatever it asks for.
+        checks.checkIf(patchFormats.contains("application/fhir+json"), "FHIRPath patch", this::fhirPathPatch);
         checks.check("history", this::history);
         checks.check("$validate", this::validate);
         checks.check("$everything", this::everything);
@@ -111,6 +115,7 @@ public class HapiClient {
         CapabilityStatement statement = client.capabilities().ofType(CapabilityStatement.class).execute();
         checks.equal("4.0.1", statement.getFhirVersion().toCode());
         checks.equal(146, statement.getRestFirstRep().getResource().size());
+        statement.getPatchFormat().forEach(format -> patchFormats.add(format.getValue()));
     }
 
     void create() {

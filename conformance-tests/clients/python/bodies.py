@@ -18,6 +18,9 @@ EXCEPTIONS = {
     "a dateTime may name a leap second, which Python's does not have (datatypes.html#dateTime)": lambda said, text: (
         "invalid datetime format" in said and re.search(r"T\d\d:\d\d:60", text)
     ),
+    "a url may be relative, as a reference is (datatypes.html#Attachment)": lambda said, text: (
+        set(re.findall(r"\(type=(\S+?)\)", said)) == {"value_error.url.scheme"}
+    ),
 }
 
 SHOWN = 20

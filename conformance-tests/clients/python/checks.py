@@ -8,10 +8,13 @@ class Checks:
         self.client = client
         self.passed = True
 
-    def __call__(self, name):
-        """Decorates a check, which runs at once."""
+    def __call__(self, name, supported=True):
+        """Decorates a check, which runs at once; or is skipped aloud if the server does not say that it supports this."""
 
         def run(body):
+            if not supported:
+                print(f"skip  {self.client}: {name}: not supported by this server", flush=True)
+                return body
             try:
                 body()
                 print(f"ok    {self.client}: {name}", flush=True)
