@@ -1,6 +1,7 @@
 //! The central property: for any resources and any query, each database returns exactly what `matches` says, page by page and
 //! in order. Meaning is written once, SQL is checked against it, and so the two databases against each other.
 
+mod grid;
 mod queries;
 mod world;
 
@@ -101,19 +102,21 @@ async fn fill(t: &TestStore, seed: u64) -> Vec<Candidate> {
             values[at] = (value, changed.version.unwrap().last_updated);
         }
     }
-    let candidate = |(value, last_updated): &(serde_json::Value, i64)| {
-        let resource = resource(value);
-        Candidate {
-            key: crate::store::key(&format!("{}/{}", resource.resource_type(), resource.id().unwrap())),
-            last_updated: *last_updated,
-            rows: extract::extract(&resource, BASE, Definitions::r4()),
-        }
-    };
     let mut candidates: Vec<Candidate> = values.iter().map(candidate).collect();
     // What something referred to before it was created has its rid from then.
     let order = rids(t).await;
     candidates.sort_by_key(|candidate| order.iter().position(|key| *key == candidate.key.to_string()));
     candidates
+}
+
+/// A resource and its time as search sees it.
+fn candidate((value, last_updated): &(serde_json::Value, i64)) -> Candidate {
+    let resource = resource(value);
+    Candidate {
+        key: crate::store::key(&format!("{}/{}", resource.resource_type(), resource.id().unwrap())),
+        last_updated: *last_updated,
+        rows: extract::extract(&resource, BASE, Definitions::r4()),
+    }
 }
 
 /// All keys in the order of their rids: the default order of a search.
