@@ -105,7 +105,7 @@ fn searches(resource_type: ResourceType, candidates: &[Candidate]) -> Vec<String
                 "missing" => ["true", "false"].iter().for_each(|value| ask(":missing", value)),
                 "in" | "not-in" => ask(&format!(":{modifier}"), "http://v/few"),
                 "of-type" if &**code == "identifier" => {
-                    ask(":of-type", "http://terminology.hl7.org/CodeSystem/v2-0203|MR|1")
+                    ask(":of-type", "http://terminology.hl7.org/CodeSystem/v2-0203|MR|1");
                 }
                 "of-type" => {} // for identifiers alone
                 "identifier" => ask(":identifier", "http://s/1|1"),
