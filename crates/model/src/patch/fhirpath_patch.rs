@@ -71,7 +71,8 @@ impl FhirPathPatch {
 
     /// Each operation sees what those before it have made.
     pub(super) fn apply(&self, resource: &Resource, definitions: &Definitions) -> Result<Resource, Error> {
-        let limits = Limits { steps: STEPS_MAX / self.operations.len().clamp(1, 100), ..Limits::default() };
+        let steps = STEPS_MAX / self.operations.len().clamp(1, 100);
+        let limits = Limits { steps, patterns: false, ..Limits::default() };
         let (mut resource, mut bytes) = (resource.clone(), 0);
         for (n, operation) in self.operations.iter().enumerate() {
             bytes += resource.node().raw().len();

@@ -101,7 +101,7 @@ fn grown(call: &Call<'_, '_>, text: &str, found: usize, substitution: &str) -> R
 fn matches<'a>(mut call: Call<'_, 'a>, whole: impl Fn(&str) -> String) -> Evaluated<'a> {
     let (text, pattern) = (call.text()?, call.argument_text(0)?);
     let (Some(text), Some(pattern)) = (text, pattern) else { return Ok(Vec::new()) };
-    let regex = compiled(&whole(&pattern))?;
+    let regex = compiled(&call, &whole(&pattern))?;
     call.spend(text.len() / 16)?;
     Ok(vec![Value::Boolean(regex.is_match(&text))])
 }
@@ -114,7 +114,7 @@ fn replace_matches<'a>(mut call: Call<'_, 'a>) -> Evaluated<'a> {
     if pattern.is_empty() {
         return call.computed(text.into_owned());
     }
-    let regex = compiled(&pattern)?;
+    let regex = compiled(&call, &pattern)?;
     call.spend(text.len() / 16)?;
     // A `$1` of the substitution may be as long as the text.
     let groups = substitution.matches('$').count().saturating_mul(text.len());
@@ -159,7 +159,10 @@ thread_local! {
     static PATTERNS: RefCell<FxHashMap<String, Result<Regex, PathError>>> = RefCell::default();
 }
 
-fn compiled(pattern: &str) -> Result<Regex, PathError> {
+fn compiled(call: &Call<'_, '_>, pattern: &str) -> Result<Regex, PathError> {
+    if !call.scope.environment().limits.patterns {
+        return Err(PathError::TooCostly("regular expressions are not evaluated here"));
+    }
     if pattern.len() > PATTERN_LENGTH_MAX {
         return Err(PathError::TooCostly("a regular expression is too long"));
     }
