@@ -3,7 +3,7 @@
 
 mod terminology;
 
-use crate::{Context, error::Error, interaction::patch, operation};
+use crate::{Context, error::Error, operation};
 use serde_json::{Value, json};
 use tessera_model::{
     Definitions, Error as ModelError, ResourceType,
@@ -78,7 +78,7 @@ fn statement(context: &Context, wanted: impl Fn(ResourceType) -> bool) -> String
         "implementation": {"description": IMPLEMENTATION, "url": &*context.base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
-        "patchFormat": patch::MEDIA_TYPES,
+        "patchFormat": tessera_model::patch::MEDIA_TYPES,
         "rest": [{
             "mode": "server",
             "documentation": "An update with the content of the current version makes no new version. Unknown search parameters are refused unless Prefer: handling=lenient. Dates without a time zone are read in UTC.",

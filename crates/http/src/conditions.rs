@@ -2,7 +2,7 @@
 //! What cannot be read is refused: a condition that is overlooked loses an update.
 //! <https://hl7.org/fhir/R4/http.html#concurrency>
 
-use crate::{error::Error, request::OF_HTTP, respond::parse_http_date};
+use crate::{error::Error, format::OF_HTTP, respond::parse_http_date};
 use axum::http::HeaderMap;
 use tessera_model::{VersionId, interaction::query_pairs, temporal::Micros};
 use tessera_store::{Precondition, Tags};

@@ -1,7 +1,6 @@
 //! Every crate's error → status and OperationOutcome: the only such table. A request on the wire and an entry of a Bundle are
 //! answered alike. <https://hl7.org/fhir/R4/http.html#Status-Codes>
 
-use crate::interaction::patch;
 use tessera_auth::Denied;
 use tessera_model::{
     Key,
@@ -43,7 +42,7 @@ pub(crate) enum Error {
     UnsupportedMediaType(String),
     #[error("the Content-Encoding {0} is not supported; send gzip, br, zstd or none")]
     UnsupportedEncoding(String),
-    #[error("the media type {0} is none of a patch; send {formats}", formats = patch::MEDIA_TYPES.join(", "))]
+    #[error("the media type {0} is none of a patch; send {formats}", formats = tessera_model::patch::MEDIA_TYPES.join(", "))]
     UnsupportedPatch(String),
     /// Of a charset or FHIR version that is not spoken.
     #[error("{0}")]

@@ -4,6 +4,9 @@
 use crate::error::Error;
 use tessera_model::{Definitions, Resource, json::Document, xml};
 
+/// Parameters that say how the answer is written, not what is asked.
+pub(crate) const OF_HTTP: [&str; 2] = ["_format", "_pretty"];
+
 /// JSON or XML.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {

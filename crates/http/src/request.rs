@@ -1,6 +1,6 @@
 //! [`Request`]: a request as FHIR sees it, the same for one on the wire and for an entry of a Bundle.
 
-use crate::{conditions::Conditions, error::Error, links::query_string};
+use crate::{conditions::Conditions, error::Error, format::OF_HTTP, links::query_string};
 use sha2::{Digest as _, Sha256};
 use tessera_model::{
     Definitions, Patch, Resource,
@@ -44,9 +44,6 @@ pub(crate) enum Return {
     Representation,
     OperationOutcome,
 }
-
-/// Parameters that say how the answer is written, not what is asked.
-pub(crate) const OF_HTTP: [&str; 2] = ["_format", "_pretty"];
 
 impl Request {
     /// The request of a method and a URL below the base.

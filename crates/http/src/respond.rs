@@ -4,7 +4,6 @@ use crate::{
     Context,
     error::Error,
     format::Format,
-    interaction::patch,
     reply::{Body, Reply},
 };
 use axum::{
@@ -70,7 +69,11 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     }
     if no_patch {
         // RFC 5789 section 3.1
-        insert(&mut headers, header::HeaderName::from_static("accept-patch"), &patch::MEDIA_TYPES.join(", "));
+        insert(
+            &mut headers,
+            header::HeaderName::from_static("accept-patch"),
+            &tessera_model::patch::MEDIA_TYPES.join(", "),
+        );
     }
     // For HEAD too: the server below leaves the body out, and tells its length as it does for GET.
     let mut response = Response::new(HttpBody::from(text));

@@ -28,6 +28,9 @@ pub const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// The resource that a FHIRPath Patch is.
 pub const PARAMETERS: &str = "Parameters";
+/// The formats, as the CapabilityStatement and `Accept-Patch` list them.
+pub const MEDIA_TYPES: [&str; 6] =
+    [JSON_PATCH, MERGE_PATCH, "application/fhir+json", "application/fhir+xml", "application/json", "application/xml"];
 
 /// Largest patch (HTTP-2): as large as a resource, also within a Bundle.
 const PATCH_BYTES_MAX: usize = 5 * 1024 * 1024;

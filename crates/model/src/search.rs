@@ -14,6 +14,7 @@ mod index;
 pub mod matches;
 pub mod modifier;
 pub mod near;
+mod parameter;
 pub mod parse;
 pub mod prefix;
 pub mod quantity;

@@ -35,7 +35,7 @@ static SEARCH_PARAMETER: Table = Table {
 };
 
 /// The numbers of the specification's parameters are all below.
-pub(crate) const FIRST: i64 = tessera_model::search::token::STORED_FIRST;
+pub(crate) const FIRST: i64 = ParameterId::STORED_FIRST;
 /// A parameter, then its components.
 const NUMBERS_EACH: i64 = COMPONENTS_MAX as i64 + 1;
 

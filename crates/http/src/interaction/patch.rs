@@ -9,10 +9,6 @@ use tessera_model::{
     patch::{JSON_PATCH, MERGE_PATCH, PARAMETERS},
 };
 
-/// The formats, as the CapabilityStatement and `Accept-Patch` list them.
-pub(crate) const MEDIA_TYPES: [&str; 6] =
-    [JSON_PATCH, MERGE_PATCH, "application/fhir+json", "application/fhir+xml", "application/json", "application/xml"];
-
 /// Whether a body is asked for that changes a part of a resource.
 pub(crate) fn is_patch(interaction: &Interaction) -> bool {
     matches!(interaction, Interaction::Patch(_) | Interaction::ConditionalPatch(_))

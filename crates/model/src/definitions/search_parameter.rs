@@ -18,6 +18,18 @@ const NUMBERS_PER_TYPE: i64 = 2048;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ParameterId(pub i64);
 
+impl ParameterId {
+    /// The first number of parameters that are stored as resources: from there on, numbers for components follow each.
+    pub const STORED_FIRST: i64 = 1 << 40;
+
+    /// Under which number an identifier parameter holds its identifiers by their types: their rows are no values of the
+    /// parameter itself. A stored parameter has the numbers after its own, and a token has no components that would need them.
+    #[must_use]
+    pub fn by_type(self) -> Self {
+        Self(if self.0 >= Self::STORED_FIRST { self.0 + 1 } else { -self.0 })
+    }
+}
+
 /// The types of search parameters: <https://hl7.org/fhir/R4/search.html#ptypes>
 #[expect(missing_docs, reason = "the names are the specification's")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

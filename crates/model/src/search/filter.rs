@@ -4,11 +4,11 @@
 use super::{
     escape::Escaped,
     modifier::Modifier,
-    parse::{Depth, Parser},
+    parameter::{Depth, Parser},
     prefix::{Comparison, Operator, including, overlapping},
-    query::{Criterion, Filter},
+    query::{Criterion, Filter, Place},
     string::{StringMode, fold},
-    words::{self, Place},
+    words,
 };
 use crate::{
     Error, ResourceType,

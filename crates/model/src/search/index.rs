@@ -1,6 +1,5 @@
 //! What the index holds of a resource: a row for each value of each search parameter. Each kind of value has a table.
 
-use super::token::by_type;
 use crate::{Key, definitions::ParameterId, temporal::Micros};
 
 /// One value of one parameter.
@@ -47,7 +46,7 @@ impl<'a> Values<'a> {
 
     /// Adds an identifier under what holds them by type.
     pub(super) fn push_by_type(&mut self, value: IndexValue) {
-        self.push_under(by_type(self.parameter), value);
+        self.push_under(self.parameter.by_type(), value);
     }
 
     fn push_under(&mut self, parameter: ParameterId, value: IndexValue) {

@@ -3,7 +3,6 @@
 
 use super::{
     near::Near, prefix::Comparison, reference::ReferenceValue, string::StringMode, token::TokenValue, uri::UriValue,
-    words::Place,
 };
 use crate::{
     Id, ResourceType,
@@ -88,6 +87,31 @@ impl Filter {
     #[must_use]
     pub fn is_always(&self) -> bool {
         matches!(self, Self::All(all) if all.iter().all(Self::is_always))
+    }
+}
+
+/// Where words are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The narrative: `_text`.
+    Narrative,
+    /// The whole resource: `_content`.
+    Content,
+}
+
+impl Place {
+    pub(super) fn of(code: &str) -> Option<Self> {
+        match code {
+            "_text" => Some(Self::Narrative),
+            "_content" => Some(Self::Content),
+            _ => None,
+        }
+    }
+
+    /// The word as the index holds it: one letter before it says where it stands.
+    #[must_use]
+    pub fn indexed(self, word: &str) -> String {
+        format!("{}{word}", if self == Self::Narrative { 't' } else { 'c' })
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     index::{IndexValue, Values},
     string::fold,
 };
-use crate::{Error, definitions::ParameterId, json::Node, search::escape::Escaped};
+use crate::{Error, json::Node, search::escape::Escaped};
 
 /// What a token must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,16 +55,6 @@ pub(super) fn parse_of_type(value: &Escaped<'_>) -> Result<TokenValue, Error> {
 
 fn of_type(system: &str, code: &str, identifier: String) -> TokenValue {
     TokenValue { system: Some(format!("{system}|{code}")), code: Some(identifier) }
-}
-
-/// The first number of parameters that are stored as resources: from there on, numbers for components follow each.
-pub const STORED_FIRST: i64 = 1 << 40;
-
-/// Under which number an identifier parameter holds its identifiers by their types: their rows are no values of the
-/// parameter itself. A stored parameter has the numbers after its own, and a token has no components that would need them.
-#[must_use]
-pub fn by_type(parameter: ParameterId) -> ParameterId {
-    ParameterId(if parameter.0 >= STORED_FIRST { parameter.0 + 1 } else { -parameter.0 })
 }
 
 /// The tokens in an element: each type has its rule.

@@ -8,12 +8,12 @@ use super::{
     extract::COLUMNS,
     modifier::Modifier,
     near,
-    parse::Parser,
+    parameter::Parser,
     quantity,
     query::{Criterion, Filter},
     reference,
     string::{StringMode, fold},
-    token::{self, TokenValue, by_type},
+    token::{self, TokenValue},
     uri::UriValue,
 };
 use crate::{
@@ -50,7 +50,7 @@ impl Parser<'_> {
             (SearchType::Token, Modifier::OfType) => {
                 self.of_identifiers(parameters)?;
                 let identifiers = values.iter().map(token::parse_of_type).collect::<Result<_, _>>()?;
-                Filter::Value(ids.into_iter().map(by_type).collect(), Criterion::Token(identifiers))
+                Filter::Value(ids.into_iter().map(ParameterId::by_type).collect(), Criterion::Token(identifiers))
             }
             (SearchType::Token, Modifier::In | Modifier::NotIn) => {
                 let members = |v: &Escaped<'_>| self.context.terminology.members(&v.text());

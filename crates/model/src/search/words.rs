@@ -1,7 +1,11 @@
 //! Full text: the words of a narrative (`_text`) and of a whole resource (`_content`), split and folded here so that both
 //! databases find the same (docs/adr/0012-full-text.md). <https://hl7.org/fhir/R4/search.html#content>
 
-use super::{escape::Escaped, query::Filter, string::fold};
+use super::{
+    escape::Escaped,
+    query::{Filter, Place},
+    string::fold,
+};
 use crate::{
     Definitions, Error,
     definitions::{TypeDefinition, TypeId, TypeTable},
@@ -15,31 +19,6 @@ const LETTERS_MAX: usize = 64;
 const WORDS_MAX: usize = 50;
 /// Deepest nesting of parentheses (HTTP-5).
 const NESTING_MAX: usize = 10;
-
-/// Where words are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// The narrative: `_text`.
-    Narrative,
-    /// The whole resource: `_content`.
-    Content,
-}
-
-impl Place {
-    pub(super) fn of(code: &str) -> Option<Self> {
-        match code {
-            "_text" => Some(Self::Narrative),
-            "_content" => Some(Self::Content),
-            _ => None,
-        }
-    }
-
-    /// The word as the index holds it: one letter before it says where it stands.
-    #[must_use]
-    pub fn indexed(self, word: &str) -> String {
-        format!("{}{word}", if self == Self::Narrative { 't' } else { 'c' })
-    }
-}
 
 /// Calls `found` with each word of a text: what lies between anything but letters and digits, folded. An ideograph is a word,
 /// since nothing separates them.
