@@ -30,6 +30,8 @@ pub(super) struct Depth {
 /// Reads parameters within a context.
 pub(super) struct Parser<'a> {
     pub(super) context: Context<'a>,
+    /// Reads `_filter`, which is made of parameters itself.
+    pub(super) filter: fn(&Parser<'_>, &[ResourceType], &str, Depth) -> Result<Filter, Error>,
 }
 
 impl<'a> Parser<'a> {
@@ -50,11 +52,7 @@ impl<'a> Parser<'a> {
         }
         let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
         match code {
-            "_filter" => {
-                let reason =
-                    "a filter reaches other resources by its own paths, not through chains, and has no modifier";
-                return Err(Error::NotSupported(format!("{name}: {reason}")));
-            }
+            "_filter" if modifier.is_none() => return (self.filter)(self, types, value, depth),
             "_list" if modifier.is_none() => return self.list(name, value),
             "_query" => {
                 let reason = "named queries are not supported by this server";

@@ -12,8 +12,6 @@ use crate::{Error, ResourceType};
 
 /// Most parameters of one search (HTTP-5).
 pub const PARAMETERS_MAX: usize = 50;
-/// The parameter that has a grammar of its own.
-const FILTER: &str = "_filter";
 
 /// A parsed search.
 #[derive(Clone, Debug)]
@@ -52,9 +50,7 @@ pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: C
     for (name, value) in parameters {
         let done = match result_parameters::apply(&mut query, name, value, context) {
             Ok(true) => Ok(()),
-            Ok(false) if name == FILTER => filter::parse(&Parser { context }, &query.types, value, Depth::default())
-                .map(|filter| filters.push(filter)),
-            Ok(false) => Parser { context }
+            Ok(false) => Parser { context, filter: filter::parse }
                 .filter(&query.types, name, value, Depth::default())
                 .map(|filter| filters.push(filter)),
             Err(error) => Err(error),
