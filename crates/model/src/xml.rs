@@ -4,7 +4,7 @@
 
 pub(crate) mod entity;
 mod read;
-mod tag;
+pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
 mod write;

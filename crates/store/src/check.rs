@@ -111,12 +111,8 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
 
 /// What the index must hold. What is being indexed for a stored parameter has a verification of its own.
 fn rows_of(resource: &Resource, shared: &Shared) -> Vec<tessera_model::IndexRow> {
-    let mut rows = Vec::new();
-    for parameter in shared.definitions.parameters(resource.resource_type()) {
-        if !extract::COLUMNS.contains(&&*parameter.code) && is_settled(parameter) {
-            extract::extract_parameter(resource, parameter, &shared.base, &shared.definitions, &mut rows);
-        }
-    }
+    let settled = shared.definitions.parameters(resource.resource_type()).filter(|p| is_settled(p));
+    let mut rows = extract::extract_values(resource, settled, &shared.base, &shared.definitions);
     rows.extend(extract::extract_words(resource, &shared.definitions));
     rows
 }

@@ -18,10 +18,7 @@ pub const COLUMNS: [&str; 2] = ["_id", "_lastUpdated"];
 /// All index rows of a resource. `base` is this server's base URL: absolute references that start with it are local.
 #[must_use]
 pub fn extract(resource: &Resource, base: &str, definitions: &Definitions) -> Vec<IndexRow> {
-    let mut rows = Vec::with_capacity(32);
-    for parameter in definitions.parameters(resource.resource_type()).filter(|p| !COLUMNS.contains(&&*p.code)) {
-        extract_parameter(resource, parameter, base, definitions, &mut rows);
-    }
+    let mut rows = extract_values(resource, definitions.parameters(resource.resource_type()), base, definitions);
     rows.extend(extract_words(resource, definitions));
     rows
 }
@@ -35,21 +32,27 @@ pub fn extract_words(resource: &Resource, definitions: &Definitions) -> Option<I
     Some(IndexRow { parameter: parameter.id, ordinal: 0, value: IndexValue::Words(words) })
 }
 
-/// Adds the index rows for one parameter.
-pub fn extract_parameter(
+/// The index rows for these parameters of the resource's type.
+#[must_use]
+pub fn extract_values<'p>(
     resource: &Resource,
-    parameter: &SearchParameter,
+    parameters: impl Iterator<Item = &'p SearchParameter>,
     base: &str,
     definitions: &Definitions,
-    rows: &mut Vec<IndexRow>,
-) {
-    let Some(type_id) = definitions.types().named(resource.resource_type().name()) else { return };
-    let Some(program) = &parameter.program else { return };
+) -> Vec<IndexRow> {
+    let Some(type_id) = definitions.types().named(resource.resource_type().name()) else { return Vec::new() };
     let extraction = Extraction { resource: resource.node(), base, definitions };
-    match parameter.search_type {
-        SearchType::Composite => extraction.composite(parameter, program, type_id, rows),
-        search_type => extraction.values(program, resource.node(), type_id, search_type, (parameter.id, None), rows),
+    let mut rows = Vec::with_capacity(32);
+    for parameter in parameters.filter(|p| !COLUMNS.contains(&&*p.code)) {
+        let Some(program) = &parameter.program else { continue };
+        match parameter.search_type {
+            SearchType::Composite => extraction.composite(parameter, program, type_id, &mut rows),
+            search_type => {
+                extraction.values(program, resource.node(), type_id, search_type, (parameter.id, None), &mut rows);
+            }
+        }
     }
+    rows
 }
 
 struct Extraction<'a> {

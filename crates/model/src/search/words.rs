@@ -59,10 +59,14 @@ pub(super) fn extract(resource: Node<'_>, type_id: TypeId, definitions: &Definit
 
 /// Adds the words, and the letter of the place alone, which says that there are any.
 fn add(text: &str, place: Place, words: &mut BTreeSet<String>) {
+    let before = words.len();
     split(text, |word| {
         words.insert(place.indexed(word));
-        words.insert(place.indexed(""));
     });
+    // Where no word is new, the letter is there already.
+    if words.len() > before {
+        words.insert(place.indexed(""));
+    }
 }
 
 /// There are words at all, for `:missing`.

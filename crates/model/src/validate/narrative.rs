@@ -1,7 +1,10 @@
 //! The XHTML of a narrative: what `Narrative.div` may hold (txt-1) and must hold (txt-2), and nothing that a browser
 //! would run, however it parses it. <https://hl7.org/fhir/R4/narrative.html#xhtml>
 
-use crate::xml::entity;
+use crate::xml::{
+    entity,
+    tag::{SPACE, attribute},
+};
 use quick_xml::{
     Reader,
     events::{BytesStart, Event},
@@ -10,8 +13,6 @@ use quick_xml::{
 const XHTML: &str = "http://www.w3.org/1999/xhtml";
 const DEPTH_MAX: usize = 64;
 const ATTRIBUTES_MAX: usize = 32;
-/// White space, as XML has it: a no-break space is content.
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 const MALFORMED: &str =
     "not well-formed XHTML: close every tag, quote every attribute value, write & as &amp; and < as &lt;";
@@ -163,16 +164,6 @@ fn element(tag: &BytesStart<'_>, prefix: &str, root: bool) -> Result<bool, &'sta
         }
     }
     if root && !bound { Err(NAMESPACE) } else { Ok(image) }
-}
-
-/// The first attribute of what follows the name of a tag: its name, its value as written, and what follows it.
-fn attribute(raw: &str) -> Option<(&str, &str, &str)> {
-    let start = raw.trim_start_matches(SPACE);
-    let (name, rest) = start.split_once('=')?;
-    let rest = rest.trim_start_matches(SPACE);
-    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-    let (value, rest) = rest.get(1..)?.split_once(quote)?;
-    (start.len() < raw.len() && !value.contains('<')).then(|| (name.trim_end_matches(SPACE), value, rest))
 }
 
 /// Whether an address is relative or of a scheme that runs nothing, once read as a browser does: without white space

@@ -11,8 +11,8 @@ use quick_xml::{
 const BINDINGS_MAX: usize = 64;
 /// Deepest nesting of tags within a narrative, which validation allows as well.
 const NARRATIVE_DEPTH_MAX: usize = 64;
-/// White space, as XML has it.
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+/// White space, as XML has it: a no-break space is content.
+pub(crate) const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// A document being read.
 pub(super) struct Tags<'a> {
@@ -230,7 +230,7 @@ impl Tag<'_> {
 }
 
 /// The first attribute of what follows the name of a tag: its name, its value as written, and what follows it.
-fn attribute(raw: &str) -> Option<(&str, &str, &str)> {
+pub(crate) fn attribute(raw: &str) -> Option<(&str, &str, &str)> {
     let start = raw.trim_start_matches(SPACE);
     let (name, rest) = start.split_once('=')?;
     let rest = rest.trim_start_matches(SPACE);

@@ -185,9 +185,7 @@ async fn index(shared: &Shared, stored: &Stored, connection: &mut dyn Connection
 
 fn rows_of(parameter: &SearchParameter, body: &str, shared: &Shared) -> Result<Vec<IndexRow>, Error> {
     let resource = Resource::parse(body, &shared.definitions)?;
-    let mut rows = Vec::new();
-    extract::extract_parameter(&resource, parameter, &shared.base, &shared.definitions, &mut rows);
-    Ok(rows)
+    Ok(extract::extract_values(&resource, std::iter::once(parameter), &shared.base, &shared.definitions))
 }
 
 /// Looks whether exactly the resources with a value have rows, in one state of the database.
