@@ -151,7 +151,7 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
         E::KeyReused => (422, IssueCode::Conflict),
         E::ParameterTaken { .. } => (422, IssueCode::Duplicate),
         E::TooCostly => (503, IssueCode::TooCostly),
-        E::Busy | E::Retry | E::Redefined => (503, IssueCode::Transient),
+        E::Busy | E::Retry | E::Redefined | E::RecordChanged => (503, IssueCode::Transient),
         E::Backend(details) => {
             tracing::error!(%details, "the database has failed");
             let text = "the server could not reach its database; what went wrong is in its log";

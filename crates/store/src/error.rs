@@ -89,6 +89,9 @@ pub enum Error {
     /// The stored search parameters have changed in the meantime: to be done again by the new ones, inside the store.
     #[error("the search parameters have changed")]
     Redefined,
+    /// For a change of a record does not hold what must: makes the others of its call undone, inside the store.
+    #[error("a record has changed")]
+    RecordChanged,
     /// An entry of a transaction has failed.
     #[error("entry {entry}: {error}")]
     Entry {

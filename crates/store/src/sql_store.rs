@@ -145,7 +145,7 @@ impl SqlStore {
     }
 
     /// Runs a read; `once`: its only statement needs no snapshot.
-    async fn reading<T: Send + 'static>(&self, once: bool, job: Job<T>) -> Result<T, Error> {
+    pub(crate) async fn reading<T: Send + 'static>(&self, once: bool, job: Job<T>) -> Result<T, Error> {
         retrying(|| async {
             if once { self.backend().read_once(job.clone()).await } else { self.backend().read(job.clone()).await }
         })
@@ -153,7 +153,7 @@ impl SqlStore {
     }
 
     /// Runs a look-up of one row.
-    async fn looking_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+    pub(crate) async fn looking_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
         retrying(|| self.backend().look_up(job.clone())).await
     }
 

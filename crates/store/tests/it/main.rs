@@ -10,6 +10,7 @@ mod paging;
 mod parameters;
 mod patch;
 mod property;
+mod records;
 mod references;
 mod schema;
 mod store;
