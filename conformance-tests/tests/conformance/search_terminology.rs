@@ -1,10 +1,12 @@
 //! <https://hl7.org/fhir/R4/search.html#token>: `:in`, `:not-in`, `:above`, `:below`
 
-use serde_json::json;
+use std::thread;
+
+use serde_json::{Value, json};
 use tessera_fixtures::{observation, patient};
 
 use crate::{
-    space::{Space, bundle, entry, on_each_backend, refused},
+    space::{Space, bundle, entry, on_each_backend, refused, refused_with, send},
     terminology_expand::{animals, system, value_set},
 };
 
@@ -111,13 +113,161 @@ fn value_sets_count_in_the_reads_of_bundles() {
     });
 }
 
-// What a condition of a write would mean depends on what else is written: it is refused, not guessed.
+/// An observation of a dachshund, with the tag.
+fn dachshund(space: &Space) -> Value {
+    let coding = json!({ "coding": [{ "system": system(space), "code": "dachshund" }] });
+    space.tagged(observation().set("code", coding).build())
+}
+
+fn create_if_none(space: &Space, criteria: &str) -> conformance_tests::Reply {
+    send(space.request("POST", "Observation").header("if-none-exist", criteria).json(&dachshund(space)))
+}
+
+// https://hl7.org/fhir/R4/http.html#ccreate: criteria are search parameters, with their modifiers
 #[test]
-fn conditions_of_writes_refuse_value_sets() {
+fn conditions_of_writes_ask_terminology() {
     on_each_backend(|space| {
+        space.add("animals", animals(space));
+        let (id, url) = dogs(space);
+        let inside = space.within(&format!("?code:in={url}"));
+        let below = space.within(&format!("?code:below={}|dog", system(space)));
+        let above = space.within(&format!("?code:above={}|dachshund", system(space)));
+        let filter = space.within(&format!("?_filter=code in {id}"));
+        let outside = space.within(&format!("?code:not-in={url}"));
+        let created = create_if_none(space, &inside).expect_status(201);
+        for criteria in [&inside, &below, &above, &filter] {
+            assert_eq!(create_if_none(space, criteria).expect_status(200).id(), created.id(), "{criteria}");
+            let updated = space.put(&format!("Observation{criteria}"), &dachshund(space)).expect_status(200);
+            assert_eq!(updated.id(), created.id(), "{criteria}");
+        }
+        let add = json!([{ "op": "add", "path": "/note", "value": [{ "text": "barks" }] }]);
+        assert_eq!(space.patch(&format!("Observation{below}"), &add).expect_status(200).id(), created.id());
+        refused(&space.patch(&format!("Observation{outside}"), &add), &[404]);
+        // What is not in the value set: nothing so far.
+        space.delete(&format!("Observation{outside}")).assert_status(204);
+        space.get(&format!("Observation/{}", created.id())).assert_status(200);
+        space.delete(&format!("Observation{inside}")).assert_status(204);
+        space.get(&format!("Observation/{}", created.id())).assert_status(410);
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#trules: conditional interactions and conditional references
+#[test]
+fn conditions_within_bundles_ask_terminology() {
+    on_each_backend(|space| {
+        space.add("animals", animals(space));
         let (_, url) = dogs(space);
-        let query = format!("Observation?code:in={url}");
-        refused(&space.delete(&query), &[400, 501]);
-        refused(&space.put(&query, &observation().build()), &[400, 501]);
+        let inside = space.within(&format!("Observation?code:in={url}"));
+        let criteria = inside.split_once('?').unwrap().1;
+        for bundle_type in ["batch", "transaction"] {
+            let mut create = entry("POST", "Observation", &dachshund(space));
+            create["request"]["ifNoneExist"] = json!(criteria);
+            let reply = space.post("", &bundle(bundle_type, &[create])).expect_status(200);
+            let expected = if bundle_type == "batch" { "201 Created" } else { "200 OK" };
+            assert_eq!(reply.entries()[0]["response"]["status"], expected, "{reply}");
+        }
+        let key = space.get(&inside).expect_status(200).entries()[0]["resource"]["id"].as_str().unwrap().to_owned();
+        let refers = json!({ "reference": inside });
+        let member = space.tagged(observation().set("derivedFrom", json!([refers])).build());
+        let update = entry("PUT", &inside, &dachshund(space));
+        let create = entry("POST", "Observation", &member);
+        let reply = space.post("", &bundle("transaction", &[update, create])).expect_status(200);
+        let location = reply.entries()[1]["response"]["location"].as_str().unwrap().to_owned();
+        let stored = space.get(location.split("/_history").next().unwrap()).expect_status(200);
+        assert_eq!(stored.body["derivedFrom"][0]["reference"], format!("Observation/{key}"), "{stored}");
+        let delete = json!({ "request": { "method": "DELETE", "url": inside } });
+        space.post("", &bundle("transaction", &[delete])).assert_status(200);
+        space.get(&format!("Observation/{key}")).assert_status(410);
+    });
+}
+
+// What the conditions mean does not depend on what the transaction itself writes.
+#[test]
+fn conditions_see_the_value_sets_that_were_there_before() {
+    on_each_backend(|space| {
+        space.add("animals", animals(space));
+        let dogs = value_set(space, "dogs", &json!({ "include": [{ "system": system(space) }] }));
+        let url = dogs["url"].as_str().unwrap();
+        let mut create = entry("POST", "Observation", &dachshund(space));
+        create["request"]["ifNoneExist"] = json!(format!("code:in={url}"));
+        let reply =
+            space.post("", &bundle("transaction", &[entry("POST", "ValueSet", &space.tagged(dogs.clone())), create]));
+        let issue = refused(&reply, &[400]);
+        assert_eq!(issue["expression"][0], "Bundle.entry[1]", "{reply}");
+        assert!(issue["diagnostics"].as_str().unwrap().contains(url), "{reply}");
+        space.finds("Observation", "");
+        space.finds("ValueSet", "");
+    });
+}
+
+// An empty answer would delete and create what it should not.
+#[test]
+fn conditions_of_writes_name_what_is_unknown() {
+    on_each_backend(|space| {
+        for criteria in [
+            "code:in=http://example.org/nothing",
+            "code:not-in=http://example.org/nothing",
+            "code:below=http://example.org/nothing|a",
+        ] {
+            let query = format!("Observation?{criteria}");
+            let replies = [
+                space.delete(&query),
+                space.put(&query, &dachshund(space)),
+                create_if_none(space, criteria),
+                space.post(
+                    "Observation",
+                    &space.tagged(observation().set("derivedFrom", json!([{ "reference": query }])).build()),
+                ),
+            ];
+            for reply in replies {
+                let issue = refused(&reply, &[400]);
+                assert!(issue["diagnostics"].as_str().unwrap().contains("http://example.org/nothing"), "{reply}");
+            }
+        }
+        // What a patch will refer to is not known beforehand: refused, not guessed.
+        let key = space.add("seen", observation().build());
+        let refers = json!([{ "reference": "Observation?code:in=http://hl7.org/fhir/ValueSet/observation-codes" }]);
+        let add = json!([{ "op": "add", "path": "/derivedFrom", "value": refers }]);
+        refused(&space.patch(&key, &add), &[501]);
+        space.finds("Observation", "seen");
+    });
+}
+
+// REL-9
+#[test]
+fn conditions_that_ask_terminology_take_turns_too() {
+    on_each_backend(|space| {
+        space.add("animals", animals(space));
+        let (_, url) = dogs(space);
+        let criteria = space.within(&format!("?code:in={url}"));
+        let body = dachshund(space);
+        let statuses: Vec<u16> = thread::scope(|scope| {
+            let create = |_| {
+                let request = space.request("POST", "Observation").header("if-none-exist", &criteria).json(&body);
+                scope.spawn(move || send(request).status)
+            };
+            let writers: Vec<_> = (0..12).map(create).collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        let count = |status| statuses.iter().filter(|found| **found == status).count();
+        assert_eq!((count(201), count(200)), (1, 11), "{statuses:?}");
+    });
+}
+
+#[test]
+fn what_the_conditions_of_a_request_may_ask_is_bounded() {
+    on_each_backend(|space| {
+        space.add("animals", animals(space));
+        let ask = |n: usize| {
+            let mut create = entry("POST", "Observation", &dachshund(space));
+            let criteria = format!("_id=none&code:below={}|dog&code:above={}|no{n}", system(space), system(space));
+            create["request"]["ifNoneExist"] = json!(criteria);
+            create
+        };
+        // The first is asked by all, the other of each is its own and unknown.
+        let entries: Vec<Value> = (0..200).map(ask).collect();
+        let within = refused(&space.post("", &bundle("transaction", &entries[..199])), &[400]);
+        assert_ne!(within["code"], "too-costly", "{within}");
+        refused_with(&space.post("", &bundle("transaction", &entries)), 400, "too-costly");
     });
 }

@@ -10,6 +10,7 @@ use crate::{
     reply::Reply,
     request::{Preferences, Request, Return},
     respond::entry_response,
+    terminology,
 };
 use futures::{StreamExt as _, stream};
 use std::collections::HashMap;
@@ -136,11 +137,9 @@ async fn transaction(
     // Errors of the store count changes; clients count entries.
     let numbers: Vec<usize> =
         plan.iter().enumerate().filter(|(_, p)| matches!(p, Planned::Change)).map(|(n, _)| n).collect();
-    let transacted = context
-        .store
-        .transact(access, Work { changes, reads, once })
-        .await
-        .map_err(|error| renumbered(error, &numbers))?;
+    let terminology = terminology::answers(context, access, &changes).await?;
+    let work = Work { changes, reads, once, terminology };
+    let transacted = context.store.transact(access, work).await.map_err(|error| renumbered(error, &numbers))?;
     Ok(transaction_response(context, plan, transacted, preferences))
 }
 

@@ -1,6 +1,10 @@
 //! Where terminology meets the store: what a question needs is gathered, with the caller's access, before it is answered.
 //! What is stored goes before what is bundled.
 
+mod conditions;
+
+pub(crate) use conditions::answers;
+
 use crate::{Context, error::Error};
 use std::sync::Mutex;
 use tessera_model::{

@@ -27,6 +27,6 @@ pub mod uri;
 mod values;
 pub mod words;
 
-pub use context::{Coded, Context, NoTerminology, Terminology};
+pub use context::{Answers, Coded, Context, NoTerminology, Question, Terminology};
 pub use index::{IndexRow, IndexValue, Quantity};
 pub use query::{Criterion, Filter, Query};

@@ -3,7 +3,9 @@
 use crate::{Change, Changed, Error, IndexingProgress, Later, Progress, Version};
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use tessera_model::{AccessContext, Definitions, Key, Query, ResourceType, VersionId, temporal::Micros};
+use tessera_model::{
+    AccessContext, Definitions, Key, Query, ResourceType, VersionId, search::Answers, temporal::Micros,
+};
 
 /// What keeps resources and finds them.
 pub trait Store: Send + Sync {
@@ -64,6 +66,8 @@ pub struct Work {
     pub reads: Vec<Read>,
     /// Perform it once, however often it is asked for.
     pub once: Option<Once>,
+    /// What terminology says to the conditions of the changes: gathered before, as it was then.
+    pub terminology: Answers,
 }
 
 /// The identity of a request that may be sent again (REL-16).

@@ -6,6 +6,7 @@ use crate::{
     error::Error,
     reply::{Body, Reply},
     request::{Request, Return},
+    terminology,
 };
 use tessera_model::{AccessContext, operation_outcome::Issue};
 use tessera_store::{Changed, Outcome, Work};
@@ -15,7 +16,10 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     let returns = request.preferences.returns.unwrap_or(Return::Representation);
     let once = request.once.clone();
     let Some(change) = change(context, request, None)? else { return Err(Error::NoBody) };
-    let transacted = context.store.transact(access, Work { changes: vec![change], reads: Vec::new(), once }).await;
+    let changes = vec![change];
+    let terminology = terminology::answers(context, access, &changes).await?;
+    let work = Work { changes, once, terminology, ..Work::default() };
+    let transacted = context.store.transact(access, work).await;
     let transacted = transacted.map_err(|error| match error {
         // There is but one entry, and the client knows of none.
         tessera_store::Error::Entry { error, .. } => Error::Store(*error),

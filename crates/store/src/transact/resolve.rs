@@ -15,7 +15,7 @@ use tessera_model::{
     Id, Key, Query, Resource,
     reference::{Literal, parse as parse_reference},
     search::{
-        Context, NoTerminology,
+        Context,
         parse::parse,
         query::{Summary, Total},
     },
@@ -230,7 +230,7 @@ async fn find(
         base: &shared.base,
         now: shared.clock.now(),
         lenient: false,
-        terminology: &NoTerminology,
+        terminology: &transaction.work.terminology,
     };
     let parsed = parse(&[criteria.resource_type], &criteria.parameters, context)?;
     if parsed.query.filter.is_always() {

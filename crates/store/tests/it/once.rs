@@ -11,7 +11,7 @@ fn rel_16_the_same_request_again_gets_the_first_answer() {
             let once = Some(Once { key: key.to_owned(), request: request.to_owned() });
             let changes =
                 vec![post(&json!({"resourceType": "Patient"}), None), post(&json!({"resourceType": "Patient"}), None)];
-            t.store.transact(&everything(), Work { changes, reads: Vec::new(), once }).await
+            t.store.transact(&everything(), Work { changes, once, ..Work::default() }).await
         };
         let first = send("k", "r").await.unwrap();
         let second = send("k", "r").await.unwrap();
@@ -37,7 +37,7 @@ fn rel_16_two_at_once_perform_it_once() {
             for _ in 0..50 {
                 match t
                     .store
-                    .transact(&everything(), Work { changes: changes.clone(), reads: Vec::new(), once: once.clone() })
+                    .transact(&everything(), Work { changes: changes.clone(), once: once.clone(), ..Work::default() })
                     .await
                 {
                     Err(Error::Busy) => {}
