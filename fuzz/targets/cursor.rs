@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use tessera_model::interaction::query_pairs;
 use tessera_model::search::{Context, NoTerminology, parse::parse};
 use tessera_model::{AccessContext, Definitions};
-use tessera_store::{Error, Location, Options, SqlStore, Store as _, Synchronous, clock::SystemClock, migrate};
+use tessera_store::{Error, Location, Options, SEARCH_TIMEOUT, SqlStore, Store as _, Synchronous, clock::SystemClock, migrate};
 use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
@@ -23,6 +23,7 @@ static STORE: LazyLock<SqlStore> = LazyLock::new(|| {
             clock: Arc::new(SystemClock),
             synchronous: Synchronous::Normal,
             accept_fsync_off: false,
+            search_timeout: SEARCH_TIMEOUT,
         };
         SqlStore::open(options).await.expect("a store")
     })

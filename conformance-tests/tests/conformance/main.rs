@@ -30,6 +30,7 @@ mod http_patch_fhirpath;
 mod http_patch_json;
 mod http_purge;
 mod http_read;
+mod http_time;
 mod http_update;
 mod operations_document_graph;
 mod operations_everything;

@@ -27,7 +27,9 @@ async fn open(config: &Config, base: Option<String>) -> Result<SqlStore, Error> 
         tracing::warn!("a test switch is set: acknowledged writes may be lost when the power fails");
     }
     let synchronous = if normal { Synchronous::Normal } else { Synchronous::Full };
-    let options = Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off };
+    let search_timeout = config.search_timeout()?;
+    let options =
+        Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off, search_timeout };
     Ok(SqlStore::open(options).await?)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 use tessera_http::ConditionalDelete;
 use tessera_store::Location;
 
@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub base_url: String,
     /// How many resources a conditional delete may delete: `single` or `multiple`.
     pub conditional_delete: String,
+    /// How long a search may run, in milliseconds.
+    pub search_timeout_ms: u64,
     /// What is logged.
     pub log: String,
 }
@@ -33,6 +35,7 @@ struct Partial {
     database_url: Option<String>,
     base_url: Option<String>,
     conditional_delete: Option<String>,
+    search_timeout_ms: Option<u64>,
     log: Option<String>,
 }
 
@@ -51,6 +54,9 @@ pub(crate) struct Settings {
     /// How many resources a conditional delete may delete: single or multiple [default: single]
     #[arg(long, env = "TESSERA_CONDITIONAL_DELETE", value_name = "single|multiple")]
     pub conditional_delete: Option<String>,
+    /// How long a search may run, in milliseconds, 60000 at most [default: 10000]
+    #[arg(long, env = "TESSERA_SEARCH_TIMEOUT_MS", value_name = "MILLISECONDS")]
+    pub search_timeout_ms: Option<u64>,
     /// A file of settings; config.default.toml in the sources lists them all
     #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -81,6 +87,7 @@ impl Settings {
             database_url: choose(&self.database_url, file.database_url, defaults.database_url),
             base_url: choose(&self.base_url, file.base_url, defaults.base_url),
             conditional_delete: choose(&self.conditional_delete, file.conditional_delete, defaults.conditional_delete),
+            search_timeout_ms: self.search_timeout_ms.or(file.search_timeout_ms).unwrap_or(defaults.search_timeout_ms),
             log: choose(&self.log, file.log, defaults.log),
         })
     }
@@ -103,6 +110,16 @@ impl Config {
     pub(crate) fn conditional_delete(&self) -> Result<ConditionalDelete, Error> {
         ConditionalDelete::parse(&self.conditional_delete)
             .ok_or_else(|| Error::Usage("--conditional-delete: expected single or multiple".to_owned()))
+    }
+
+    /// How long a search may run (HTTP-5): no longer than an answer may take.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is nothing or too long.
+    pub(crate) fn search_timeout(&self) -> Result<Duration, Error> {
+        let timeout = (1..=60_000).contains(&self.search_timeout_ms).then_some(self.search_timeout_ms);
+        let timeout = timeout.map(Duration::from_millis);
+        timeout.ok_or_else(|| Error::Usage("--search-timeout-ms: expected 1 to 60000".to_owned()))
     }
 
     /// The base URL, if one is set.
@@ -145,6 +162,7 @@ mod tests {
     fn the_documented_defaults_are_the_settings() {
         let config: Config = toml::from_str(DEFAULTS).unwrap();
         assert_eq!(Settings::default().resolve().unwrap(), config);
+        assert_eq!(config.search_timeout().unwrap(), tessera_store::SEARCH_TIMEOUT);
         assert_eq!(config.base_at("127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
     }
 

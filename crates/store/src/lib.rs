@@ -29,6 +29,6 @@ pub use later::{Later, Progress};
 pub use migrate::migrate;
 pub use parameters::indexing::IndexingProgress;
 pub use records::{Record, RecordChange, RecordKey, Records};
-pub use sql_store::{Location, Options, SqlStore};
+pub use sql_store::{Location, Options, SEARCH_TIMEOUT, SqlStore};
 pub use store::{HistoryPage, HistoryScope, HistoryVersions, Matches, Once, Read, Seen, Store, Transacted, Work};
 pub use version::{Method, Version};

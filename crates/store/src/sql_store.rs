@@ -65,7 +65,12 @@ pub struct Options {
     pub synchronous: crate::Synchronous,
     /// Accept a PostgreSQL that runs with `fsync=off`: for tests.
     pub accept_fsync_off: bool,
+    /// How long a search may run: on SQLite all its statements together, on PostgreSQL each (HTTP-5).
+    pub search_timeout: Duration,
 }
+
+/// How long a search may run unless [`Options::search_timeout`] says otherwise.
+pub const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store in a SQL database.
 #[derive(Clone, Debug)]
@@ -91,10 +96,12 @@ impl SqlStore {
     pub async fn open(options: Options) -> Result<Self, Error> {
         let backend = match &options.location {
             Location::Sqlite(path) => {
-                Backend::Sqlite(crate::backend::sqlite::Sqlite::open(path, options.synchronous, &options.clock)?)
+                let (clock, timeout) = (&options.clock, options.search_timeout);
+                Backend::Sqlite(crate::backend::sqlite::Sqlite::open(path, options.synchronous, clock, timeout)?)
             }
             Location::Postgres(url) => {
-                Backend::Postgres(crate::backend::postgres::Postgres::connect(url, options.accept_fsync_off).await?)
+                let (accept, timeout) = (options.accept_fsync_off, options.search_timeout);
+                Backend::Postgres(crate::backend::postgres::Postgres::connect(url, accept, timeout).await?)
             }
         };
         let begin = job((options.clock.clone(), options.base), |s, c| {

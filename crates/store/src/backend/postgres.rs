@@ -31,8 +31,6 @@ static DIALECT: Dialect = Dialect {
 
 /// Connections of one server process for reading, and as many for writing: neither can take all of the other's.
 const CONNECTIONS_MAX: u32 = 10;
-/// How long a statement of a search may run (HTTP-5).
-const READ_TIMEOUT: &str = "10s";
 /// How long a statement of a write may run: the largest bundles take their time.
 const WRITE_TIMEOUT: &str = "60s";
 /// Statements that each of them keeps parsed.
@@ -62,7 +60,7 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
 
 impl Postgres {
     /// Connects, and refuses a server that is too old or that loses commits when the power fails (REL-1).
-    pub(crate) async fn connect(url: &str, accept_fsync_off: bool) -> Result<Self, Error> {
+    pub(crate) async fn connect(url: &str, accept_fsync_off: bool, search_timeout: Duration) -> Result<Self, Error> {
         // No ping before each use: it would double the round trips of a read. A lost connection shows when it is used.
         let pool = || {
             let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
@@ -71,7 +69,9 @@ impl Postgres {
         let writers = pool().connect_with(options(url)?).await?;
         // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. Statements stay
         // parsed, up to a number: their texts are as many as there are forms of searches.
-        let reading = [("statement_timeout", READ_TIMEOUT), ("plan_cache_mode", "force_custom_plan")];
+        // In milliseconds, of which 0 would mean no limit.
+        let timeout = search_timeout.as_millis().max(1).to_string();
+        let reading = [("statement_timeout", timeout.as_str()), ("plan_cache_mode", "force_custom_plan")];
         let readers =
             pool().connect_with(options(url)?.options(reading).statement_cache_capacity(STATEMENTS_KEPT)).await?;
         let setting = async |sql: &'static str| -> Result<String, Error> {

@@ -23,8 +23,6 @@ const QUEUE_MAX: usize = 1024;
 const GROUP_MAX: usize = 64;
 /// How long another process may hold the write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a search may run (HTTP-5).
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How safely a commit is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +61,12 @@ trait Write: Send {
 
 impl Sqlite {
     /// Opens the file's connections. The tables must be there.
-    pub(crate) fn open(path: &Path, synchronous: Synchronous, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
+    pub(crate) fn open(
+        path: &Path,
+        synchronous: Synchronous,
+        clock: &Arc<dyn Clock>,
+        search_timeout: Duration,
+    ) -> Result<Self, Error> {
         let (writer, jobs) = bounded(QUEUE_MAX);
         let connection = open(path, synchronous)?;
         let clock_of_writer = clock.clone();
@@ -73,7 +76,7 @@ impl Sqlite {
             let mut connection = reader(path, clock)?;
             let jobs: Receiver<Box<dyn Read>> = jobs.clone();
             spawn("sqlite-reader", move || {
-                connection.limit_time();
+                connection.limit_time(search_timeout);
                 jobs.iter().for_each(|job| job.run(&mut connection));
             })?;
         }

@@ -14,4 +14,5 @@ mod records;
 mod references;
 mod schema;
 mod store;
+mod time;
 mod versions;

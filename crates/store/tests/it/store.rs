@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 use tessera_fixtures::postgres;
 use tessera_model::{
@@ -17,8 +18,8 @@ use tessera_model::{
     },
 };
 use tessera_store::{
-    Action, Change, Changed, Criteria, Error, Location, Matches, Options, Precondition, SqlStore, Store, Synchronous,
-    Version, Work, clock::Clock, migrate,
+    Action, Change, Changed, Criteria, Error, Location, Matches, Options, Precondition, SEARCH_TIMEOUT, SqlStore,
+    Store, Synchronous, Version, Work, clock::Clock, migrate,
 };
 
 pub(crate) const BASE: &str = "http://here/fhir";
@@ -84,6 +85,7 @@ fn options(location: &Location, clock: Arc<TestClock>) -> Options {
         clock,
         synchronous: Synchronous::Full,
         accept_fsync_off: true,
+        search_timeout: SEARCH_TIMEOUT,
     }
 }
 
@@ -145,6 +147,11 @@ impl TestStore {
     /// Another server on the same database.
     pub(crate) async fn another(&self) -> SqlStore {
         SqlStore::open(options(&self.location, self.clock.clone())).await.unwrap()
+    }
+
+    /// Another one, whose searches may take this long.
+    pub(crate) async fn another_in_a_hurry(&self, search_timeout: Duration) -> SqlStore {
+        SqlStore::open(Options { search_timeout, ..options(&self.location, self.clock.clone()) }).await.unwrap()
     }
 
     pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {

@@ -1,6 +1,5 @@
 //! One SQLite connection as a [`Connection`].
 
-use super::READ_TIMEOUT;
 use crate::{
     Error,
     backend::{Connection, Dialect, Lock, Stamp, Table},
@@ -21,7 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tessera_model::temporal::Micros;
 
@@ -46,6 +45,8 @@ pub(crate) struct SqliteConnection {
     connection: rusqlite::Connection,
     clock: Arc<dyn Clock>,
     started: Instant,
+    /// How many milliseconds a read may take.
+    limit: u64,
     /// When the running read must end, in milliseconds since `started`.
     deadline: Arc<AtomicU64>,
     seq: i64,
@@ -56,11 +57,12 @@ pub(crate) struct SqliteConnection {
 impl SqliteConnection {
     pub(crate) fn new(connection: rusqlite::Connection, clock: Arc<dyn Clock>) -> Self {
         let deadline = Arc::new(AtomicU64::new(u64::MAX));
-        Self { connection, clock, started: Instant::now(), deadline, seq: 0, last_updated: 0, rid: 0 }
+        Self { connection, clock, started: Instant::now(), limit: u64::MAX, deadline, seq: 0, last_updated: 0, rid: 0 }
     }
 
-    /// Interrupts reads that take longer than [`READ_TIMEOUT`].
-    pub(super) fn limit_time(&self) {
+    /// Interrupts reads that take longer.
+    pub(super) fn limit_time(&mut self, timeout: Duration) {
+        self.limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let (started, deadline) = (self.started, self.deadline.clone());
         let late = move || millis(started) > deadline.load(Ordering::Relaxed);
         if let Err(error) = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(late)) {
@@ -74,8 +76,7 @@ impl SqliteConnection {
         snapshot: bool,
         body: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let limit = u64::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
-        self.deadline.store(millis(self.started).saturating_add(limit), Ordering::Relaxed);
+        self.deadline.store(millis(self.started).saturating_add(self.limit), Ordering::Relaxed);
         if snapshot {
             self.run("BEGIN")?;
         }
