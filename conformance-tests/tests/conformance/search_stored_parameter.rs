@@ -94,3 +94,69 @@ fn a_code_of_the_specification_keeps_its_meaning() {
         space.finds("Person?gender=female", "f");
     });
 }
+
+// https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression: "A FHIRPath expression", any
+#[test]
+fn expressions_may_use_the_whole_language() {
+    on_each_backend(|space| {
+        let body = |family: &str, given: &[&str], birth: &str| {
+            json!({"resourceType": "Person", "birthDate": birth, "name": [{"family": family, "given": given}],
+                "extension": [{"url": EYES, "valueString": "green"}, {"url": EYES, "valueInteger": given.len()}]})
+        };
+        // What was there before is found too, by the same evaluation.
+        space.add("before", body("Chalmers", &["Peter"], "1974-12-25"));
+        let define_as = |n: usize, kind: &str, expression: &str| {
+            let code = format!("x-{}-{n}", space.tag);
+            let definition = json!({
+                "resourceType": "SearchParameter", "url": format!("http://example.org/{code}"), "name": "X",
+                "status": "active", "description": "of a test", "code": code, "base": ["Person"], "type": kind,
+                "expression": expression,
+            });
+            space.post("SearchParameter", &definition).assert_status(201);
+            code
+        };
+        let whole = define_as(1, "string", "Person.name.select(given.first() + ' ' + family)");
+        let initial = define_as(2, "token", "Person.name.family.select(substring(0, 1))");
+        let adult = define_as(3, "token", "iif(Person.birthDate < @2000, 'old', 'young')");
+        let count = define_as(4, "number", &format!("Person.extension('{EYES}').value.ofType(integer) + 1"));
+        let day = define_as(5, "date", "Person.birthDate + 1 day");
+        // `substring` is for one text: it fails on several, which finds nothing and keeps nothing from being written.
+        let only = define_as(6, "token", "Person.name.given.substring(0, 2)");
+        let key = space.add("after", body("Windsor", &["James", "Jim"], "2003-02-28"));
+        for code in [&whole, &initial, &adult, &count, &day, &only] {
+            until_indexed(space, &format!("Person?{code}:missing=false"));
+        }
+        space.finds(&format!("Person?{whole}=peter chalmers"), "before");
+        space.finds(&format!("Person?{whole}:exact=James Windsor"), "after");
+        space.finds(&format!("Person?{initial}=W"), "after");
+        space.finds(&format!("Person?{adult}=old"), "before");
+        space.finds(&format!("Person?{count}=gt2"), "after");
+        space.finds(&format!("Person?{day}=2003-03-01"), "after");
+        space.finds(&format!("Person?{only}:missing=true"), "after");
+        space.finds(&format!("Person?{only}=Pe"), "before");
+        space.lists(&format!("Person?_sort=-{whole}"), "before after");
+        // The index changes with the resource.
+        let mut changed = space.tagged(body("Xavier", &["Charles"], "1999-12-31"));
+        changed["id"] = json!(key.rsplit('/').next().unwrap());
+        space.put(&key, &changed).assert_status(200);
+        space.finds(&format!("Person?{whole}=james"), "");
+        space.finds(&format!("Person?{adult}=old&{initial}=X&{only}=Ch&{count}=2"), "after");
+    });
+}
+
+#[test]
+fn what_a_resource_alone_does_not_tell_is_no_expression_of_a_parameter() {
+    on_each_backend(|space| {
+        for (kind, expression, reason) in [
+            ("date", "iif(Person.active, today(), Person.birthDate)", "today"),
+            ("string", "Person.link.target.resolve().name.family.first()", "resolve"),
+            ("date", "Person.name.given.count()", "integer"),
+        ] {
+            let space = &space.apart();
+            let (code, _) = define(space, "Person", kind, expression);
+            let reply = space.get(&format!("Person?{code}=2020"));
+            refused(&reply, &[400]);
+            assert!(reply.body.to_string().contains(reason), "{reply}");
+        }
+    });
+}

@@ -2,7 +2,8 @@
 //! <http://hl7.org/fhirpath/N1/>, <https://hl7.org/fhir/R4/fhirpath.html>
 //!
 //! The parser reads the whole expression grammar. [`compile`] turns the part of it that search parameters use into a small
-//! [`Program`] whose every step is already looked up in the element tables, so that extraction costs no interpretation.
+//! [`Program`] whose every step is already looked up in the element tables, so that extraction costs no interpretation. What
+//! stored search parameters use beyond that is interpreted ([`compile_or_interpret`]).
 
 mod ast;
 mod call;
@@ -14,6 +15,7 @@ mod error;
 mod eval;
 mod evaluator;
 mod functions;
+mod interpret;
 mod lexer;
 mod navigation;
 mod operator;
@@ -32,6 +34,9 @@ pub use compile::{CompileError, Program, compile};
 pub use environment::{Environment, Host, Limits};
 pub use error::PathError;
 pub use eval::{Item, evaluate};
+pub use interpret::compile_or_interpret;
+#[cfg(test)]
+pub(crate) use interpret::interpreted;
 pub use lexer::ParseError;
 pub(crate) use navigation::each_member;
 pub use parser::parse;

@@ -6,7 +6,7 @@ pub(crate) mod entity;
 mod read;
 pub(crate) mod tag;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 pub use read::read;

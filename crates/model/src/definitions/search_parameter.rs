@@ -1,7 +1,7 @@
 //! Search parameters, their expressions compiled for each resource type they apply to.
 //! <https://hl7.org/fhir/R4/searchparameter-registry.html>
 
-use super::{TypeKind, TypeTable, row::rows};
+use super::{TypeId, TypeKind, TypeTable, row::rows};
 use crate::{
     Error, ResourceType,
     fhirpath::{CompileError, Program, compile},
@@ -183,7 +183,7 @@ pub(super) fn load(
             if !bases.any(|base| types.is_a(type_id, base)) {
                 continue;
             }
-            match parameter(definition, resource_type, types, &by_url, code_systems) {
+            match parameter(definition, resource_type, types, &by_url, code_systems, compile) {
                 Ok(parameter) => {
                     by_type.entry(resource_type).or_default().insert(definition.code.clone(), parameter);
                 }
@@ -219,12 +219,16 @@ fn read(types: &TypeTable) -> Vec<Definition> {
         .collect()
 }
 
+/// [`compile`], or whatever a test puts in its place.
+type Compile = fn(&str, &[TypeId], TypeId, &TypeTable) -> Result<Program, CompileError>;
+
 fn parameter(
     definition: &Definition,
     resource_type: ResourceType,
     types: &TypeTable,
     by_url: &FxHashMap<&str, &Definition>,
     code_systems: &dyn Fn(&str) -> Vec<Box<str>>,
+    compile: Compile,
 ) -> Result<SearchParameter, CompileError> {
     let id = |number: i64| ParameterId(resource_type.number() * NUMBERS_PER_TYPE + number);
     let root = types.named(resource_type.name()).ok_or(CompileError::UnknownType(resource_type.name().into()))?;
@@ -278,3 +282,6 @@ pub(super) fn narrowed(targets: &[ResourceType], program: Option<&Program>) -> V
         |target: &&ResourceType| resolved.as_ref().is_none_or(|names| names.iter().any(|n| **n == *target.name()));
     targets.iter().filter(kept).copied().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,12 @@
 
 use super::{
     Definitions,
+    element::{Primitive, TypeId, TypeKind, TypeTable},
     search_parameter::{Component, ParameterId, Readiness, SearchParameter, SearchType, implied_systems, narrowed},
 };
 use crate::{
     Resource, ResourceType,
-    fhirpath::compile,
+    fhirpath::{Program, compile_or_interpret},
     json::{Document, Node},
 };
 
@@ -122,7 +123,11 @@ impl StoredDefinition {
         if parameter.search_type == SearchType::Special {
             return Err("its type is special, which no expression explains".to_owned());
         }
-        let program = compile(&expression, &[root], root, types).map_err(|error| error.to_string())?;
+        let compile = |expression: &str, of: &[TypeId]| {
+            compile_or_interpret(expression, of, root, types).map_err(|error| error.to_string())
+        };
+        let program = compile(&expression, &[root])?;
+        can_hold(parameter.search_type, &program, types)?;
         let components: Vec<_> = node.get("component").into_iter().flat_map(Node::children).collect();
         if (parameter.search_type == SearchType::Composite) == components.is_empty() {
             return Err("a composite has components, and nothing else has".to_owned());
@@ -137,10 +142,12 @@ impl StoredDefinition {
             let part =
                 parameters.find(|p| *p.url == *url).ok_or_else(|| format!("its component {url} is not known"))?;
             let expression = component.get_str("expression").ok_or("a component has no expression")?;
+            let part_program = compile(&expression, program.types())?;
+            can_hold(part.search_type, &part_program, types)?;
             parameter.components.push(Component {
                 id: ParameterId(number),
                 search_type: part.search_type,
-                program: compile(&expression, program.types(), root, types).map_err(|error| error.to_string())?,
+                program: part_program,
                 targets: part.targets.clone(),
             });
         }
@@ -154,6 +161,44 @@ impl StoredDefinition {
     }
 }
 
+/// Refuses an expression that never gives what a parameter of that type could hold: no search by it would find anything.
+/// <https://hl7.org/fhir/R4/search.html#ptypes>
+fn can_hold(search_type: SearchType, program: &Program, types: &TypeTable) -> Result<(), String> {
+    let is = |id: TypeId, name: &str| types.named(name).is_some_and(|named| types.is_a(id, named));
+    let holds = |&id: &TypeId| {
+        let one_of = |names: &[&str]| names.iter().any(|name| is(id, name));
+        let primitive = match types[id].kind {
+            TypeKind::Primitive(primitive) => Some(primitive),
+            TypeKind::AnyResource => return matches!(search_type, SearchType::Reference | SearchType::Composite),
+            TypeKind::Resource(_) if search_type == SearchType::Reference => return true,
+            TypeKind::Complex | TypeKind::Resource(_) => None,
+        };
+        match search_type {
+            SearchType::String => primitive.is_some() || one_of(&["HumanName", "Address"]),
+            SearchType::Token => {
+                primitive.is_some() || one_of(&["CodeableConcept", "Coding", "Identifier", "ContactPoint"])
+            }
+            SearchType::Date => {
+                use Primitive::{Date, DateTime, Instant, String};
+                matches!(primitive, Some(Date | DateTime | Instant | String)) || one_of(&["Period", "Timing"])
+            }
+            SearchType::Number | SearchType::Quantity => {
+                use Primitive::{Decimal, Integer, PositiveInt, String, UnsignedInt};
+                matches!(primitive, Some(Decimal | Integer | PositiveInt | String | UnsignedInt))
+                    || one_of(&["Quantity", "Money", "Range"])
+            }
+            SearchType::Reference => primitive.is_some() || is(id, "Reference"),
+            SearchType::Uri => primitive.is_some(),
+            SearchType::Composite | SearchType::Special => true,
+        }
+    };
+    if program.types().is_empty() || program.types().iter().any(holds) {
+        return Ok(());
+    }
+    let names: Vec<&str> = program.types().iter().map(|&id| &*types[id].name).collect();
+    Err(format!("its expression gives {}, of which its type {} holds nothing", names.join(" or "), search_type.name()))
+}
+
 /// Whether resources of that type define search parameters.
 #[must_use]
 pub fn is_definition(resource_type: ResourceType) -> bool {
@@ -161,68 +206,4 @@ pub fn is_definition(resource_type: ResourceType) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stored(json: &str) -> (Resource, SearchParameter) {
-        let definitions = Definitions::r4();
-        let resource = Resource::parse(json, definitions).unwrap();
-        let patient = definitions.resource_type("Patient").unwrap();
-        let definition = StoredDefinition::of(&resource).unwrap();
-        let again = StoredDefinition::parse(definition.text()).unwrap();
-        assert_eq!(again.text(), definition.text());
-        let parameter = again.parameter(ParameterId(1 << 40), patient, Readiness::Ready, definitions);
-        (resource, parameter)
-    }
-
-    #[test]
-    fn an_active_search_parameter_defines_a_code_for_its_bases() {
-        let (resource, parameter) = stored(
-            r#"{"resourceType":"SearchParameter","url":"http://example.org/sp","status":"active","code":"nick","base":["Patient","Person"],
-                "type":"string","expression":"Patient.name.where(use='nickname').given","name":"not part of it"}"#,
-        );
-        assert_eq!(parameter.readiness, Readiness::Ready);
-        assert!(parameter.program.is_some());
-        let types: Vec<&str> = StoredDefinition::types(&resource, Definitions::r4()).iter().map(|t| t.name()).collect();
-        assert_eq!(types, ["Patient", "Person"]);
-        assert!(!StoredDefinition::of(&resource).unwrap().text().contains("not part of it"));
-    }
-
-    #[test]
-    fn a_code_of_the_specification_keeps_its_meaning() {
-        let (resource, _) = stored(
-            r#"{"resourceType":"SearchParameter","url":"http://example.org/sp","status":"active","code":"birthdate","base":["Patient"],
-                "type":"date","expression":"Patient.birthDate"}"#,
-        );
-        assert_eq!(StoredDefinition::types(&resource, Definitions::r4()), []);
-    }
-
-    #[test]
-    fn what_cannot_be_evaluated_is_unusable_and_says_why() {
-        let check = |members: &str, reason: &str| {
-            let json = format!(
-                r#"{{"resourceType":"SearchParameter","url":"http://example.org/sp","status":"active","code":"x","base":["Patient"],{members}}}"#
-            );
-            let (_, parameter) = stored(&json);
-            let Readiness::Unusable(why) = &parameter.readiness else { panic!("{:?}", parameter.readiness) };
-            assert!(why.contains(reason), "{why}");
-            assert!(parameter.program.is_none());
-        };
-        check(r#""type":"string","expression":"Patient.nonsense""#, "nonsense");
-        check(r#""type":"string","expression":"Patient.name(""#, "FHIRPath");
-        check(r#""type":"string""#, "no expression");
-        check(r#""type":"special","expression":"Patient.name""#, "special");
-        check(r#""type":"composite","expression":"Patient""#, "components");
-        check(
-            r#""type":"composite","expression":"Patient","component":[{"definition":"http://nowhere","expression":"name"}]"#,
-            "http://nowhere",
-        );
-    }
-
-    #[test]
-    fn drafts_define_nothing() {
-        let json =
-            r#"{"resourceType":"SearchParameter","status":"draft","code":"x","base":["Patient"],"type":"string"}"#;
-        assert!(StoredDefinition::of(&Resource::parse(json, Definitions::r4()).unwrap()).is_none());
-    }
-}
+mod tests;

@@ -61,13 +61,36 @@ impl Path {
     /// succeed.
     pub fn check(&self, focus: TypeId, types: &TypeTable) -> Result<(), PathError> {
         let focus = Static::of([Kind::Fhir(focus)]);
-        Checker { types, root: &focus }.term(&self.root, &focus).map(drop)
+        Checker { types, root: &focus, of_all: false }.term(&self.root, &focus).map(drop)
+    }
+
+    /// The types that the expression may give for items of the types `focus` (empty: of any); `None` if that cannot be known.
+    /// It may be made for several types, as search parameters are: what starts at another one gives nothing.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn types(&self, focus: &[TypeId], types: &TypeTable) -> Result<Option<Vec<TypeId>>, PathError> {
+        let focus = match focus {
+            [] => Static::UNKNOWN,
+            focus => Static::of(focus.iter().map(|id| Kind::Fhir(*id)).collect::<Vec<_>>()),
+        };
+        let found = Checker { types, root: &focus, of_all: true }.term(&self.root, &focus)?;
+        let type_id = |kind: Kind| match kind {
+            Kind::Fhir(id) => Some(id),
+            // String is stored as string, DateTime as dateTime; a Quantity has the same name.
+            Kind::System(name) => {
+                types.named(name).or_else(|| types.named(&(name.get(..1)?.to_lowercase() + name.get(1..)?)))
+            }
+        };
+        Ok(found.kinds.map(|kinds| kinds.into_iter().filter_map(type_id).collect()))
     }
 }
 
 struct Checker<'c> {
     types: &'c TypeTable,
     root: &'c Static,
+    /// Whether other types than the focus's may stand at the start.
+    of_all: bool,
 }
 
 impl Checker<'_> {
@@ -138,6 +161,7 @@ impl Checker<'_> {
             let is = |kind: &Kind| matches!(kind, Kind::Fhir(id) if self.types.is_a(*id, named));
             return match kinds.iter().any(is) {
                 true => Ok(of.clone()),
+                false if self.of_all => Ok(Static::of([])),
                 false => Err(PathError::Unknown(format!(
                     "the expression starts at {name}, but what it is for is {}",
                     self.list(kinds)
@@ -211,8 +235,8 @@ impl Checker<'_> {
             "substring" | "upper" | "lower" | "trim" | "replace" | "replaceMatches" | "toChars" | "split" | "join"
             | "encode" | "decode" | "escape" | "unescape" => self.of_text(&of, name, "String")?,
             "empty" | "exists" | "all" | "allTrue" | "anyTrue" | "allFalse" | "anyFalse" | "subsetOf"
-            | "supersetOf" | "isDistinct" | "not" | "is" | "hasValue" | "memberOf" | "conformsTo" | "subsumes"
-            | "subsumedBy" | "htmlChecks" | "comparable" => Static::system("Boolean"),
+            | "supersetOf" | "isDistinct" | "hasExtension" | "not" | "is" | "hasValue" | "memberOf" | "conformsTo"
+            | "subsumes" | "subsumedBy" | "htmlChecks" | "comparable" => Static::system("Boolean"),
             "count" | "toInteger" | "ceiling" | "floor" | "truncate" | "precision" => Static::system("Integer"),
             "toString" => Static::system("String"),
             "toBoolean" => Static::system("Boolean"),

@@ -1,19 +1,33 @@
 //! Compiles the expressions of search parameters into programs: every step knows beforehand which JSON members it reads and
 //! which types they give. What the subset does not cover is an error, never a wrong answer.
 
-use super::{ast::Expression, lexer::ParseError, parser::parse};
+use super::{ast::Expression, lexer::ParseError, parser::parse, path::Path};
 use crate::definitions::element::{Primitive, TypeId, TypeKind, TypeTable};
 
 /// A compiled expression.
 #[derive(Debug, Clone)]
 pub struct Program {
-    pub(super) operation: Operation,
+    pub(super) run: Run,
     types: Vec<TypeId>,
     bindings: Vec<Box<str>>,
 }
 
+/// How it is evaluated.
+#[derive(Debug, Clone)]
+pub(super) enum Run {
+    /// Step by step, each looked up beforehand.
+    Compiled(Operation),
+    /// By the whole language.
+    Interpreted(Path),
+}
+
 impl Program {
-    /// The types its values may have.
+    /// A program that is interpreted. `types`: those its values may have, as far as they are known.
+    pub(super) fn of_path(path: Path, types: Vec<TypeId>) -> Self {
+        Self { run: Run::Interpreted(path), types, bindings: Vec::new() }
+    }
+
+    /// The types its values may have; empty if that is not known.
     #[must_use]
     pub fn types(&self) -> &[TypeId] {
         &self.types
@@ -33,7 +47,8 @@ impl Program {
             }
         }
         let mut found = Vec::new();
-        walk(&self.operation, &mut found).then_some(found)
+        let Run::Compiled(operation) = &self.run else { return None };
+        walk(operation, &mut found).then_some(found)
     }
 
     /// The value sets of required bindings on `code` elements it ends in.
@@ -122,7 +137,7 @@ pub fn compile(
     let (operation, types) = compiler.expression(&parse(expression)?)?;
     let mut bindings = compiler.bindings;
     bindings.dedup();
-    Ok(Program { operation, types, bindings })
+    Ok(Program { run: Run::Compiled(operation), types, bindings })
 }
 
 struct Compiler<'a> {

@@ -91,6 +91,7 @@ pub struct Environment<'a> {
     pub(super) now: Option<Temporal>,
     pub(super) host: &'a dyn Host<'a>,
     pub(super) limits: Limits,
+    pub(super) as_of_several: bool,
     variables: FxHashMap<String, Vec<Value<'a>>>,
 }
 
@@ -106,6 +107,7 @@ impl<'a> Environment<'a> {
             now: None,
             host: &Nobody,
             limits: Limits::default(),
+            as_of_several: false,
             variables: FxHashMap::default(),
         }
     }
@@ -150,6 +152,14 @@ impl<'a> Environment<'a> {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Lets `as` filter several items as `ofType` does, where it should be an error: R4's own search parameters need it
+    /// (`Observation.component.value as Quantity`).
+    #[must_use]
+    pub fn as_of_several(mut self) -> Self {
+        self.as_of_several = true;
         self
     }
 

@@ -1,7 +1,12 @@
 //! Runs a [`Program`] over a resource.
 
-use super::compile::{Operation, Program};
+use super::{
+    Value,
+    compile::{Operation, Program, Run as How},
+    interpret,
+};
 use crate::{
+    Definitions,
     definitions::element::{TypeId, TypeTable},
     json::{Kind, Node},
     reference,
@@ -9,29 +14,36 @@ use crate::{
 use std::borrow::Cow;
 
 /// A value that an expression found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Item<'a> {
     /// An element of the resource.
     Element(Node<'a>, TypeId),
     /// A computed boolean.
     Boolean(bool),
+    /// What an interpreted program has computed.
+    Computed(Value<'a>),
 }
 
 /// Evaluates the program from `start` (of type `start_type`) within `resource`.
 #[must_use]
 pub fn evaluate<'a>(
-    program: &Program,
+    program: &'a Program,
     start: Node<'a>,
     start_type: TypeId,
     resource: Node<'a>,
-    types: &TypeTable,
+    definitions: &'a Definitions,
 ) -> Vec<Item<'a>> {
-    let run = Run { start: Item::Element(start, start_type), resource, types };
-    run.operation(&program.operation)
+    match &program.run {
+        How::Compiled(operation) => {
+            let run = Run { start: (start, start_type), resource, types: definitions.types() };
+            run.operation(operation)
+        }
+        How::Interpreted(path) => interpret::evaluate(path, (start, start_type), resource, definitions),
+    }
 }
 
 struct Run<'a, 't> {
-    start: Item<'a>,
+    start: (Node<'a>, TypeId),
     resource: Node<'a>,
     types: &'t TypeTable,
 }
@@ -40,13 +52,10 @@ impl<'a> Run<'a, '_> {
     fn operation(&self, operation: &Operation) -> Vec<Item<'a>> {
         match operation {
             Operation::Nothing => Vec::new(),
-            Operation::Start => vec![self.start],
-            Operation::Resource => match self.start {
-                Item::Element(_, type_id) => {
-                    vec![Item::Element(self.resource, self.resource_type().unwrap_or(type_id))]
-                }
-                Item::Boolean(_) => Vec::new(),
-            },
+            Operation::Start => vec![Item::Element(self.start.0, self.start.1)],
+            Operation::Resource => {
+                vec![Item::Element(self.resource, self.resource_type().unwrap_or(self.start.1))]
+            }
             Operation::Member { from, names } => {
                 let mut found = Vec::new();
                 for item in self.operation(from) {
@@ -62,7 +71,7 @@ impl<'a> Run<'a, '_> {
             Operation::Index { from, index } => self.operation(from).into_iter().skip(*index).take(1).collect(),
             Operation::OfType { from, type_id } => self.filter(from, |_, is| self.types.is_a(is, *type_id)),
             Operation::WhereEquals { from, path, text } => self.filter(from, |node, type_id| {
-                let inner = Run { start: Item::Element(node, type_id), resource: self.resource, types: self.types };
+                let inner = Run { start: (node, type_id), resource: self.resource, types: self.types };
                 inner.operation(path).iter().any(|item| item.text().as_deref() == Some(text))
             }),
             Operation::WhereResolvesTo { from, type_name } => {
@@ -85,7 +94,7 @@ impl<'a> Run<'a, '_> {
             // An empty side makes `and` empty or false; both mean that the condition does not hold.
             Operation::And(left, right) => vec![Item::Boolean(self.holds(left) && self.holds(right))],
             Operation::Exists(of) => vec![Item::Boolean(!self.operation(of).is_empty())],
-            Operation::NotEquals(left, value) => match self.operation(left)[..] {
+            Operation::NotEquals(left, value) => match &self.operation(left)[..] {
                 [] => Vec::new(),
                 [item] => vec![Item::Boolean(item.boolean() != Some(*value))],
                 _ => vec![Item::Boolean(true)],
@@ -111,17 +120,19 @@ impl<'a> Run<'a, '_> {
 impl<'a> Item<'a> {
     /// The lexical form of a primitive.
     #[must_use]
-    pub fn text(self) -> Option<Cow<'a, str>> {
+    pub fn text(&self) -> Option<Cow<'a, str>> {
         match self {
             Self::Element(node, _) => node.as_text(),
-            Self::Boolean(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
+            Self::Boolean(value) => Some(Cow::Borrowed(if *value { "true" } else { "false" })),
+            Self::Computed(_) => None,
         }
     }
 
-    fn boolean(self) -> Option<bool> {
+    fn boolean(&self) -> Option<bool> {
         match self {
             Self::Element(node, _) => node.as_bool(),
-            Self::Boolean(value) => Some(value),
+            Self::Boolean(value) => Some(*value),
+            Self::Computed(_) => None,
         }
     }
 }

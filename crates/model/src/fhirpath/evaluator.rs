@@ -141,6 +141,7 @@ impl<'a> Evaluation<'_, 'a> {
         for operation in rest {
             let next = match operation {
                 Operation::Is(name) => reflection::is(left, name, types)?,
+                Operation::As(name) if self.environment.as_of_several => reflection::of_type(left, name, types)?,
                 Operation::As(name) => reflection::of_type(single(left, "as")?, name, types)?,
                 Operation::Binary(
                     operator @ (Operator::And | Operator::Or | Operator::Xor | Operator::Implies),

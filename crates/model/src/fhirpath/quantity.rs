@@ -148,22 +148,34 @@ impl Quantity<'_> {
         if self.same_unit(other) {
             return equivalent(self.value, other.value);
         }
-        // A calendar year is equivalent to 'a', though not equal.
-        let code = |q: &Quantity<'_>| match CalendarUnit::keyword(&q.unit) {
-            Some(CalendarUnit::Year) => "a".to_owned(),
-            Some(CalendarUnit::Month) => "mo".to_owned(),
-            Some(other) => other.ucum().unwrap_or_default().to_owned(),
-            None => q.unit.clone().into_owned(),
+        let (a, b) = (self.nearest_code(), other.nearest_code());
+        let larger = match (analysis(a), analysis(b)) {
+            (Some(of_a), Some(of_b)) if of_a.factor >= of_b.factor => a,
+            _ => b,
         };
-        let (a, b) = (code(self), code(other));
-        let larger = match (analysis(&a), analysis(&b)) {
-            (Some(of_a), Some(of_b)) if of_a.factor >= of_b.factor => &a,
-            _ => &b,
-        };
-        match (convert(self.value, &a, larger), convert(other.value, &b, larger)) {
+        match (convert(self.value, a, larger), convert(other.value, b, larger)) {
             (Some(left), Some(right)) => equivalent(left, right),
             _ => false,
         }
+    }
+
+    /// The UCUM code, for years and months too: a calendar year is equivalent to 'a', though not equal.
+    fn nearest_code(&self) -> &str {
+        match CalendarUnit::keyword(&self.unit) {
+            Some(CalendarUnit::Year) => "a",
+            Some(CalendarUnit::Month) => "mo",
+            Some(other) => other.ucum().unwrap_or_default(),
+            None => &self.unit,
+        }
+    }
+
+    /// The same as the JSON of a FHIR Quantity.
+    pub(crate) fn to_json(&self) -> String {
+        let code = self.nearest_code();
+        // The code of another system comes with it.
+        let (system, code) = code.split_once('|').unwrap_or(("http://unitsofmeasure.org", code));
+        let [unit, system, code] = [&self.unit, system, code].map(serde_json::Value::from);
+        format!(r#"{{"value":{},"unit":{unit},"system":{system},"code":{code}}}"#, self.value)
     }
 
     /// The same in another unit, if it measures the same.

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     Definitions, Resource,
-    definitions::{ParameterId, SearchParameter, SearchType, TypeId},
-    fhirpath::{Item, Program, evaluate},
-    json::Node,
+    definitions::{ParameterId, SearchParameter, SearchType, TypeId, TypeTable},
+    fhirpath::{Item, Program, Value, evaluate},
+    json::{Document, Node},
 };
 
 /// Parameters that the resource's own row answers, so that they need no index rows.
@@ -74,39 +74,55 @@ impl Extraction<'_> {
     ) {
         let types = self.definitions.types();
         let mut values = Values::new(parameter, ordinal.unwrap_or(0), rows);
-        for item in evaluate(program, start, start_type, self.resource, types) {
-            let (node, type_id) = match item {
-                Item::Element(node, type_id) => (node, type_id),
+        for item in evaluate(program, start, start_type, self.resource, self.definitions) {
+            match item {
+                Item::Element(node, type_id) => {
+                    self.value(node, &types[type_id].name, search_type, ordinal.is_some(), &mut values);
+                }
                 Item::Boolean(value) => {
                     values.push(IndexValue::Token { system: String::new(), code: value.to_string() });
-                    continue;
                 }
-            };
-            let type_name = &*types[type_id].name;
-            match search_type {
-                SearchType::String => string::extract(node, type_name, &mut values),
-                SearchType::Token => {
-                    token::extract(node, type_name, &mut values);
-                    // Components have no modifiers, so nothing would look at it.
-                    if ordinal.is_none() {
-                        token::extract_text_and_type(node, type_name, &mut values);
-                    }
+                Item::Computed(value) => {
+                    let Some((document, type_name)) = computed(&value, types) else { continue };
+                    self.value(document.root(), type_name, search_type, ordinal.is_some(), &mut values);
                 }
-                SearchType::Date => date::extract(node, type_name, &mut values),
-                SearchType::Number | SearchType::Quantity => quantity::extract(node, type_name, &mut values),
-                SearchType::Reference => reference::extract(node, type_name, self.base, self.definitions, &mut values),
-                SearchType::Uri => uri::extract(node, &mut values),
-                // The one special parameter with an expression is a position.
-                SearchType::Special => near::extract(node, &mut values),
-                SearchType::Composite => {}
             }
+        }
+    }
+
+    /// Adds what an element of that type holds.
+    fn value(
+        &self,
+        node: Node<'_>,
+        type_name: &str,
+        search_type: SearchType,
+        within_composite: bool,
+        values: &mut Values<'_>,
+    ) {
+        match search_type {
+            SearchType::String => string::extract(node, type_name, values),
+            SearchType::Token => {
+                token::extract(node, type_name, values);
+                // Components have no modifiers, so nothing would look at it.
+                if !within_composite {
+                    token::extract_text_and_type(node, type_name, values);
+                }
+            }
+            SearchType::Date => date::extract(node, type_name, values),
+            SearchType::Number | SearchType::Quantity => quantity::extract(node, type_name, values),
+            SearchType::Reference => reference::extract(node, type_name, self.base, self.definitions, values),
+            SearchType::Uri => uri::extract(node, values),
+            // The one special parameter with an expression is a position.
+            SearchType::Special => near::extract(node, values),
+            SearchType::Composite => {}
         }
     }
 
     /// Adds the values of a composite's components, element by element; an element without all of them adds none.
     fn composite(&self, parameter: &SearchParameter, program: &Program, type_id: TypeId, rows: &mut Vec<IndexRow>) {
-        let roots = evaluate(program, self.resource, type_id, self.resource, self.definitions.types());
+        let roots = evaluate(program, self.resource, type_id, self.resource, self.definitions);
         for (ordinal, root) in (0..).zip(roots) {
+            // Only an element has parts.
             let Item::Element(node, node_type) = root else { continue };
             let start = rows.len();
             for component in &parameter.components {
@@ -126,4 +142,20 @@ impl Extraction<'_> {
             }
         }
     }
+}
+
+/// What an expression has computed, as an element of that type would be written. An empty text is no value, and no database
+/// takes U+0000.
+fn computed<'v>(value: &Value<'_>, types: &'v TypeTable) -> Option<(Document, &'v str)> {
+    let type_name = value.type_name(types).1;
+    let text = match value {
+        Value::Element(_) | Value::Type(..) => return None,
+        Value::Boolean(_) | Value::Integer(_) | Value::Decimal(_) => value.to_text(types)?.into_owned(),
+        Value::Quantity(quantity) => quantity.to_json(),
+        Value::String(_) | Value::Temporal(_) => {
+            let text = value.to_text(types).filter(|text| !text.is_empty() && !text.contains('\0'))?;
+            serde_json::Value::from(text).to_string()
+        }
+    };
+    Some((Document::parse(text).ok()?, type_name))
 }

@@ -1,6 +1,6 @@
 //! The rules of <https://hl7.org/fhir/R4/xml.html>, each in both directions where it has two.
 
-mod generated;
+pub(crate) mod generated;
 mod refused;
 
 use super::{read, write};

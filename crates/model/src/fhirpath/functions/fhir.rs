@@ -26,6 +26,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }
         _ => Ok(Vec::new()),
     }),
+    // Not in the specification's list, but in its search parameters.
+    function("hasExtension", (1, 1), |call| Ok(vec![Value::Boolean(!extension(call)?.is_empty())])),
     function("resolve", (0, 0), resolve),
     function("memberOf", (1, 1), member_of),
     function("conformsTo", (1, 1), conforms_to),

@@ -23,9 +23,12 @@ fn is<'a>(mut call: Call<'_, 'a>) -> Evaluated<'a> {
 }
 
 fn as_type<'a>(mut call: Call<'_, 'a>) -> Evaluated<'a> {
-    let item = single(std::mem::take(&mut call.input), "as")?;
+    let mut items = std::mem::take(&mut call.input);
+    if !call.scope.environment().as_of_several {
+        items = single(items, "as")?.into_iter().collect();
+    }
     match call.scope.type_name(0) {
-        Some(name) => reflection::of_type(item, name, call.types()),
+        Some(name) => reflection::of_type(items, name, call.types()),
         None => Ok(Vec::new()),
     }
 }

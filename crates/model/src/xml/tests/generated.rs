@@ -24,8 +24,7 @@ fn resources_of_every_type_come_back_as_they_were() {
     let definitions = Definitions::r4();
     for &resource_type in definitions.resource_types() {
         for seed in 0..3 {
-            let mut draw = Draw { rng: Rng::with_seed(seed), definitions };
-            check(&draw.resource(resource_type.name(), 0));
+            check(&drawn(resource_type.name(), seed));
         }
     }
 }
@@ -47,6 +46,11 @@ fn no_part_of_a_document_panics() {
         }
         let _ = read(&xml, Definitions::r4());
     }
+}
+
+/// A resource of what the tables allow.
+pub(crate) fn drawn(name: &str, seed: u64) -> Value {
+    Draw { rng: Rng::with_seed(seed), definitions: Definitions::r4() }.resource(name, 0)
 }
 
 struct Draw {
