@@ -1,8 +1,34 @@
-//! Who may do what. Authentication builds the [`AccessContext`] of a request; everything below asks only that.
+//! Who may do what: the SMART authorization server, and the [`AccessContext`](tessera_model::AccessContext) of every request.
+//! <https://hl7.org/fhir/smart-app-launch/STU2.2/>
 //!
-//! Until the SMART authorization server lands there is one mode: development without authentication on this machine
-//! (AUTH-40). There is no other way to be let in.
+//! What it keeps lies in [`Records`](tessera_store::Records), read through `kept.rs`. Begin with [`authorization`]: tokens stand on it.
 
+mod assertion;
 mod authenticate;
+pub mod authorization;
+mod authorization_server;
+pub mod client;
+pub mod code;
+pub mod consent;
+mod error;
+mod jwks;
+mod jws;
+mod kept;
+pub mod launch;
+pub mod outbound;
+pub mod scope;
+mod seal;
+mod secret;
+pub mod session;
+#[cfg(test)]
+mod testing;
+pub mod token;
+pub mod user;
 
 pub use authenticate::{Authenticator, Denied};
+pub use authorization_server::{AuthorizationServer, Form, Parts, Urls};
+pub use error::Error;
+pub use jws::Algorithm;
+pub use kept::Kept;
+pub use seal::MasterKey;
+pub use secret::{Purpose, Secret};

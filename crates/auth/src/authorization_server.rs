@@ -1,0 +1,218 @@
+//! [`AuthorizationServer`]: what all of it needs, in one place; its endpoints are in the files below.
+
+mod cache;
+mod credentials;
+mod grant;
+mod introspect;
+
+use crate::{
+    Error,
+    jwks::SigningKeys,
+    outbound::{ClientKeys, Fetch},
+    seal::MasterKey,
+    token::{self, Active},
+    user::Logins,
+};
+use cache::Cache;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use tessera_model::{Definitions, temporal::Micros};
+use tessera_store::{Records, clock::Clock};
+
+/// The parameters of a form, decoded.
+pub type Form = [(String, String)];
+
+/// What an authorization server is made of.
+pub struct Parts {
+    /// What is kept.
+    pub records: Arc<dyn Records>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// What lies in the database is sealed with this.
+    pub master: MasterKey,
+    /// Fetches the keys of clients.
+    pub fetch: Arc<dyn Fetch>,
+    /// The base URL of the FHIR API, without a slash at its end.
+    pub base: String,
+}
+
+/// Where things are, as clients see it.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    /// The FHIR API. The issuer has this name too.
+    pub base: String,
+    /// What the URLs of the authorization server begin with: beside the API, at `auth`.
+    pub auth: String,
+}
+
+impl Urls {
+    /// Those of a server whose API is at `base`: `https://host/fhir` has its authorization server at `https://host/auth`.
+    #[must_use]
+    pub fn of(base: &str) -> Self {
+        let host = base.find("://").map_or(0, |at| at + 3);
+        let auth = match base.rfind('/').filter(|slash| *slash > host) {
+            Some(slash) => format!("{}/auth", base.get(..slash).unwrap_or(base)),
+            None => format!("{base}/auth"),
+        };
+        Self { base: base.to_owned(), auth }
+    }
+
+    /// The URL of the issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.base
+    }
+
+    /// The URL of the token endpoint.
+    #[must_use]
+    pub fn token(&self) -> String {
+        format!("{}/token", self.auth)
+    }
+}
+
+/// The SMART authorization server.
+pub struct AuthorizationServer {
+    records: Arc<dyn Records>,
+    clock: Arc<dyn Clock>,
+    keys: SigningKeys,
+    client_keys: ClientKeys,
+    urls: Urls,
+    logins: Logins,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for AuthorizationServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AuthorizationServer({})", self.urls.base)
+    }
+}
+
+impl AuthorizationServer {
+    /// Starts it: makes the signing keys that there are not yet.
+    ///
+    /// # Errors
+    /// [`Error::Keys`] if the master key is not the database's; [`Error::Store`].
+    pub async fn new(parts: Parts) -> Result<Self, Error> {
+        let Parts { records, clock, master, fetch, base } = parts;
+        let server = Self {
+            keys: SigningKeys::new(records.clone(), master),
+            client_keys: ClientKeys::new(fetch),
+            urls: Urls::of(&base),
+            logins: Logins::new()?,
+            cache: Cache::default(),
+            records,
+            clock,
+        };
+        server.keys.maintain(server.now()).await?;
+        // Whether the keys can be read shows now and not at the first login.
+        server.keys.sign(server.now(), crate::Algorithm::Es384, &Value::Object(Map::new())).await?;
+        Ok(server)
+    }
+
+    /// Looks after keys and removes what has expired; to be called every few minutes.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn maintain(&self) -> Result<(), Error> {
+        self.keys.maintain(self.now()).await?;
+        while self.records.purge().await? >= 1000 {}
+        Ok(())
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn records(&self) -> &dyn Records {
+        &*self.records
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    /// Where things are.
+    #[must_use]
+    pub fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    /// Those who try to log in.
+    #[must_use]
+    pub fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// The public keys, for the JWKS endpoint.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn jwks(&self) -> Result<Value, Error> {
+        self.keys.jwks(self.now()).await
+    }
+
+    /// Forgets which tokens were good a moment ago: to be called when something was revoked here.
+    pub fn forget(&self) {
+        self.cache.clear();
+    }
+
+    /// What stands behind an access token, if it is good. What was found is believed for some seconds (AUTH-8).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn active(&self, secret: &str) -> Result<Option<Arc<Active>>, Error> {
+        let now = self.now();
+        if let Some(active) = self.cache.get(secret, now) {
+            return Ok(Some(active));
+        }
+        let began = self.cache.generation();
+        let Some(active) = token::find(&*self.records, now, secret).await?.map(Arc::new) else { return Ok(None) };
+        self.cache.put(secret, active.clone(), now, began);
+        Ok(Some(active))
+    }
+
+    /// What the id_token and userinfo say of the user (AUTH-10).
+    fn identity(&self, user: &str, fhir_user: Option<&str>, scopes: &crate::scope::Scopes) -> Map<String, Value> {
+        let mut claims = Map::new();
+        claims.insert("iss".into(), self.urls.issuer().into());
+        claims.insert("sub".into(), crate::secret::sha256(format!("user {user}").as_bytes()).into());
+        if let Some(fhir_user) = fhir_user.filter(|_| scopes.contains(&crate::scope::Scope::FhirUser)) {
+            claims.insert("fhirUser".into(), format!("{}/{fhir_user}", self.urls.base).into());
+        }
+        claims
+    }
+
+    /// What the userinfo endpoint answers to the holder of an access token. `None`: the token is not good.
+    ///
+    /// # Errors
+    /// [`Error::AccessDenied`] if it was not granted `openid`; [`Error::Store`].
+    pub async fn userinfo(&self, secret: &str) -> Result<Option<Value>, Error> {
+        let Some(active) = self.active(secret).await? else { return Ok(None) };
+        let scopes = active.token.value.scopes();
+        match &active.granted {
+            Some((_, user)) if scopes.contains(&crate::scope::Scope::OpenId) => {
+                let mut claims = self.identity(&user.key, user.value.fhir_user.as_deref(), &scopes);
+                claims.remove("iss");
+                Ok(Some(Value::Object(claims)))
+            }
+            _ => Err(Error::AccessDenied("the token was not granted openid")),
+        }
+    }
+
+    /// The definitions that scopes and policies are read with: those of the specification, which nobody changes.
+    fn definitions() -> &'static Definitions {
+        Definitions::r4()
+    }
+}
+
+/// The one value of a form's parameter. Empty ones count as absent.
+fn one<'a>(form: &'a Form, name: &str) -> Result<Option<&'a str>, Error> {
+    let mut values = form.iter().filter(|(n, value)| n == name && !value.is_empty()).map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Error::InvalidRequest("a parameter is there twice")),
+        (value, None) => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests;

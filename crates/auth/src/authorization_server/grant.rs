@@ -1,0 +1,169 @@
+//! The token endpoint: a code, a refresh token or the client's own right becomes tokens.
+//! <https://www.rfc-editor.org/rfc/rfc6749#section-4>
+
+use super::{AuthorizationServer, Form, credentials::Caller, one};
+use crate::{
+    Algorithm, Error,
+    authorization::{self, Pair},
+    client::{Authentication, Client},
+    code,
+    kept::{Kept, SECOND},
+    scope::{Context, Scope, Scopes},
+    token,
+};
+use serde_json::{Map, Value, json};
+use tessera_model::temporal::Micros;
+
+/// How long an id_token is good, in seconds.
+const ID_TOKEN_SECONDS: i64 = 3600;
+
+impl AuthorizationServer {
+    /// Answers a request to the token endpoint: its `Authorization` header and its form.
+    ///
+    /// # Errors
+    /// Those of OAuth, and [`Error::Store`].
+    pub async fn token(&self, authorization: Option<&str>, form: &Form) -> Result<Value, Error> {
+        let grant_type = one(form, "grant_type")?.ok_or(Error::InvalidRequest("there is no grant_type"))?;
+        if !["authorization_code", "refresh_token", "client_credentials"].contains(&grant_type) {
+            return Err(Error::UnsupportedGrantType);
+        }
+        let caller = self.caller(authorization, form).await?;
+        match grant_type {
+            "authorization_code" => self.by_code(&caller, form).await,
+            "refresh_token" => self.by_refresh_token(&caller, form).await,
+            _ => self.by_client_credentials(&caller, form).await,
+        }
+    }
+
+    async fn by_code(&self, caller: &Caller, form: &Form) -> Result<Value, Error> {
+        let needed = |name, error| one(form, name).and_then(|value| value.ok_or(error));
+        let code = needed("code", Error::InvalidRequest("there is no code"))?;
+        let redirect_uri = needed("redirect_uri", Error::InvalidRequest("there is no redirect_uri"))?;
+        let verifier = needed("code_verifier", Error::InvalidGrant("there is no code_verifier"))?;
+        let now = self.now();
+        let redeemed = code::redeem(&*self.records, now, &caller.client.key, code, redirect_uri, verifier).await;
+        // A code that is used again takes what it has brought back.
+        let (pair, nonce) = redeemed.inspect_err(|_| self.forget())?;
+        self.answer(&caller.client, pair, nonce, now).await
+    }
+
+    async fn by_refresh_token(&self, caller: &Caller, form: &Form) -> Result<Value, Error> {
+        let secret = one(form, "refresh_token")?.ok_or(Error::InvalidRequest("there is no refresh_token"))?;
+        let wanted = one(form, "scope")?.map(exactly).transpose()?;
+        let now = self.now();
+        let client = &caller.client.key;
+        let refreshed = authorization::refresh(&*self.records, now, client, secret, wanted.as_ref()).await;
+        let pair = refreshed.inspect_err(|_| self.forget())?;
+        self.answer(&caller.client, pair, None, now).await
+    }
+
+    /// AUTH-23
+    async fn by_client_credentials(&self, caller: &Caller, form: &Form) -> Result<Value, Error> {
+        let client = &caller.client;
+        let (Authentication::PrivateKeyJwt(_), Some(claims)) = (&client.value.authentication, &caller.claims) else {
+            return Err(Error::UnauthorizedClient("client_credentials needs a client that signs its assertions"));
+        };
+        let asked = one(form, "scope")?.ok_or(Error::InvalidScope("there is no scope"))?;
+        let asked = Scopes::parse(asked, Self::definitions());
+        let granted = asked.and(&client.value.allowed(Self::definitions()));
+        let granted =
+            granted.retain(|scope| matches!(scope, Scope::Resource(scope) if scope.context == Context::System));
+        if granted.is_empty() {
+            return Err(Error::InvalidScope("none of the scopes can be granted to this client"));
+        }
+        let purpose = purpose(&client.value, claims)?;
+        let now = self.now();
+        let secret = token::issue_to_client(&*self.records, now, &client.key, &granted, purpose).await?;
+        Ok(json!({
+            "access_token": secret.expose(),
+            "token_type": "Bearer",
+            "expires_in": token::SYSTEM_LIFETIME / SECOND,
+            "scope": granted.to_string(),
+        }))
+    }
+
+    /// AUTH-4
+    async fn answer(
+        &self,
+        client: &Kept<Client>,
+        pair: Pair,
+        nonce: Option<String>,
+        now: Micros,
+    ) -> Result<Value, Error> {
+        let Pair { access, refresh, scopes, authorization } = pair;
+        let of = &authorization.value;
+        let expires_in = (token::USER_LIFETIME.min(authorization.expires.saturating_sub(now))) / SECOND;
+        // The context of the launch, with names of its own: patient, encounter, need_patient_banner …
+        let context = serde_json::to_value(&of.context).map_err(|_| Error::BadRecord)?;
+        let mut answer = match context {
+            Value::Object(context) => context,
+            _ => Map::new(),
+        };
+        answer.insert("access_token".into(), access.expose().into());
+        answer.insert("token_type".into(), "Bearer".into());
+        answer.insert("expires_in".into(), expires_in.into());
+        answer.insert("scope".into(), scopes.to_string().into());
+        if let Some(refresh) = refresh {
+            answer.insert("refresh_token".into(), refresh.expose().into());
+        }
+        if scopes.contains(&Scope::OpenId) {
+            answer.insert("id_token".into(), self.id_token(client, &authorization, &scopes, nonce, now).await?.into());
+        }
+        Ok(Value::Object(answer))
+    }
+
+    /// AUTH-10
+    async fn id_token(
+        &self,
+        client: &Kept<Client>,
+        authorization: &Kept<authorization::Authorization>,
+        scopes: &Scopes,
+        nonce: Option<String>,
+        now: Micros,
+    ) -> Result<String, Error> {
+        let of = &authorization.value;
+        let user = crate::user::find(&*self.records, &of.user).await?;
+        let user = user.ok_or(Error::InvalidGrant("the user is not there any more"))?;
+        let mut claims = self.identity(&of.user, user.value.fhir_user.as_deref(), scopes);
+        let seconds = now / SECOND;
+        claims.insert("aud".into(), client.key.as_str().into());
+        claims.insert("iat".into(), seconds.into());
+        claims.insert("exp".into(), seconds.saturating_add(ID_TOKEN_SECONDS).into());
+        claims.insert("auth_time".into(), (of.authenticated / SECOND).into());
+        if let Some(nonce) = nonce {
+            claims.insert("nonce".into(), nonce.into());
+        }
+        let algorithm = client.value.id_token_algorithm.unwrap_or(Algorithm::Rs256);
+        self.keys.sign(now, algorithm, &Value::Object(claims)).await
+    }
+}
+
+/// A list of scopes of which each one counts.
+fn exactly(text: &str) -> Result<Scopes, Error> {
+    let scopes = Scopes::parse(text, AuthorizationServer::definitions());
+    match text.split(' ').all(|part| scopes.iter().any(|scope| scope.to_string() == part)) {
+        true => Ok(scopes),
+        false => Err(Error::InvalidScope("a refresh grants no more than was granted")),
+    }
+}
+
+/// The purpose of use that a client's assertion names, or the client's usual one (ORG-2).
+fn purpose(client: &Client, claims: &Map<String, Value>) -> Result<Option<String>, Error> {
+    let Some(b2b) = claims.get("extensions").and_then(|extensions| extensions.get("hl7-b2b")) else {
+        return Ok(client.purposes.first().cloned());
+    };
+    let organization = client.organization.as_ref().and_then(|organization| organization.uri.as_deref());
+    if b2b.get("organization_id").is_some_and(|id| id.as_str().is_none() || id.as_str() != organization) {
+        return Err(Error::InvalidGrant("organization_id is not the one that is registered"));
+    }
+    let Some(purposes) = b2b.get("purpose_of_use") else { return Ok(client.purposes.first().cloned()) };
+    let [purpose] = purposes.as_array().map_or(&[][..], Vec::as_slice) else {
+        return Err(Error::InvalidGrant("purpose_of_use has one value"));
+    };
+    // `TREAT`, or as a URN with the code system before it
+    let code = purpose.as_str().map(|text| text.rsplit(['#', '|']).next().unwrap_or(text));
+    match code.filter(|code| client.purposes.iter().any(|allowed| allowed == code)) {
+        Some(code) => Ok(Some(code.to_owned())),
+        None => Err(Error::InvalidGrant("the client may not have this purpose of use")),
+    }
+}

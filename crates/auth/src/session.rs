@@ -1,0 +1,69 @@
+//! Sessions of users: from login to logout, in a cookie (AUTH-13). A login always begins a new one.
+
+use crate::{
+    Error,
+    kept::{self, Keep, Kept, SECOND},
+    secret::{Purpose, Secret},
+};
+use serde::{Deserialize, Serialize};
+use tessera_model::temporal::Micros;
+use tessera_store::Records;
+
+/// How long a session lasts at most.
+pub const LIFETIME: Micros = 12 * 3600 * SECOND;
+
+/// A session. Its key among the records is the digest of its secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// The user's name.
+    pub user: String,
+    /// When the user has logged in.
+    pub since: Micros,
+}
+
+impl Keep for Session {
+    const KIND: i64 = kept::SESSION;
+}
+
+/// Begins a session; the secret is the cookie's value.
+///
+/// # Errors
+/// [`Error::Store`], and [`Error::Keys`] without random numbers.
+pub async fn create(records: &dyn Records, now: Micros, user: &str) -> Result<Secret, Error> {
+    let secret = Secret::new(Purpose::Session).ok_or(Error::Keys("there are no random numbers"))?;
+    let session = Session { user: user.to_owned(), since: now };
+    let session = Kept::new(secret.digest(), user, now.saturating_add(LIFETIME), session);
+    records.change(vec![session.insert()?]).await?;
+    Ok(secret)
+}
+
+/// The session of that cookie. [`Kept::key`] is what launches and codes are bound to.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn find(records: &dyn Records, cookie: &str) -> Result<Option<Kept<Session>>, Error> {
+    match Secret::parse(Purpose::Session, cookie) {
+        Some(secret) => kept::get(records, &secret.digest()).await,
+        None => Ok(None),
+    }
+}
+
+/// Ends a session, and with it what was authorized as `online_access` within it (AUTH-9).
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn end(records: &dyn Records, session: &str) -> Result<(), Error> {
+    records.change(vec![kept::discard::<Session>(session)]).await?;
+    Ok(())
+}
+
+/// Ends all sessions of a user, 1,000 at most: they have a new password, or are disabled.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn end_all(records: &dyn Records, user: &str) -> Result<(), Error> {
+    for session in kept::list::<Session>(records, Some(user), "", 1000).await? {
+        end(records, &session.key).await?;
+    }
+    Ok(())
+}
