@@ -1,104 +1,309 @@
 //! [`AccessContext`]: who asks, what they may do, and the filter that a resource must satisfy for them to see it. Built once
-//! a request by authentication (CORE-1); every call of the store takes it (CORE-2).
+//! a request by authentication (CORE-1); every call of the store takes it (CORE-2). What is not granted is denied.
 
-use crate::{Filter, ResourceType, interaction::InteractionCode};
+mod grant;
+
+pub use grant::{Caller, Grant, Permission, Permissions, Within};
+
+use crate::{
+    Definitions, Filter, Id, Key, Query, ResourceType,
+    definitions::{ParameterId, PatientContext},
+    interaction::InteractionCode,
+};
+use std::sync::Arc;
 
 /// What one request may do and see. There is no way to make one that sees everything but [`AccessContext::internal`] and
 /// [`AccessContext::insecure`].
 #[derive(Clone, Debug)]
 pub struct AccessContext {
-    grant: Grant,
+    caller: Arc<Caller>,
+    rights: Rights,
 }
 
 #[derive(Clone, Debug)]
-enum Grant {
+enum Rights {
     Everything,
-    /// Only these types, and of each only what satisfies its filter.
-    Limited(Vec<(ResourceType, Filter)>),
+    Granted(Arc<Granted>),
+}
+
+#[derive(Debug)]
+struct Granted {
+    grants: Vec<Grant>,
+    administers: bool,
+    id_prefix: Option<String>,
 }
 
 /// What of a type's resources may be seen.
-#[derive(Clone, Copy, Debug)]
-pub enum Visible<'a> {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Visible {
     /// All of them.
     All,
     /// None of them.
     None,
     /// Those that satisfy the filter.
-    If(&'a Filter),
+    If(Filter),
 }
 
 impl AccessContext {
     /// For the server's own work: migration checks, reindexing, loading by the operator. `reason` is for the audit log.
     #[must_use]
-    pub fn internal(_reason: &'static str) -> Self {
-        Self { grant: Grant::Everything }
+    pub fn internal(reason: &'static str) -> Self {
+        Self { caller: Arc::new(Caller::of_client(reason)), rights: Rights::Everything }
     }
 
     /// Development without authentication (AUTH-40): everybody on this machine may do everything.
     #[must_use]
     pub fn insecure() -> Self {
-        Self { grant: Grant::Everything }
+        Self::internal("insecure-dev")
     }
 
-    /// Sees of each named type what satisfies its filter, and nothing else.
+    /// Sees and does what one of these grants allows, and nothing else.
     #[must_use]
-    pub fn limited(visible: Vec<(ResourceType, Filter)>) -> Self {
-        Self { grant: Grant::Limited(visible) }
+    pub fn granted(caller: Caller, grants: Vec<Grant>, administers: bool) -> Self {
+        let granted = Granted { grants, administers, id_prefix: None };
+        Self { caller: Arc::new(caller), rights: Rights::Granted(Arc::new(granted)) }
     }
 
-    /// Whether that interaction is allowed at all on that type (`None`: the system level). Default deny.
+    /// May also create resources under ids of its own choice, if they begin so (CMP-8).
     #[must_use]
-    pub fn permits(&self, interaction: InteractionCode, resource_type: Option<ResourceType>) -> bool {
-        match &self.grant {
-            Grant::Everything => true,
-            Grant::Limited(visible) => match interaction {
-                InteractionCode::Capabilities | InteractionCode::Batch | InteractionCode::Transaction => true,
-                InteractionCode::Read
-                | InteractionCode::VersionRead
-                | InteractionCode::Create
-                | InteractionCode::Update
-                | InteractionCode::Patch
-                | InteractionCode::Delete
-                | InteractionCode::HistoryInstance
-                | InteractionCode::HistoryType
-                | InteractionCode::SearchType => {
-                    resource_type.is_some_and(|t| visible.iter().any(|(granted, _)| *granted == t))
-                }
-                InteractionCode::HistorySystem | InteractionCode::SearchSystem => true,
-                // What an operation reads or writes goes through the store, and is asked for there and here again.
-                InteractionCode::Operation => {
-                    resource_type.is_none_or(|t| visible.iter().any(|(granted, _)| *granted == t))
-                }
-            },
+    pub fn with_id_prefix(mut self, prefix: String) -> Self {
+        if let Rights::Granted(granted) = &self.rights {
+            let (grants, administers) = (granted.grants.clone(), granted.administers);
+            self.rights = Rights::Granted(Arc::new(Granted { grants, administers, id_prefix: Some(prefix) }));
         }
+        self
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Whether everything may be seen, so that nothing need be asked.
+    #[must_use]
+    pub fn sees_everything(&self) -> bool {
+        matches!(self.rights, Rights::Everything)
     }
 
     /// Whether this is an administrator, who may take away for good what others only delete.
     #[must_use]
     pub fn administers(&self) -> bool {
-        matches!(self.grant, Grant::Everything)
-    }
-
-    /// What of that type may be seen.
-    #[must_use]
-    pub fn visible(&self, resource_type: ResourceType) -> Visible<'_> {
-        match &self.grant {
-            Grant::Everything => Visible::All,
-            Grant::Limited(visible) => match visible.iter().find(|(granted, _)| *granted == resource_type) {
-                Some((_, filter)) if filter.is_always() => Visible::All,
-                Some((_, filter)) => Visible::If(filter),
-                None => Visible::None,
-            },
+        match &self.rights {
+            Rights::Everything => true,
+            Rights::Granted(granted) => granted.administers,
         }
     }
 
-    /// The types of which something may be seen; `None`: all.
+    /// Whether a resource may be created under that id by an update (CMP-8).
     #[must_use]
-    pub fn visible_types(&self) -> Option<Vec<ResourceType>> {
-        match &self.grant {
-            Grant::Everything => None,
-            Grant::Limited(visible) => Some(visible.iter().map(|(resource_type, _)| *resource_type).collect()),
+    pub fn may_choose(&self, id: &Id) -> bool {
+        match &self.rights {
+            Rights::Everything => true,
+            Rights::Granted(granted) => {
+                granted.id_prefix.as_ref().is_some_and(|prefix| id.as_str().starts_with(prefix))
+            }
         }
+    }
+
+    /// Whether that interaction is allowed at all on that type (`None`: the system level).
+    #[must_use]
+    pub fn permits(&self, interaction: InteractionCode, resource_type: Option<ResourceType>) -> bool {
+        let on_type = |permission| resource_type.is_some_and(|t| self.allows(permission, t));
+        match interaction {
+            InteractionCode::Capabilities | InteractionCode::Batch | InteractionCode::Transaction => true,
+            InteractionCode::Read | InteractionCode::VersionRead | InteractionCode::HistoryInstance => {
+                on_type(Permission::Read)
+            }
+            InteractionCode::Create => on_type(Permission::Create),
+            InteractionCode::Update | InteractionCode::Patch => on_type(Permission::Update),
+            InteractionCode::Delete => on_type(Permission::Delete),
+            InteractionCode::HistoryType | InteractionCode::SearchType => on_type(Permission::Search),
+            InteractionCode::HistorySystem | InteractionCode::SearchSystem => self.allows_any(Permission::Search),
+            // Each operation declares what it needs: http operation.rs asks for that.
+            InteractionCode::Operation => true,
+        }
+    }
+
+    /// Whether that is allowed on some resource of that type.
+    #[must_use]
+    pub fn allows(&self, permission: Permission, resource_type: ResourceType) -> bool {
+        self.visible(permission, resource_type) != Visible::None
+    }
+
+    /// Whether that is allowed on some resource of some type.
+    #[must_use]
+    pub fn allows_any(&self, permission: Permission) -> bool {
+        match &self.rights {
+            Rights::Everything => true,
+            Rights::Granted(granted) => granted.grants.iter().any(|grant| grant.permissions.contains(permission)),
+        }
+    }
+
+    /// On what of that type it is allowed.
+    #[must_use]
+    pub fn visible(&self, permission: Permission, resource_type: ResourceType) -> Visible {
+        let Rights::Granted(granted) = &self.rights else { return Visible::All };
+        let mut any = Vec::new();
+        for grant in granted.grants.iter().filter(|grant| grant.covers(permission, resource_type)) {
+            let Some(within) = granted.within(&grant.within, permission, resource_type) else { continue };
+            let filter = both(within, grant.filter.clone());
+            if filter.is_always() {
+                return Visible::All;
+            }
+            if !any.contains(&filter) {
+                any.push(filter);
+            }
+        }
+        match any.pop() {
+            None => Visible::None,
+            Some(one) if any.is_empty() => Visible::If(one),
+            Some(last) => {
+                any.push(last);
+                Visible::If(Filter::Any(any))
+            }
+        }
+    }
+
+    /// On what it is allowed, by type: the types of which the same may be seen stand together. `None`: on everything.
+    #[must_use]
+    pub fn visible_by_type(&self, permission: Permission) -> Option<Vec<(Vec<ResourceType>, Visible)>> {
+        if self.sees_everything() {
+            return None;
+        }
+        let mut by_type: Vec<(Vec<ResourceType>, Visible)> = Vec::new();
+        for &resource_type in Definitions::r4().resource_types() {
+            let visible = self.visible(permission, resource_type);
+            if visible == Visible::None {
+                continue;
+            }
+            match by_type.iter_mut().find(|(_, other)| *other == visible) {
+                Some((types, _)) => types.push(resource_type),
+                None => by_type.push((vec![resource_type], visible)),
+            }
+        }
+        Some(by_type)
+    }
+
+    /// The elements of that type which this caller is not shown: a patient does not see where a practitioner lives (CMP-3).
+    #[must_use]
+    pub fn withheld(&self, resource_type: ResourceType) -> &'static [Box<str>] {
+        let definitions = Definitions::r4();
+        if self.is_shown_whole(resource_type) { &[] } else { definitions.withheld_elements(resource_type) }
+    }
+
+    fn is_shown_whole(&self, resource_type: ResourceType) -> bool {
+        match &self.rights {
+            Rights::Everything => true,
+            Rights::Granted(granted) => granted
+                .grants
+                .iter()
+                .any(|grant| grant.within == Within::Everything && grant.covers(Permission::Read, resource_type)),
+        }
+    }
+
+    /// Whether the search asks of nothing but what may be searched: every type that it goes through, and no element that is
+    /// withheld. What it finds is restricted apart from this.
+    #[must_use]
+    pub fn may_ask(&self, query: &Query) -> bool {
+        if self.sees_everything() {
+            return true;
+        }
+        let includes = query.includes.iter().filter(|include| include.reverse);
+        let reverse = includes.filter_map(|include| include.source);
+        let sorts = query.sort.iter().filter_map(|sort| match &sort.key {
+            crate::search::query::SortKey::Parameter(parameters, _) => Some(parameters),
+            _ => None,
+        });
+        reverse.map(|source| self.allows(Permission::Search, source)).all(|allowed| allowed)
+            && sorts.flatten().all(|parameter| !self.is_unsearchable(*parameter))
+            && self.may_ask_of(&query.types, &query.filter)
+    }
+
+    /// The same of a condition on resources of these types (none: any).
+    #[must_use]
+    pub fn may_ask_of(&self, types: &[ResourceType], filter: &Filter) -> bool {
+        let searchable = |parameters: &[ParameterId]| parameters.iter().all(|p| !self.is_unsearchable(*p));
+        match filter {
+            Filter::All(filters) | Filter::Any(filters) => filters.iter().all(|filter| self.may_ask_of(types, filter)),
+            Filter::Not(filter) => self.may_ask_of(types, filter),
+            Filter::Value(parameters, _) | Filter::Present(parameters, _) => searchable(parameters),
+            Filter::Composite(alternatives) => alternatives.iter().flatten().all(|(p, _)| searchable(&[*p])),
+            // The words of a resource are those of its withheld elements, too.
+            Filter::Words(..) => {
+                let withheld = |t: &ResourceType| !self.withheld(*t).is_empty();
+                !(if types.is_empty() { Definitions::r4().resource_types() } else { types }).iter().any(withheld)
+            }
+            Filter::Chain { parameters, target, filter } => {
+                self.allows(Permission::Search, *target)
+                    && searchable(parameters)
+                    && self.may_ask_of(&[*target], filter)
+            }
+            Filter::Has { source, parameter, filter } => {
+                self.allows(Permission::Search, *source)
+                    && searchable(&[*parameter])
+                    && self.may_ask_of(&[*source], filter)
+            }
+            Filter::Every { parameters, filter } => searchable(parameters) && self.may_ask_of(&[], filter),
+            Filter::Type(_) | Filter::Id(_) | Filter::LastUpdated(_) | Filter::OfPatient(_) | Filter::OfNoPatient => {
+                true
+            }
+        }
+    }
+
+    fn is_unsearchable(&self, parameter: ParameterId) -> bool {
+        Definitions::r4().unsearchable(parameter).is_some_and(|resource_type| !self.is_shown_whole(resource_type))
     }
 }
+
+impl Granted {
+    /// What a grant is about: `None` if it is about nothing of that type.
+    fn within(&self, within: &Within, permission: Permission, resource_type: ResourceType) -> Option<Filter> {
+        let Within::Patient(id) = within else { return Some(Filter::always()) };
+        let own = of_patient(id)?;
+        match Definitions::r4().patient_context(resource_type) {
+            PatientContext::Itself | PatientContext::Member(_) => Some(own),
+            PatientContext::MemberOrShared(_) if permission.writes() => Some(own),
+            PatientContext::MemberOrShared(_) => Some(Filter::Any(vec![own, Filter::OfNoPatient])),
+            PatientContext::Targets(target) => {
+                Some(Filter::Every { parameters: vec![*target], filter: Box::new(self.readable(within)) })
+            }
+            PatientContext::Shared => (!permission.writes()).then(Filter::always),
+            PatientContext::Hidden => None,
+        }
+    }
+
+    /// What may be read within the same, whatever its type: but for what is seen through others only.
+    fn readable(&self, within: &Within) -> Filter {
+        let same = self.grants.iter().filter(|g| g.within == *within && g.permissions.contains(Permission::Read));
+        let of_grant = |grant: &Grant| {
+            let Within::Patient(id) = within else { return None };
+            let own = both(of_patient(id)?, grant.filter.clone());
+            match grant.resource_type {
+                None => Some(own),
+                Some(t) if Definitions::r4().patient_context(t).parameters().is_empty() => {
+                    let itself = *Definitions::r4().patient_context(t) == PatientContext::Itself;
+                    itself.then(|| both(Filter::Type(vec![t]), own))
+                }
+                Some(t) => Some(both(Filter::Type(vec![t]), own)),
+            }
+        };
+        Filter::Any(same.filter_map(of_grant).collect())
+    }
+}
+
+/// It is of the record of the patient of that id.
+fn of_patient(id: &Id) -> Option<Filter> {
+    Definitions::r4().patient_type().map(|resource_type| Filter::OfPatient(Key::new(resource_type, id.clone())))
+}
+
+fn both(one: Filter, other: Filter) -> Filter {
+    match (one.is_always(), other.is_always()) {
+        (true, _) => other,
+        (_, true) => one,
+        _ => Filter::All(vec![one, other]),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod code;
 mod compartment;
 pub(crate) mod element;
 mod operation;
+mod patient_context;
 mod row;
 mod search_parameter;
 mod stored_definition;
@@ -12,6 +13,7 @@ mod stored_definition;
 pub use code::CodeSet;
 pub use element::{Element, Primitive, Property, TypeDefinition, TypeId, TypeKind, TypeTable};
 pub use operation::{OperationDefinition, OperationParameter};
+pub use patient_context::PatientContext;
 pub use search_parameter::{BadExpression, Component, ParameterId, Readiness, SearchParameter, SearchType};
 pub use stored_definition::{COMPONENTS_MAX, StoredDefinition, is_definition};
 
@@ -35,6 +37,7 @@ struct Tables {
     by_name: FxHashMap<&'static str, ResourceType>,
     codes: FxHashMap<Box<str>, CodeSet>,
     compartments: compartment::Compartments,
+    patient_contexts: patient_context::ByResourceType,
     parameters: search_parameter::ByType,
     bad_expressions: Vec<BadExpression>,
     operations: Vec<OperationDefinition>,
@@ -52,8 +55,10 @@ impl Tables {
             codes.get(value_set).map(|set| set.systems().map(Into::into).collect()).unwrap_or_default()
         };
         let (parameters, bad_expressions) = search_parameter::load(&types, &resource_types, &systems);
+        let by_name = resource_types.iter().map(|&t| (t.name(), t)).collect();
         Self {
-            by_name: resource_types.iter().map(|&t| (t.name(), t)).collect(),
+            patient_contexts: patient_context::load(&by_name, &parameters),
+            by_name,
             types,
             resource_types,
             codes,
@@ -154,6 +159,32 @@ impl Definitions {
             .compartments
             .get(&(compartment.name().into(), resource_type.name().into()))
             .map_or(&[], |codes| codes)
+    }
+
+    /// What those who may see one patient's record alone may see of that type.
+    #[must_use]
+    pub fn patient_context(&self, resource_type: ResourceType) -> &PatientContext {
+        self.tables.patient_contexts.get(&resource_type).map_or(&PatientContext::Hidden, |entry| &entry.context)
+    }
+
+    /// The type of those whose records there are.
+    #[must_use]
+    pub fn patient_type(&self) -> Option<ResourceType> {
+        let mut contexts = self.tables.patient_contexts.iter();
+        contexts.find(|(_, entry)| entry.context == PatientContext::Itself).map(|(resource_type, _)| *resource_type)
+    }
+
+    /// The elements of that type which are not shown to them, nor searched.
+    #[must_use]
+    pub fn withheld_elements(&self, resource_type: ResourceType) -> &[Box<str>] {
+        self.tables.patient_contexts.get(&resource_type).map_or(&[], |entry| &entry.withheld)
+    }
+
+    /// The type whose withheld elements that parameter searches.
+    #[must_use]
+    pub fn unsearchable(&self, parameter: ParameterId) -> Option<ResourceType> {
+        let mut entries = self.tables.patient_contexts.iter();
+        entries.find(|(_, entry)| entry.unsearchable.contains(&parameter)).map(|(resource_type, _)| *resource_type)
     }
 
     /// The operations that are defined, by the specification and by this server.

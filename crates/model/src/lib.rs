@@ -21,10 +21,10 @@ pub mod terminology;
 pub mod validate;
 pub mod xml;
 
-pub use access::{AccessContext, Visible};
+pub use access::{AccessContext, Caller, Grant, Permission, Permissions, Visible, Within};
 pub use definitions::Definitions;
 pub use error::Error;
 pub use id::{Id, Key, ResourceType, VersionId, is_id};
 pub use patch::Patch;
 pub use resource::{Resource, Stamp};
-pub use search::{Filter, IndexRow, IndexValue, Query};
+pub use search::{Filter, IndexRow, IndexValue, Patients, Query};

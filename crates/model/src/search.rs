@@ -16,6 +16,7 @@ pub mod modifier;
 pub mod near;
 mod parameter;
 pub mod parse;
+mod patients;
 pub mod prefix;
 pub mod quantity;
 pub mod query;
@@ -29,4 +30,5 @@ pub mod words;
 
 pub use context::{Answers, Coded, Context, NoTerminology, Question, Terminology};
 pub use index::{IndexRow, IndexValue, Quantity};
+pub use patients::Patients;
 pub use query::{Criterion, Filter, Query};

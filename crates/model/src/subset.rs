@@ -21,6 +21,8 @@ pub enum Subset {
     Data,
     /// These and what is mandatory.
     Elements(Vec<String>),
+    /// Everything but these, and but `text`, which may say the same.
+    Without(&'static [Box<str>]),
 }
 
 impl Subset {
@@ -42,6 +44,7 @@ impl Subset {
             Self::Summary => element.summary,
             Self::Data => name != "text",
             Self::Text => name == "text" || element.min > 0,
+            Self::Without(names) => name != "text" && !names.iter().any(|withheld| **withheld == *name),
             Self::Elements(names) => element.min > 0 || names.iter().any(|n| n == name),
         }
     }

@@ -20,7 +20,7 @@ pub(crate) trait Connection: Send {
     fn insert<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>>;
     /// Deletes the rows that equal these.
     fn delete<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>>;
-    /// The rows of `resource` with these (type, id), in any order: rid, type, id, version, last_updated, deleted, and the
+    /// The rows of `resource` with these (type, id), in any order: rid, type, id, version, last_updated, deleted, patient, and the
     /// body if wanted.
     fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>>;
     /// Keeps whoever locks one of these away until the transaction ends. Locks are taken in the order of [`Lock`].

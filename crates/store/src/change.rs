@@ -1,7 +1,7 @@
 //! [`Change`]: one write as data, and [`Changed`]: what became of it. A create is a transaction of one.
 
 use crate::{Error, Version};
-use tessera_model::{Id, Key, Patch, Resource, ResourceType, VersionId};
+use tessera_model::{Id, Key, Patch, Permission, Resource, ResourceType, VersionId};
 
 /// One write.
 #[derive(Clone, Debug)]
@@ -94,6 +94,19 @@ pub enum Purge {
 }
 
 impl Action {
+    /// What its author needs to be allowed.
+    #[must_use]
+    pub const fn permission(&self) -> Permission {
+        match self {
+            Self::Create { .. } => Permission::Create,
+            Self::Update { .. }
+            | Self::ConditionalUpdate { .. }
+            | Self::Patch { .. }
+            | Self::ConditionalPatch { .. } => Permission::Update,
+            Self::Delete { .. } | Self::ConditionalDelete { .. } | Self::Purge { .. } => Permission::Delete,
+        }
+    }
+
     /// The type it writes.
     #[must_use]
     pub fn resource_type(&self) -> ResourceType {

@@ -2,16 +2,17 @@
 //! asked to (REL-5).
 
 use crate::{
-    Error, SqlStore,
+    Error, Method, SqlStore,
     backend::{Connection, Isolation},
     index::{Rows, TABLES, Tables},
     job::{Shared, job},
     parameters,
     sql::{Row, Sql, Value},
+    transact::write,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use tessera_model::{
-    Id, Key, Resource,
+    Id, Key, Patients, Resource,
     definitions::{Readiness, SearchParameter},
     search::extract,
 };
@@ -84,10 +85,12 @@ impl SqlStore {
 async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Connection) -> Result<Report, Error> {
     let mut report = Report::default();
     let keys = keys(shared, connection).await?;
-    let mut sql = Sql::new("SELECT rid, type, id, version, deleted, body FROM resource WHERE version > 0 AND rid >= ");
+    let mut sql =
+        Sql::new("SELECT rid, type, id, version, deleted, body, patient FROM resource WHERE version > 0 AND rid >= ");
     sql.bind(from).push(" AND rid < ").bind(from + BATCH);
     let mut names: FxHashMap<i64, String> = FxHashMap::default();
     let mut expected = Rows::default();
+    let mut patients = Vec::new();
     for row in connection.query(&sql).await? {
         let name = keys.names.get(&row.int(0)).cloned().unwrap_or_default();
         if row.int(4) == 0 {
@@ -95,7 +98,13 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
             match Resource::parse(row.text(5), &shared.definitions) {
                 Ok(resource) => {
                     stamped(&resource, &row, &name, &mut report);
-                    expected.add(row.int(0), &rows_of(&resource, shared), &keys.rids);
+                    let rows = rows_of(&resource, shared);
+                    let patient = patient_of(&resource, &row, &rows, &keys);
+                    if patient != row.int(6) {
+                        report.add(name.clone(), OTHER_PATIENT.to_owned());
+                        patients.push((row.int(0), patient));
+                    }
+                    expected.add(row.int(0), &rows, &keys.rids);
                 }
                 Err(error) => report.add(name.clone(), format!("the stored body cannot be read: {error}")),
             }
@@ -106,7 +115,73 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
     let settled = shared.definitions.stored_parameters().filter(|p| is_settled(p)).map(|p| p.id.0).collect();
     let actual = actual(from, &settled, connection).await?;
     compare(expected, actual, &names, repair, &mut report, connection).await?;
+    if repair {
+        for (rid, patient) in patients {
+            let mut sql = Sql::new("UPDATE resource SET patient = ");
+            sql.bind(patient).push(" WHERE rid = ").bind(rid);
+            connection.query(&sql).await?;
+        }
+    }
+    forerunners(shared, from, &keys, repair, &mut report, connection).await?;
     Ok(report)
+}
+
+const OTHER_PATIENT: &str = "its row says that it belongs to another patient's record, or to none";
+
+/// The rid of the patient whose record a version is of, as its content says.
+fn patient_of(resource: &Resource, row: &Row, rows: &[tessera_model::IndexRow], keys: &Keys) -> i64 {
+    let key = Id::parse(row.text(2)).map(|id| Key::new(resource.resource_type(), id));
+    key.map_or(0, |key| write::patient(&Patients::of(&key, rows), &keys.rids))
+}
+
+/// Whose record the versions before the current one are of; a deletion is of its forerunner's.
+async fn forerunners(
+    shared: &Shared,
+    from: i64,
+    keys: &Keys,
+    repair: bool,
+    report: &mut Report,
+    connection: &mut dyn Connection,
+) -> Result<(), Error> {
+    let mut sql = Sql::new(
+        "SELECT h.rid, h.type, r.id, h.version, h.method, h.body, h.patient, r.version, r.deleted, r.patient
+         FROM resource_history h JOIN resource r ON r.rid = h.rid WHERE h.rid >= ",
+    );
+    sql.bind(from).push(" AND h.rid < ").bind(from + BATCH).push(" ORDER BY h.rid, h.version");
+    let mut before = (0, 0);
+    let mut wrong: Vec<(i64, Option<i64>, i64)> = Vec::new();
+    for row in connection.query(&sql).await? {
+        let rid = row.int(0);
+        let inherited = if before.0 == rid { before.1 } else { row.int(6) };
+        let patient = if row.int(4) == Method::Delete.number() {
+            inherited
+        } else {
+            let resource = Resource::parse(row.text(5), &shared.definitions)?;
+            let parameters = shared.definitions.parameters(resource.resource_type());
+            let rows = extract::extract_values(&resource, parameters, &shared.base, &shared.definitions);
+            patient_of(&resource, &row, &rows, keys)
+        };
+        before = (rid, patient);
+        let name = || keys.names.get(&rid).cloned().unwrap_or_default();
+        if patient != row.int(6) {
+            report.add(name(), format!("version {}: {OTHER_PATIENT}", row.int(3)));
+            wrong.push((rid, Some(row.int(3)), patient));
+        }
+        if row.int(8) != 0 && row.int(3) + 1 == row.int(7) && patient != row.int(9) {
+            report.add(name(), OTHER_PATIENT.to_owned());
+            wrong.push((rid, None, patient));
+        }
+    }
+    for (rid, version, patient) in wrong.into_iter().filter(|_| repair) {
+        let (table, of) = if version.is_some() { ("resource_history", " AND version = ") } else { ("resource", "") };
+        let mut sql = Sql::new("UPDATE ");
+        sql.push(table).push(" SET patient = ").bind(patient).push(" WHERE rid = ").bind(rid).push(of);
+        if let Some(version) = version {
+            sql.bind(version);
+        }
+        connection.query(&sql).await?;
+    }
+    Ok(())
 }
 
 /// What the index must hold. What is being indexed for a stored parameter has a verification of its own.

@@ -2,15 +2,16 @@
 //! <https://hl7.org/fhir/R4/http.html#history>
 
 use crate::{
-    Error, HistoryPage, HistoryScope, HistoryVersions, Method,
+    Error, HistoryPage, HistoryScope, HistoryVersions, Method, Version,
+    access::sees_version,
     backend::Connection,
     job::Shared,
     search::compile::{At, Compiler},
     search::page::{decode_cursor, encode_cursor},
-    sql::{Alias, Sql, Value},
-    version::{COLUMNS, from_row},
+    sql::{Alias, Row, Sql, Value},
+    version::{COLUMNS, shown},
 };
-use tessera_model::{AccessContext, Definitions, Key};
+use tessera_model::{AccessContext, Definitions, Key, Permission};
 
 pub(crate) async fn page(
     shared: &Shared,
@@ -24,35 +25,75 @@ pub(crate) async fn page(
         return Err(Error::BadCursor);
     }
     let limit = usize::try_from(page.count).unwrap_or(0);
+    let mut after = after;
+    let mut found: Vec<(Version, bool, Vec<Value>)> = Vec::new();
+    let mut looked_at = 0;
+    // A version that must be looked at itself is left out before the page is cut.
+    let more = loop {
+        let rows = rows(access, scope, page, after.as_deref(), &shared.definitions, connection).await?;
+        let ends = rows.len() <= limit;
+        looked_at += rows.len();
+        for mut row in rows {
+            let place = place(&row);
+            let (is_current, follows_deletion) = (row.int(IS_CURRENT) != 0, row.int(FOLLOWS_DELETION) != 0);
+            let version = shown(&mut row, access, &shared.definitions)?;
+            let visible = || access.visible(permission(scope), version.key.resource_type);
+            if is_current || access.sees_everything() || sees_version(shared, &visible(), &version) {
+                let created = version.version == 1 || follows_deletion;
+                found.push((version, created, place.clone()));
+            }
+            after = Some(place);
+        }
+        if ends || found.len() > limit {
+            break found.len() > limit;
+        }
+        if looked_at > LOOKED_AT_MAX {
+            let text = "too many versions would have to be looked at; ask for one resource, or for a time by _since";
+            return Err(tessera_model::Error::TooCostly(text.to_owned()).into());
+        }
+    };
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|(_, _, place)| encode_cursor(place));
+    let total = (page.cursor.is_none() && !more).then(|| i64::try_from(found.len()).unwrap_or(0));
+    let (versions, created) = found.into_iter().map(|(version, created, _)| (version, created)).unzip();
+    Ok(HistoryVersions { versions, created, next, total })
+}
+
+/// What is needed to be told of a version.
+const fn permission(scope: &HistoryScope) -> Permission {
+    match scope {
+        HistoryScope::Instance(_) => Permission::Read,
+        HistoryScope::Type(_) | HistoryScope::System => Permission::Search,
+    }
+}
+
+/// Where a page goes on after this row.
+fn place(row: &Row) -> Vec<Value> {
+    vec![Value::Int(row.int(SEQ)), Value::Int(row.int(SEQ + 1)), Value::Int(row.int(2))]
+}
+
+/// The versions after that place, as far as their rows say whether they may be seen: one more than a page holds.
+async fn rows(
+    access: &AccessContext,
+    scope: &HistoryScope,
+    page: &HistoryPage,
+    after: Option<&[Value]>,
+    definitions: &Definitions,
+    connection: &mut dyn Connection,
+) -> Result<Vec<Row>, Error> {
     let mut sql = Sql::new("SELECT ");
-    sql.push(COLUMNS_LIST).push(", seq, rid, ");
+    sql.push(COLUMNS_LIST).push(", seq, rid, current, ");
     follows_deletion(&mut sql);
     sql.push(" FROM (");
-    let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
+    let mut compiler = Compiler::new(sql, access, connection.dialect());
     for (n, table) in ["resource", "resource_history"].into_iter().enumerate() {
         if n > 0 {
             compiler.sql.push(" UNION ALL ");
         }
-        one_table(&mut compiler, table, scope, page, after.as_deref(), &shared.definitions);
+        one_table(&mut compiler, table, scope, page, after, definitions);
     }
-    compiler
-        .sql
-        .push(") v ORDER BY seq DESC, rid DESC, version DESC LIMIT ")
-        .bind(i64::try_from(limit + 1).unwrap_or(i64::MAX));
-    let mut rows = connection.query(&compiler.sql).await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| {
-        encode_cursor(&[
-            Value::Int(row.int(COLUMNS.len())),
-            Value::Int(row.int(COLUMNS.len() + 1)),
-            Value::Int(row.int(2)),
-        ])
-    });
-    let created = rows.iter().map(|row| row.int(2) == 1 || row.int(COLUMNS.len() + 2) != 0).collect();
-    let versions = rows.iter_mut().map(|row| from_row(row, 0, &shared.definitions)).collect::<Result<Vec<_>, _>>()?;
-    let total = (page.cursor.is_none() && !more).then(|| i64::try_from(versions.len()).unwrap_or(0));
-    Ok(HistoryVersions { versions, created, next, total })
+    compiler.sql.push(") v ORDER BY seq DESC, rid DESC, version DESC LIMIT ").bind(i64::from(page.count) + 1);
+    connection.query(&compiler.sql).await
 }
 
 /// Whether the version before was a deletion.
@@ -64,6 +105,12 @@ fn follows_deletion(sql: &mut Sql) {
 }
 
 const COLUMNS_LIST: &str = "type, id, version, last_updated, method, body";
+/// The columns after those: seq, rid, whether it is the current version, how many deletions are right before it.
+const SEQ: usize = COLUMNS.len();
+const IS_CURRENT: usize = SEQ + 2;
+const FOLLOWS_DELETION: usize = SEQ + 3;
+/// Most versions looked at for a page.
+const LOOKED_AT_MAX: usize = 10_000;
 
 /// The versions that one of the two tables holds, limited by itself so that neither is read whole.
 fn one_table(
@@ -82,6 +129,7 @@ fn one_table(
     for column in ["version", "last_updated", "method", "body", "seq", "rid"] {
         sql.push(", ").column(row, column).push(" AS ").push(column);
     }
+    sql.push(if current { ", 1 AS current" } else { ", 0 AS current" });
     sql.push(" FROM ").push(table).push(" ").name(row);
     sql.push(" JOIN resource ").name(resource).push(" ON ").column(resource, "rid").push(" = ").column(row, "rid");
     sql.push(" WHERE ").column(row, "version").push(" > 0");
@@ -113,10 +161,15 @@ fn one_table(
         sql.bind(rid.clone()).push(" OR ").column(row, "rid").push(" = ").bind(rid.clone());
         sql.push(" AND ").column(row, "version").push(" < ").bind(version.clone()).push("))");
     }
+    // A version is seen by whom the current one is seen by, if it is of the same record (CMP-4).
+    if !current && !compiler.access.sees_everything() {
+        compiler.sql.push(" AND ").column(row, "patient").push(" = ").column(resource, "patient");
+    }
     match scope {
-        HistoryScope::Instance(key) => compiler.visible(key.resource_type, At::resource(resource)),
-        HistoryScope::Type(resource_type) => compiler.visible(*resource_type, At::resource(resource)),
-        HistoryScope::System => compiler.visible_of_any_type(At::resource(resource)),
+        HistoryScope::Instance(Key { resource_type, .. }) | HistoryScope::Type(resource_type) => {
+            compiler.visible(permission(scope), *resource_type, At::resource(resource));
+        }
+        HistoryScope::System => compiler.visible_of_any_type(permission(scope), At::resource(resource)),
     }
     if let Some(list) = &page.list {
         member_of(compiler, row, list, definitions);
@@ -136,7 +189,7 @@ fn member_of(compiler: &mut Compiler<'_>, row: Alias, list: &Key, definitions: &
     sql.push(" IN ").bind_list(definitions.parameter(list.resource_type, "item").map(|parameter| parameter.id));
     sql.push(" AND ").column(holder, "type").push(" = ").bind(list.resource_type);
     sql.push(" AND ").column(holder, "id").push(" = ").bind(list.id.as_str());
-    compiler.visible(list.resource_type, At::resource(holder));
+    compiler.visible(Permission::Read, list.resource_type, At::resource(holder));
     compiler.sql.push(")");
 }
 

@@ -11,7 +11,7 @@ const KEPT_FOR: Micros = 24 * 3600 * 1_000_000;
 /// A running one says so more often than this; else its server has stopped. In microseconds.
 const SILENCE_MAX: Micros = 60 * 1_000_000;
 
-/// What is to be done with a request that is answered later. Its id is the secret of whoever sent it.
+/// What is to be done with a request that is answered later. It is told to whoever sent it alone.
 #[derive(Clone, Debug)]
 pub enum Later {
     /// It begins. Nothing comes back if there are too many.
@@ -42,17 +42,18 @@ const DONE: i64 = 1;
 
 pub(crate) async fn perform(
     shared: &Shared,
+    owner: &str,
     later: &Later,
     connection: &mut dyn Connection,
 ) -> Result<Option<Progress>, Error> {
     let now = shared.clock.now();
     match later {
-        Later::Begin(id) => begin(id, now, connection).await,
+        Later::Begin(id) => begin(id, owner, now, connection).await,
         Later::Keep(id) => {
             let mut sql = Sql::new("UPDATE later SET beat = ");
             sql.bind(now).push(" WHERE id = ").bind(id.as_str());
             connection.query(&sql).await?;
-            ask(id, now, connection).await
+            ask(id, owner, now, connection).await
         }
         Later::End(id, answer) => {
             let mut sql = Sql::new("UPDATE later SET answer = ");
@@ -60,18 +61,18 @@ pub(crate) async fn perform(
             connection.query(&sql).await?;
             Ok(None)
         }
-        Later::Ask(id) => ask(id, now, connection).await,
+        Later::Ask(id) => ask(id, owner, now, connection).await,
         Later::Forget(id) => {
-            let found = ask(id, now, connection).await?;
+            let found = ask(id, owner, now, connection).await?;
             let mut sql = Sql::new("DELETE FROM later WHERE id = ");
-            sql.bind(id.as_str());
+            sql.bind(id.as_str()).push(" AND owner = ").bind(owner);
             connection.query(&sql).await?;
             Ok(found)
         }
     }
 }
 
-async fn begin(id: &str, now: Micros, connection: &mut dyn Connection) -> Result<Option<Progress>, Error> {
+async fn begin(id: &str, owner: &str, now: Micros, connection: &mut dyn Connection) -> Result<Option<Progress>, Error> {
     let mut sql = Sql::new("DELETE FROM later WHERE made < ");
     sql.bind(now.saturating_sub(KEPT_FOR));
     connection.query(&sql).await?;
@@ -79,15 +80,24 @@ async fn begin(id: &str, now: Micros, connection: &mut dyn Connection) -> Result
     if kept.first().is_some_and(|row| row.int(0) >= KEPT_MAX) {
         return Ok(None);
     }
-    let mut sql = Sql::new("INSERT INTO later (id, made, beat, state, answer) VALUES (");
-    sql.bind(id).push(", ").bind(now).push(", ").bind(now).push(", ").bind(RUNNING).push(", '')");
+    let mut sql = Sql::new("INSERT INTO later (id, owner, made, beat, state, answer) VALUES (");
+    sql.bind(id)
+        .push(", ")
+        .bind(owner)
+        .push(", ")
+        .bind(now)
+        .push(", ")
+        .bind(now)
+        .push(", ")
+        .bind(RUNNING)
+        .push(", '')");
     connection.query(&sql).await?;
     Ok(Some(Progress::Running))
 }
 
-async fn ask(id: &str, now: Micros, connection: &mut dyn Connection) -> Result<Option<Progress>, Error> {
+async fn ask(id: &str, owner: &str, now: Micros, connection: &mut dyn Connection) -> Result<Option<Progress>, Error> {
     let mut sql = Sql::new("SELECT beat, state, answer FROM later WHERE id = ");
-    sql.bind(id).push(" AND made >= ").bind(now.saturating_sub(KEPT_FOR));
+    sql.bind(id).push(" AND owner = ").bind(owner).push(" AND made >= ").bind(now.saturating_sub(KEPT_FOR));
     let mut rows = connection.query(&sql).await?;
     Ok(rows.first_mut().map(|row| match row.int(1) {
         DONE => Progress::Done(row.take_text(2)),

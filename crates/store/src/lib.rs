@@ -1,6 +1,7 @@
 //! What is kept, and how it is found. Start with [`Store`] (the five calls) and [`Change`] (a write as data); the SQL begins
 //! in `sql_store.rs`. This crate knows nothing of HTTP.
 
+mod access;
 mod backend;
 mod change;
 mod check;

@@ -9,7 +9,7 @@ use sqlx::{
 
 /// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
 /// macro that reads the folders would compile both drivers a second time, for the compiler itself.
-const FILES: [(i64, &str, &str, &str); 6] = [
+const FILES: [(i64, &str, &str, &str); 7] = [
     (
         1,
         "house",
@@ -45,6 +45,12 @@ const FILES: [(i64, &str, &str, &str); 6] = [
         "record",
         include_str!("../../../migrations/sqlite/0006_record.sql"),
         include_str!("../../../migrations/postgres/0006_record.sql"),
+    ),
+    (
+        7,
+        "patient",
+        include_str!("../../../migrations/sqlite/0007_patient.sql"),
+        include_str!("../../../migrations/postgres/0007_patient.sql"),
     ),
 ];
 

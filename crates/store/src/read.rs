@@ -2,15 +2,16 @@
 
 use crate::{
     Error, Read, Seen, Version,
+    access::sees_version,
     backend::Connection,
     history,
     job::Shared,
     search::compile::{At, Compiler},
     search::{self, Search},
     sql::Sql,
-    version::{COLUMNS, from_row},
+    version::{COLUMNS, shown},
 };
-use tessera_model::{AccessContext, Key, VersionId};
+use tessera_model::{AccessContext, Key, Permission, VersionId};
 
 /// The current version, a deletion too.
 pub(crate) async fn current(
@@ -28,13 +29,13 @@ pub(crate) async fn current(
     sql.push(" WHERE ").column(resource, "type").push(" = ").bind(key.resource_type);
     sql.push(" AND ").column(resource, "id").push(" = ").bind(key.id.as_str());
     sql.push(" AND ").column(resource, "version").push(" > 0");
-    let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
-    compiler.visible(key.resource_type, At::resource(resource));
+    let mut compiler = Compiler::new(sql, access, connection.dialect());
+    compiler.visible(Permission::Read, key.resource_type, At::resource(resource));
     let mut rows = connection.query(&compiler.sql).await?;
-    rows.first_mut().map(|row| from_row(row, 0, &shared.definitions)).transpose()
+    rows.first_mut().map(|row| shown(row, access, &shared.definitions)).transpose()
 }
 
-/// That version. What it is seen through is the current version (CMP-4; the version's own membership comes with it).
+/// That version, if both it and the current one may be seen (CMP-4).
 pub(crate) async fn version(
     shared: &Shared,
     access: &AccessContext,
@@ -48,6 +49,7 @@ pub(crate) async fn version(
     for column in &COLUMNS[2..] {
         sql.push(", COALESCE(").column(history, column).push(", ").column(resource, column).push(")");
     }
+    sql.push(", COALESCE(").column(history, "rid").push(", 0)");
     sql.push(" FROM resource ").name(resource).push(" LEFT JOIN resource_history ").name(history);
     sql.push(" ON ").column(history, "rid").push(" = ").column(resource, "rid");
     sql.push(" AND ").column(history, "version").push(" = ").bind(wanted);
@@ -56,10 +58,18 @@ pub(crate) async fn version(
     sql.push(" AND (").column(history, "rid").push(" IS NOT NULL OR ");
     sql.column(resource, "version").push(" = ").bind(wanted).push(")");
     sql.push(" AND ").column(resource, "version").push(" > 0");
-    let mut compiler = Compiler { sql, access, dialect: connection.dialect() };
-    compiler.visible(key.resource_type, At::resource(resource));
+    let mut compiler = Compiler::new(sql, access, connection.dialect());
+    if !access.sees_everything() {
+        compiler.sql.push(" AND (").column(history, "rid").push(" IS NULL OR ");
+        compiler.sql.column(history, "patient").push(" = ").column(resource, "patient").push(")");
+    }
+    compiler.visible(Permission::Read, key.resource_type, At::resource(resource));
     let mut rows = connection.query(&compiler.sql).await?;
-    rows.first_mut().map(|row| from_row(row, 0, &shared.definitions)).transpose()
+    let Some(row) = rows.first_mut() else { return Ok(None) };
+    let is_current = row.int(COLUMNS.len()) == 0;
+    let version = shown(row, access, &shared.definitions)?;
+    let visible = access.visible(Permission::Read, key.resource_type);
+    Ok(Some(version).filter(|version| is_current || sees_version(shared, &visible, version)))
 }
 
 /// What a reading entry of a transaction sees, on the transaction's own connection.

@@ -22,6 +22,9 @@ use tessera_model::search::query::{Summary, Total};
 
 /// Runs a search.
 pub(crate) async fn run(search: &Search, connection: &mut dyn Connection) -> Result<Matches, Error> {
+    if !search.access.may_ask(&search.query) {
+        return Err(Error::Forbidden);
+    }
     if search.query.explain {
         return explain::run(search, connection.dialect());
     }
@@ -48,7 +51,7 @@ async fn count(search: &Search, connection: &mut dyn Connection) -> Result<i64, 
 }
 
 fn counting(search: &Search, dialect: &'static Dialect) -> Sql {
-    let mut compiler = Compiler { sql: Sql::new("SELECT COUNT(*) FROM ("), access: &search.access, dialect };
+    let mut compiler = Compiler::new(Sql::new("SELECT COUNT(*) FROM ("), &search.access, dialect);
     compiler.candidates(&search.query.types, &search.query.filter, None);
     compiler.sql.push(") c");
     compiler.sql

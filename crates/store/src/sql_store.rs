@@ -250,18 +250,22 @@ impl Store for SqlStore {
         Box::pin(self.reading(once, run))
     }
 
-    fn later<'a>(&'a self, _access: &'a AccessContext, later: Later) -> BoxFuture<'a, Result<Option<Progress>, Error>> {
+    fn later<'a>(&'a self, access: &'a AccessContext, later: Later) -> BoxFuture<'a, Result<Option<Progress>, Error>> {
         Box::pin(async move {
             let asked = matches!(later, Later::Ask(_));
-            let run = job((self.shared().clone(), later), |s, c| {
-                Box::pin(async move { later::perform(&s.0, &s.1, c).await })
+            let run = job((self.shared().clone(), access.caller().identity(), later), |s, c| {
+                Box::pin(async move { later::perform(&s.0, &s.1, &s.2, c).await })
             });
             if asked { self.reading(true, run).await } else { self.writing(Isolation::ReadCommitted, run).await }
         })
     }
 
-    fn transact<'a>(&'a self, access: &'a AccessContext, work: Work) -> BoxFuture<'a, Result<Transacted, Error>> {
+    fn transact<'a>(&'a self, access: &'a AccessContext, mut work: Work) -> BoxFuture<'a, Result<Transacted, Error>> {
         Box::pin(async move {
+            // A key is its client's own: another's says nothing of this one's.
+            if let Some(once) = &mut work.once {
+                once.key = format!("{}\n{}", access.caller().identity(), once.key);
+            }
             let single = work.changes.len() + work.reads.len() == 1;
             let isolation = if single { Isolation::ReadCommitted } else { Isolation::Serializable };
             let once = work.once.clone().map(|once| {

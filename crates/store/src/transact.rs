@@ -13,17 +13,17 @@ pub(crate) mod write;
 pub(crate) use transaction::Transaction;
 
 use crate::{
-    Change, Changed, Error, Outcome, Read, Transacted, Version,
+    Change, Changed, Error, Method, Outcome, Read, Transacted, Version,
+    access::allowed,
     backend::{Connection, Lock},
     change::{Action, Precondition, Purge},
-    job::Shared,
     parameters::{self, Redefinition},
     read,
 };
 use resolve::Target;
 use rustc_hash::FxHashMap;
 use tessera_model::{
-    AccessContext, Id, IndexRow, Key, Patch, Resource, Stamp, definitions::is_definition, search::extract,
+    Id, IndexRow, Key, Patch, Permission, Resource, ResourceType, Stamp, definitions::is_definition, search::extract,
     temporal::Micros,
 };
 use transaction::{Current, Written};
@@ -41,7 +41,7 @@ impl Transaction {
         let keys: Vec<Key> = targets.iter().flat_map(Target::written).cloned().collect();
         let mut current = self.lock_and_read(&targets, &keys, connection).await?;
         resolve::confirm(self, &targets, connection).await?;
-        self.check_preconditions(&targets, &current, connection).await?;
+        self.check_preconditions(&targets, &mut current, connection).await?;
         let contents = self.contents(&targets, &current)?;
         let links = resolve::Links::new(self, &targets, &contents, connection).await?;
         if keys.is_empty() {
@@ -90,8 +90,9 @@ impl Transaction {
                 Made::Unwritten(version, outcome) => Changed { version, outcome },
             });
         }
-        self.judge(&written)?;
-        write::write(&self.shared, written, stamp.seq, connection).await?;
+        let made = self.made(&written);
+        let rids = write::write(&self.shared, written, stamp.seq, connection).await?;
+        self.judge(&made, &rids, connection).await?;
         purge::purge(&self.shared, &purges, connection).await?;
         self.fill_found(&targets, &mut changed, connection).await?;
         Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false })
@@ -164,34 +165,75 @@ impl Transaction {
                     version: row.int(3),
                     last_updated: row.int(4),
                     deleted: row.int(5) != 0,
-                    body: row.take_text(6),
+                    patient: row.int(6),
+                    body: row.take_text(7),
                 },
             );
         }
         Ok(current)
     }
 
+    /// Whether each change may be made of what is there now. What its writer may not change is forgotten, if they may not even
+    /// see it: then it is as if it were not there (CORE-6).
     async fn check_preconditions(
         &self,
         targets: &[Target],
-        current: &FxHashMap<Key, Current>,
+        current: &mut FxHashMap<Key, Current>,
         connection: &mut dyn Connection,
     ) -> Result<(), Error> {
+        self.forget_invisible(targets, current, connection).await?;
         for (entry, (change, target)) in self.work.changes.iter().zip(targets).enumerate() {
             let Some(precondition) = change.action.precondition() else { continue };
             for key in target.written() {
                 let there = current.get(key).filter(|c| c.version > 0);
                 let live = there.filter(|c| !c.deleted);
-                // What cannot be seen cannot be changed, and is not there (CORE-6).
-                let visible = there.is_none() || is_visible(&self.shared, &self.access, key, connection).await?;
+                let creates = change.action.resource().is_some() && matches!(target, Target::Write(_));
                 let checked = match (change.action.patch(), live) {
-                    (Some(_), None) if there.is_some() && visible => Err(Error::Gone(key.clone())),
+                    (Some(_), None) if there.is_some() => Err(Error::Gone(key.clone())),
                     (Some(_), None) => Err(Error::NotFound(key.clone())),
-                    (Some(_), Some(_)) if !visible => Err(Error::NotFound(key.clone())),
-                    (None, Some(_)) if !visible => Err(Error::Forbidden),
+                    (None, None) if creates && there.is_none() && !self.access.may_choose(&key.id) => {
+                        Err(Error::NotFound(key.clone()))
+                    }
                     _ => precondition.check(live.map(|c| c.version)),
                 };
                 checked.map_err(|e| e.at_entry(entry))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of what is there what the writer may neither change nor read; what may be read is refused openly.
+    async fn forget_invisible(
+        &self,
+        targets: &[Target],
+        current: &mut FxHashMap<Key, Current>,
+        connection: &mut dyn Connection,
+    ) -> Result<(), Error> {
+        if self.access.sees_everything() {
+            return Ok(());
+        }
+        for (entry, (change, target)) in self.work.changes.iter().zip(targets).enumerate() {
+            let permission = change.action.permission();
+            let there = |key: &Key| Some((key.resource_type, current.get(key).filter(|c| c.version > 0)?.rid));
+            let resources: Vec<(ResourceType, i64)> = target.written().iter().filter_map(there).collect();
+            let may = allowed(&self.access, permission, &resources, connection).await?;
+            let refused: Vec<(ResourceType, i64)> =
+                resources.into_iter().filter(|(_, rid)| !may.contains(rid)).collect();
+            if refused.is_empty() {
+                continue;
+            }
+            let may_read = allowed(&self.access, Permission::Read, &refused, connection).await?;
+            for key in target.written() {
+                let Some(rid) = current.get(key).map(|c| c.rid).filter(|rid| refused.iter().any(|(_, r)| r == rid))
+                else {
+                    continue;
+                };
+                // An id that only this client gives out: nothing is told that it does not know.
+                let own_id = change.action.resource().is_some() && self.access.may_choose(&key.id);
+                if may_read.contains(&rid) || own_id {
+                    return Err(Error::Forbidden.at_entry(entry));
+                }
+                current.remove(key);
             }
         }
         Ok(())
@@ -237,7 +279,7 @@ impl Transaction {
                     key: key.clone(),
                     version: before.version,
                     last_updated: before.last_updated,
-                    method: crate::Method::Put,
+                    method: Method::Put,
                     body: before.body.clone(),
                 };
                 return Ok(Made::Unwritten(Some(version), Outcome::Unchanged));
@@ -246,7 +288,7 @@ impl Transaction {
         let body = resource.stored_text(&Stamp { id: &key.id, version, last_updated: at });
         let rows = extract::extract(resource, &self.shared.base, &self.shared.definitions);
         let old_rows = self.old_rows(before.as_ref().filter(|_| live))?;
-        let method = if matches!(target, Target::New(_)) { crate::Method::Post } else { crate::Method::Put };
+        let method = if matches!(target, Target::New(_)) { Method::Post } else { Method::Put };
         let version = Version { key: key.clone(), version, last_updated: at, method, body };
         let outcome = if live { Outcome::Updated } else { Outcome::Created };
         let redefinition = Redefinition::of(key, Some(resource), &self.shared.definitions);
@@ -261,7 +303,7 @@ impl Transaction {
             key: key.clone(),
             version: before.version + 1,
             last_updated: at,
-            method: crate::Method::Delete,
+            method: Method::Delete,
             body: String::new(),
         };
         let redefinition = Redefinition::of(key, None, &self.shared.definitions);
@@ -299,23 +341,32 @@ impl Transaction {
         Ok(extract::extract(&resource, &self.shared.base, &self.shared.definitions))
     }
 
-    /// A new version must be one that its writer may see (CMP-5): judged in memory, by the meaning of search itself.
-    fn judge(&self, written: &[Written]) -> Result<(), Error> {
-        use tessera_model::search::matches::{Candidate, matches};
-        for written in written.iter().filter(|w| !w.version.is_deletion()) {
-            let may = match self.access.visible(written.key.resource_type) {
-                tessera_model::Visible::All => true,
-                tessera_model::Visible::None => false,
-                tessera_model::Visible::If(filter) => {
-                    let candidate = Candidate {
-                        key: written.key.clone(),
-                        last_updated: written.version.last_updated,
-                        rows: written.rows.clone(),
-                    };
-                    matches(filter, &candidate, &Vec::new())
-                }
-            };
-            if !may {
+    /// What is written and stays, and what its writer must be allowed to do with it.
+    fn made(&self, written: &[Written]) -> Vec<(Permission, Key)> {
+        if self.access.sees_everything() {
+            return Vec::new();
+        }
+        let made = |written: &Written| match written.version.method {
+            Method::Post => Some((Permission::Create, written.key.clone())),
+            Method::Put => Some((Permission::Update, written.key.clone())),
+            Method::Delete => None,
+        };
+        written.iter().filter_map(made).collect()
+    }
+
+    /// A new version must be one that its writer may make (CMP-5, SCP-4). The index holds it already: the one predicate judges
+    /// it, and if it says no, nothing of the transaction stays.
+    async fn judge(
+        &self,
+        made: &[(Permission, Key)],
+        rids: &FxHashMap<Key, i64>,
+        connection: &mut dyn Connection,
+    ) -> Result<(), Error> {
+        for permission in [Permission::Create, Permission::Update] {
+            let of_it = made.iter().filter(|(needed, _)| *needed == permission);
+            let resources: Vec<(ResourceType, i64)> =
+                of_it.filter_map(|(_, key)| Some((key.resource_type, *rids.get(key)?))).collect();
+            if allowed(&self.access, permission, &resources, connection).await?.len() < resources.len() {
                 return Err(Error::Forbidden);
             }
         }
@@ -327,23 +378,6 @@ impl Transaction {
 enum Made {
     Written(Box<Written>, Outcome),
     Unwritten(Option<Version>, Outcome),
-}
-
-/// Whether this caller sees the current version.
-async fn is_visible(
-    shared: &Shared,
-    access: &AccessContext,
-    key: &Key,
-    connection: &mut dyn Connection,
-) -> Result<bool, Error> {
-    Ok(match access.visible(key.resource_type) {
-        tessera_model::Visible::All => true,
-        tessera_model::Visible::None => false,
-        tessera_model::Visible::If(_) => {
-            let read = read::perform(shared, access, &Read::Current(key.clone()), connection).await?;
-            matches!(read, crate::Seen::Version(Some(_)))
-        }
-    })
 }
 
 impl Action {

@@ -1,7 +1,7 @@
 //! [`Version`]: what is kept of a resource at one time, and the columns it is read from.
 
 use crate::{Error, sql::Row};
-use tessera_model::{Definitions, Id, Key, VersionId, temporal::Micros};
+use tessera_model::{AccessContext, Definitions, Id, Key, VersionId, subset::Subset, temporal::Micros};
 
 /// How a version came to be: <https://hl7.org/fhir/R4/http.html#history>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,19 +55,28 @@ impl Version {
     }
 }
 
-/// The columns that make a [`Version`], in the order in which [`from_row`] reads them.
+/// The columns that make a [`Version`], in the order in which [`shown`] reads them.
 pub(crate) const COLUMNS: [&str; 6] = ["type", "id", "version", "last_updated", "method", "body"];
 
-/// A version from the columns [`COLUMNS`] starting at `first`.
-pub(crate) fn from_row(row: &mut Row, first: usize, definitions: &Definitions) -> Result<Version, Error> {
+/// A version from a row that begins with [`COLUMNS`], without what this caller is not shown (CMP-3).
+pub(crate) fn shown(row: &mut Row, access: &AccessContext, definitions: &Definitions) -> Result<Version, Error> {
+    let mut version = from_row(row, definitions)?;
+    let withheld = access.withheld(version.key.resource_type);
+    if !withheld.is_empty() && !version.is_deletion() {
+        version.body = Subset::Without(withheld).apply(&version.body, definitions)?;
+    }
+    Ok(version)
+}
+
+fn from_row(row: &mut Row, definitions: &Definitions) -> Result<Version, Error> {
     let broken = || Error::Backend("a row of resource names no type or id".to_owned());
-    let resource_type = definitions.resource_type_numbered(row.int(first)).ok_or_else(broken)?;
-    let id = Id::parse(row.text(first + 1)).ok_or_else(broken)?;
+    let resource_type = definitions.resource_type_numbered(row.int(0)).ok_or_else(broken)?;
+    let id = Id::parse(row.text(1)).ok_or_else(broken)?;
     Ok(Version {
         key: Key::new(resource_type, id),
-        version: row.int(first + 2),
-        last_updated: row.int(first + 3),
-        method: Method::numbered(row.int(first + 4)),
-        body: row.take_text(first + 5),
+        version: row.int(2),
+        last_updated: row.int(3),
+        method: Method::numbered(row.int(4)),
+        body: row.take_text(5),
     })
 }

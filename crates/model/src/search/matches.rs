@@ -3,10 +3,15 @@
 
 use super::{
     index::{IndexRow, IndexValue},
+    patients::Patients,
     query::{Criterion, Filter},
     string,
 };
-use crate::{Key, definitions::ParameterId, definitions::SearchType, temporal::Micros};
+use crate::{
+    Key,
+    definitions::{ParameterId, SearchType},
+    temporal::Micros,
+};
 
 /// A current resource as search sees it.
 #[derive(Clone, Debug)]
@@ -72,10 +77,24 @@ pub fn matches(filter: &Filter, candidate: &Candidate, world: &dyn World) -> boo
             let refers = |row: &IndexRow| matches!(&row.value, IndexValue::Reference(key) if *key == candidate.key);
             other.key.resource_type == *source && other.of(&[*parameter]).any(refers) && holds(filter, other)
         }),
+        Filter::OfPatient(patient) => candidate.patients() == Patients::One(patient.clone()),
+        Filter::OfNoPatient => candidate.patients() == Patients::None,
+        Filter::Every { parameters, filter } => {
+            let leads_there = |row: &IndexRow| match &row.value {
+                IndexValue::Reference(key) => world.get(key).is_some_and(|target| holds(filter, target)),
+                _ => false,
+            };
+            let mut references = candidate.of(parameters).filter(|row| is_value(row, SearchType::Reference)).peekable();
+            references.peek().is_some() && references.all(leads_there)
+        }
     }
 }
 
 impl Candidate {
+    fn patients(&self) -> Patients {
+        Patients::of(&self.key, &self.rows)
+    }
+
     fn of<'a>(&'a self, parameters: &'a [ParameterId]) -> impl Iterator<Item = &'a IndexRow> {
         self.rows.iter().filter(|row| parameters.contains(&row.parameter))
     }

@@ -5,7 +5,7 @@ use super::{
     near::Near, prefix::Comparison, reference::ReferenceValue, string::StringMode, token::TokenValue, uri::UriValue,
 };
 use crate::{
-    Id, ResourceType,
+    Id, Key, ResourceType,
     definitions::{ParameterId, SearchType},
     search::quantity::QuantityValue,
 };
@@ -71,6 +71,17 @@ pub enum Filter {
         source: ResourceType,
         /// The reference parameter there.
         parameter: ParameterId,
+        /// What must hold there.
+        filter: Box<Filter>,
+    },
+    /// It belongs to the record of this patient and of no other.
+    OfPatient(Key),
+    /// It belongs to nobody's record.
+    OfNoPatient,
+    /// It has references under the parameters, and all of them lead to resources held here that meet the filter.
+    Every {
+        /// The reference parameters.
+        parameters: Vec<ParameterId>,
         /// What must hold there.
         filter: Box<Filter>,
     },

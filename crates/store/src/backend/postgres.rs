@@ -223,7 +223,7 @@ impl Connection for PostgresConnection<'_> {
     fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
         async move {
             let text = if body {
-                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted, r.body FROM unnest($1::bigint[], $2::text[]) AS k(type, id)
+                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted, r.patient, r.body FROM unnest($1::bigint[], $2::text[]) AS k(type, id)
                  JOIN resource r ON r.type = k.type AND r.id = k.id"
             } else {
                 "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted FROM unnest($1::bigint[], $2::text[]) AS k(type, id)

@@ -167,7 +167,7 @@ async fn index(shared: &Shared, stored: &Stored, connection: &mut dyn Connection
     let parameter = stored.parameter(1);
     let mut found: Vec<(i64, Vec<IndexRow>)> = Vec::new();
     for row in connection.find(&keys, true).await?.iter().filter(|row| row.int(5) == 0) {
-        found.push((row.int(0), rows_of(&parameter, row.text(6), shared)?));
+        found.push((row.int(0), rows_of(&parameter, row.text(7), shared)?));
     }
     let mut rids = FxHashMap::default();
     let unknown = unknown_targets(found.iter().flat_map(|(_, rows)| rows), &rids);

@@ -6,7 +6,7 @@ use crate::{
     sql::{Alias, Sql, Value},
 };
 use tessera_model::{
-    AccessContext, ResourceType, Visible,
+    AccessContext, Permission, ResourceType, Visible,
     definitions::{ParameterId, SearchType},
     search::{
         prefix::{Comparison, End},
@@ -19,6 +19,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) sql: Sql,
     pub(crate) access: &'a AccessContext,
     pub(crate) dialect: &'static Dialect,
+    /// The access rule itself is being written: what it goes through is not restricted by it again.
+    ruling: bool,
 }
 
 /// The row that a condition is about.
@@ -57,11 +59,17 @@ pub(crate) struct Window {
     pub(crate) limit: i64,
 }
 
+impl<'a> Compiler<'a> {
+    pub(crate) const fn new(sql: Sql, access: &'a AccessContext, dialect: &'static Dialect) -> Self {
+        Self { sql, access, dialect, ruling: false }
+    }
+}
+
 impl Compiler<'_> {
     /// Writes `SELECT rid …`: the live, visible resources of these types that satisfy the filter, each once.
     pub(crate) fn candidates(&mut self, types: &[ResourceType], filter: &Filter, window: Option<&Window>) {
         let conjuncts = plan::conjuncts(filter);
-        let lead = plan::lead(&conjuncts);
+        let lead = plan::lead(&conjuncts, plan::is_confined(self.access, types));
         let rest = conjuncts.iter().enumerate().filter(|(n, _)| Some(*n) != lead).map(|(_, filter)| *filter);
         let direct = lead.and_then(|n| criterion::direct(conjuncts[n]));
         let alias = self.sql.alias();
@@ -90,8 +98,8 @@ impl Compiler<'_> {
             self.condition(filter, at);
         }
         match types {
-            [one] => self.visible(*one, at),
-            _ => self.visible_of_any_type(at),
+            [one] => self.visible(Permission::Search, *one, at),
+            _ => self.visible_of_any_type(Permission::Search, at),
         }
         if let Some(window) = window {
             self.sql.push(" AND ").column(alias, "rid").push(" > ").bind(window.after);
@@ -117,30 +125,39 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes ` AND …`: what this caller may see of that type.
-    pub(crate) fn visible(&mut self, resource_type: ResourceType, at: At) {
-        let access = self.access;
-        match access.visible(resource_type) {
+    /// Writes ` AND …`: on what of that type this is allowed.
+    pub(crate) fn visible(&mut self, permission: Permission, resource_type: ResourceType, at: At) {
+        if !self.ruling {
+            self.rule(&self.access.visible(permission, resource_type), at);
+        }
+    }
+
+    fn rule(&mut self, visible: &Visible, at: At) {
+        match visible {
             Visible::All => {}
             Visible::None => {
                 self.sql.push(" AND 1 = 0");
             }
             Visible::If(filter) => {
                 self.sql.push(" AND ");
+                self.ruling = true;
                 self.condition(filter, at);
+                self.ruling = false;
             }
         }
     }
 
-    /// Writes ` AND …`: what this caller may see, whatever the type.
-    pub(crate) fn visible_of_any_type(&mut self, at: At) {
-        let access = self.access;
-        let Some(types) = access.visible_types() else { return };
+    /// Writes ` AND …`: on what this is allowed, whatever the type.
+    pub(crate) fn visible_of_any_type(&mut self, permission: Permission, at: At) {
+        if self.ruling {
+            return;
+        }
+        let Some(by_type) = self.access.visible_by_type(permission) else { return };
         self.sql.push(" AND (1 = 0");
-        for resource_type in types {
+        for (types, visible) in by_type {
             self.sql.push(" OR (");
-            self.condition(&Filter::Type(vec![resource_type]), at);
-            self.visible(resource_type, at);
+            self.condition(&Filter::Type(types), at);
+            self.rule(&visible, at);
             self.sql.push(")");
         }
         self.sql.push(")");
@@ -181,7 +198,50 @@ impl Compiler<'_> {
             Filter::Composite(alternatives) => self.composite(alternatives, Placed::Probe(at)),
             Filter::Chain { parameters, target, filter } => self.chain(parameters, *target, filter, at),
             Filter::Has { source, parameter, filter } => self.has(*source, *parameter, filter, at),
+            Filter::OfPatient(patient) => self.on_resource(at, |compiler, alias| {
+                compiler.sql.column(alias, "patient").push(" = COALESCE((SELECT rid FROM resource WHERE type = ");
+                compiler.sql.bind(patient.resource_type).push(" AND id = ").bind(patient.id.as_str());
+                // No resource belongs to a patient that there is not.
+                compiler.sql.push("), -2)");
+            }),
+            Filter::OfNoPatient => self.on_resource(at, |compiler, alias| {
+                compiler.sql.column(alias, "patient").push(" = 0");
+            }),
+            Filter::Every { parameters, filter } => self.every(parameters, filter, at),
         }
+    }
+
+    /// It refers to something, and everything it refers to is held here, live, and satisfies the filter.
+    fn every(&mut self, parameters: &[ParameterId], filter: &Filter, at: At) {
+        let (some, link, end, elsewhere) = (self.sql.alias(), self.sql.alias(), self.sql.alias(), self.sql.alias());
+        self.sql
+            .push("(EXISTS (SELECT 1 FROM idx_reference ")
+            .name(some)
+            .push(" WHERE ")
+            .column(some, "rid")
+            .push(" = ");
+        self.sql.column(at.alias, at.rid).push(" AND ");
+        self.parameter(some, parameters);
+        self.sql
+            .push(") AND NOT EXISTS (SELECT 1 FROM idx_reference ")
+            .name(link)
+            .push(" LEFT JOIN resource ")
+            .name(end);
+        self.sql
+            .push(" ON ")
+            .column(end, "rid")
+            .push(" = ")
+            .column(link, "target")
+            .push(" AND ")
+            .column(end, "deleted");
+        self.sql.push(" = 0 WHERE ").column(link, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
+        self.parameter(link, parameters);
+        self.sql.push(" AND (").column(end, "rid").push(" IS NULL OR NOT (");
+        self.condition(filter, At::resource(end));
+        self.sql.push("))) AND NOT EXISTS (SELECT 1 FROM idx_uri ").name(elsewhere).push(" WHERE ");
+        self.sql.column(elsewhere, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
+        self.parameter(elsewhere, parameters);
+        self.sql.push("))");
     }
 
     fn joined(&mut self, separator: &'static str, none: &'static str, filters: &[Filter], at: At) {
@@ -407,14 +467,14 @@ impl Compiler<'_> {
     fn far_end(&mut self, resource_type: ResourceType, filter: &Filter, end: Alias) {
         self.sql.push(" AND ").column(end, "type").push(" = ").bind(resource_type);
         self.sql.push(" AND ").column(end, "deleted").push(" = 0");
-        self.visible(resource_type, At::resource(end));
+        self.visible(Permission::Search, resource_type, At::resource(end));
         self.sql.push(" AND ");
         self.condition(filter, At::resource(end));
         self.sql.push(")");
     }
 
     /// `rid IN (…)` for rids that are at hand.
-    pub(super) fn among(&mut self, alias: Alias, column: &'static str, rids: &[i64]) {
+    pub(crate) fn among(&mut self, alias: Alias, column: &'static str, rids: &[i64]) {
         self.sql.column(alias, column).push(" IN ").bind_list(rids.iter().map(|rid| Value::Int(*rid)));
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn run(search: &Search, dialect: &'static Dialect) -> Result<Matches,
     let types: Vec<&str> = query.types.iter().map(|t| t.name()).collect();
     let types = if types.is_empty() { "every type".to_owned() } else { types.join(", ") };
     let conjuncts = plan::conjuncts(&query.filter);
-    let (lead, walk) = match plan::lead(&conjuncts) {
+    let (lead, walk) = match plan::lead(&conjuncts, plan::is_confined(&search.access, &query.types)) {
         Some(n) if criterion::direct(conjuncts[n]).is_some() => {
             (Some(n), "its own index is walked in the page's order")
         }

@@ -10,10 +10,10 @@ use crate::{
     Error,
     backend::Connection,
     sql::{Row, Sql},
-    version::{COLUMNS, from_row},
+    version::COLUMNS,
 };
 use rustc_hash::FxHashSet;
-use tessera_model::search::query::Include;
+use tessera_model::{Permission, search::query::Include};
 
 /// Most included resources of a page; beyond, the answer says that it was cut (HTTP-5).
 const INCLUDED_MAX: usize = 1000;
@@ -36,7 +36,7 @@ pub(super) async fn run(search: &Search, found: &mut Found, connection: &mut dyn
                     return Ok(());
                 }
                 next.push(rid);
-                found.included.push(from_row(&mut row, 0, &search.shared.definitions)?);
+                found.included.push(search.shown(&mut row)?);
             }
         }
         if next.is_empty() {
@@ -66,7 +66,7 @@ async fn follow(
     sql.push(", ").column(resource, "rid").push(" FROM resource ").name(resource).push(" WHERE ");
     sql.column(resource, "deleted").push(" = 0 AND ").column(resource, "rid").push(" IN (SELECT ").column(link, far);
     sql.push(" FROM idx_reference ").name(link).push(" WHERE ");
-    let mut compiler = Compiler { sql, access: &search.access, dialect: connection.dialect() };
+    let mut compiler = Compiler::new(sql, &search.access, connection.dialect());
     compiler.among(link, near, from);
     if !include.parameters.is_empty() {
         compiler.sql.push(" AND ");
@@ -74,12 +74,13 @@ async fn follow(
     }
     compiler.sql.push(")");
     let wanted = if include.reverse { include.source } else { include.target };
+    let permission = if include.reverse { Permission::Search } else { Permission::Read };
     match wanted {
         Some(resource_type) => {
             compiler.sql.push(" AND ").column(resource, "type").push(" = ").bind(resource_type);
-            compiler.visible(resource_type, At::resource(resource));
+            compiler.visible(permission, resource_type, At::resource(resource));
         }
-        None => compiler.visible_of_any_type(At::resource(resource)),
+        None => compiler.visible_of_any_type(permission, At::resource(resource)),
     }
     compiler
         .sql

@@ -10,7 +10,7 @@ use crate::{
     Error, Matches, Version,
     backend::{Connection, Dialect},
     sql::{Row, Sql, Value},
-    version::{COLUMNS, from_row},
+    version::COLUMNS,
 };
 
 /// What has been found so far.
@@ -62,7 +62,7 @@ pub(super) fn statement(search: &Search, dialect: &'static Dialect) -> Result<(S
         sql.push(", ").column(page, name);
     }
     sql.push(" FROM (");
-    let mut compiler = Compiler { sql, access: &search.access, dialect };
+    let mut compiler = Compiler::new(sql, &search.access, dialect);
     if keys == 0 {
         let (after, ceiling) = match cursor.as_deref() {
             Some([Value::Int(after), Value::Int(ceiling)]) => (*after, *ceiling),
@@ -118,7 +118,7 @@ fn found(search: &Search, cursor: Option<&[Value]>, mut rows: Vec<Row>) -> Resul
     // The whole result is on this page: then its size is known.
     let total = (cursor.is_none() && !more).then(|| i64::try_from(rows.len()).unwrap_or(0));
     let rids = rows.iter().map(|row| row.int(COLUMNS.len())).collect();
-    let matches = rows.iter_mut().map(|row| from_row(row, 0, &search.shared.definitions)).collect::<Result<_, _>>()?;
+    let matches = rows.iter_mut().map(|row| search.shown(row)).collect::<Result<_, _>>()?;
     Ok(Found { rids, matches, included: Vec::new(), included_cut: false, total, next })
 }
 

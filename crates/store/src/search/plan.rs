@@ -1,18 +1,34 @@
 //! Which predicate leads: the one that is looked up first, the others being probed for each row it gives
 //! (docs/search.md, "How a search runs").
 
-use tessera_model::search::{
-    query::{Criterion, Filter},
-    string::StringMode,
+use tessera_model::{
+    AccessContext, Permission, ResourceType, Visible,
+    search::{
+        query::{Criterion, Filter},
+        string::StringMode,
+    },
 };
+
+/// The rank of what finds one patient's few hundred.
+const OF_PATIENT: u8 = 90;
+
+/// Whether the caller sees, of that type, one patient's record only.
+pub(super) fn is_confined(access: &AccessContext, types: &[ResourceType]) -> bool {
+    let [resource_type] = types else { return false };
+    match access.visible(Permission::Search, *resource_type) {
+        Visible::If(filter) => conjuncts(&filter).iter().any(|filter| matches!(filter, Filter::OfPatient(_))),
+        Visible::All | Visible::None => false,
+    }
+}
 
 /// How few rows a predicate is likely to find; the highest leads. `None`: it cannot lead.
 fn rank(filter: &Filter) -> Option<u8> {
     Some(match filter {
         Filter::Id(_) => 100,
+        Filter::OfPatient(_) => return None,
         Filter::Value(_, criterion) => match criterion {
             // A reference to one resource: its patient's few hundred.
-            Criterion::Reference(values) if values.len() <= 10 => 90,
+            Criterion::Reference(values) if values.len() <= 10 => OF_PATIENT,
             Criterion::Token(values) => {
                 let coded = values.iter().all(|v| v.code.is_some());
                 let in_system = values.iter().all(|v| v.system.as_deref().is_some_and(|s| !s.is_empty()));
@@ -48,7 +64,13 @@ fn rank(filter: &Filter) -> Option<u8> {
         Filter::Has { filter, .. } => inner_rank(filter)?.saturating_sub(15),
         Filter::Any(any) if !any.is_empty() => any.iter().map(rank).min()??.saturating_sub(5),
         Filter::All(all) => all.iter().filter_map(rank).max()?,
-        Filter::Any(_) | Filter::Not(_) | Filter::Type(_) | Filter::LastUpdated(_) | Filter::Present(..) => {
+        Filter::Any(_)
+        | Filter::Not(_)
+        | Filter::Type(_)
+        | Filter::LastUpdated(_)
+        | Filter::Present(..)
+        | Filter::OfNoPatient
+        | Filter::Every { .. } => {
             return None;
         }
     })
@@ -68,7 +90,10 @@ pub(super) fn conjuncts(filter: &Filter) -> Vec<&Filter> {
 }
 
 /// The index of the conjunct that leads.
-pub(super) fn lead(conjuncts: &[&Filter]) -> Option<usize> {
+///
+/// `confined`: the caller sees one patient's record only. Then that is searched first, unless a predicate finds fewer.
+pub(super) fn lead(conjuncts: &[&Filter], confined: bool) -> Option<usize> {
     let ranked = conjuncts.iter().enumerate().filter_map(|(n, filter)| Some((rank(filter)?, n)));
+    let ranked = ranked.filter(|(rank, _)| !confined || *rank >= OF_PATIENT);
     ranked.max_by_key(|&(rank, n)| (rank, std::cmp::Reverse(n))).map(|(_, n)| n)
 }

@@ -44,7 +44,7 @@ async fn erase(shared: &Shared, purged: &Purged, connection: &mut dyn Connection
     sql.bind(purged.rid);
     connection.query(&sql).await?;
     let mut sql = Sql::new(
-        "UPDATE resource SET version = 0, last_updated = 0, seq = 0, method = 0, deleted = 1, body = '' WHERE rid = ",
+        "UPDATE resource SET version = 0, last_updated = 0, seq = 0, method = 0, deleted = 1, patient = 0, body = '' WHERE rid = ",
     );
     sql.bind(purged.rid);
     connection.query(&sql).await?;

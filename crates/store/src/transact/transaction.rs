@@ -18,6 +18,8 @@ pub(crate) struct Current {
     pub(crate) version: VersionId,
     pub(crate) last_updated: Micros,
     pub(crate) deleted: bool,
+    /// Whose record it is of.
+    pub(crate) patient: i64,
     pub(crate) body: String,
 }
 

@@ -9,7 +9,7 @@ use crate::{
     sql::{Sql, Value},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
-use tessera_model::{Id, IndexRow, IndexValue, Key};
+use tessera_model::{Id, IndexRow, IndexValue, Key, Patients};
 
 use Kind::{Int, Text};
 
@@ -24,10 +24,12 @@ static RESOURCE: Table = Table {
         ("seq", Int),
         ("method", Int),
         ("deleted", Int),
+        ("patient", Int),
         ("body", Text),
     ],
     on_conflict: "ON CONFLICT (rid) DO UPDATE SET version = excluded.version, last_updated = excluded.last_updated,
-        seq = excluded.seq, method = excluded.method, deleted = excluded.deleted, body = excluded.body",
+        seq = excluded.seq, method = excluded.method, deleted = excluded.deleted,
+        patient = excluded.patient, body = excluded.body",
 };
 
 /// Resources that something refers to and that do not exist (yet).
@@ -37,25 +39,22 @@ static PLACEHOLDER: Table =
 /// Rids of superseded versions that one statement moves to the history.
 const MOVED_MAX: usize = 500;
 
-/// Writes the versions, their forerunners and their index rows.
+/// Writes the versions, their forerunners and their index rows. The rids of all that was written and is referred to come back.
 pub(super) async fn write(
     shared: &Shared,
     written: Vec<Written>,
     seq: i64,
     connection: &mut dyn Connection,
-) -> Result<(), Error> {
+) -> Result<FxHashMap<Key, i64>, Error> {
     if written.is_empty() {
-        return Ok(());
+        return Ok(FxHashMap::default());
     }
     let mut rids = own_rids(&written, connection).await?;
     supersede(&written, connection).await?;
-    let mut resources = Vec::with_capacity(written.len());
-    for written in &written {
-        resources.push(resource_row(rids[&written.key], written, seq));
-    }
-    connection.insert(&RESOURCE, resources).await?;
     let unknown = unknown_targets(written.iter().flat_map(|w| w.rows.iter().chain(&w.old_rows)), &rids);
     add_targets(shared, unknown, &mut rids, connection).await?;
+    let resources = written.iter().map(|written| resource_row(written, seq, &rids)).collect();
+    connection.insert(&RESOURCE, resources).await?;
     let (mut old, mut new) = (Rows::default(), Rows::default());
     let mut redefinitions = Vec::new();
     for written in written {
@@ -75,13 +74,18 @@ pub(super) async fn write(
     for redefinition in redefinitions {
         redefinition.perform(connection).await?;
     }
-    Ok(())
+    Ok(rids)
 }
 
-fn resource_row(rid: i64, written: &Written, seq: i64) -> Vec<Value> {
+fn resource_row(written: &Written, seq: i64, rids: &FxHashMap<Key, i64>) -> Vec<Value> {
     let version = &written.version;
+    // A deletion belongs to whom its forerunner belonged to.
+    let patient = match &written.before {
+        Some(before) if version.is_deletion() => before.patient,
+        _ => patient(&Patients::of(&written.key, &written.rows), rids),
+    };
     vec![
-        rid.into(),
+        rids[&written.key].into(),
         written.key.resource_type.into(),
         written.key.id.as_str().into(),
         version.version.into(),
@@ -89,9 +93,22 @@ fn resource_row(rid: i64, written: &Written, seq: i64) -> Vec<Value> {
         seq.into(),
         version.method.number().into(),
         i64::from(version.is_deletion()).into(),
+        patient.into(),
         version.body.as_str().into(),
     ]
 }
+
+/// Whose record it is of, as the column `patient` holds it. `rids` knows every key that is referred to.
+pub(crate) fn patient(patients: &Patients, rids: &FxHashMap<Key, i64>) -> i64 {
+    match patients {
+        Patients::None => 0,
+        Patients::One(key) => rids.get(key).copied().unwrap_or(SEVERAL),
+        Patients::Several => SEVERAL,
+    }
+}
+
+/// It is of the records of several patients, or of one kept elsewhere.
+const SEVERAL: i64 = -1;
 
 /// The rids of the resources written: new ones for those that have no row yet.
 async fn own_rids(written: &[Written], connection: &mut dyn Connection) -> Result<FxHashMap<Key, i64>, Error> {
@@ -110,8 +127,8 @@ async fn supersede(written: &[Written], connection: &mut dyn Connection) -> Resu
     let rids: Vec<i64> = written.iter().filter_map(live).collect();
     for rids in rids.chunks(MOVED_MAX) {
         let mut sql = Sql::new(
-            "INSERT INTO resource_history (rid, type, version, last_updated, seq, method, body)
-             SELECT rid, type, version, last_updated, seq, method, body FROM resource WHERE rid IN ",
+            "INSERT INTO resource_history (rid, type, version, last_updated, seq, method, patient, body)
+             SELECT rid, type, version, last_updated, seq, method, patient, body FROM resource WHERE rid IN ",
         );
         sql.bind_list(rids.iter().copied());
         connection.query(&sql).await?;
@@ -156,6 +173,7 @@ pub(crate) async fn add_targets(
             zero(),
             zero(),
             1.into(),
+            zero(),
             "".into(),
         ]
     };

@@ -1,6 +1,6 @@
 //! What is not visible is not there: in every call, at every place of a search (CORE-2).
 
-use crate::store::{TestStore, delete, everything, ids, key, on_both, parsed, post, put};
+use crate::store::{TestStore, delete, everything, granted, ids, key, on_both, parsed, post, put};
 use serde_json::json;
 use tessera_model::{AccessContext, Definitions};
 use tessera_store::{Error, HistoryPage, HistoryScope, Outcome, Store as _};
@@ -8,7 +8,7 @@ use tessera_store::{Error, HistoryPage, HistoryScope, Outcome, Store as _};
 /// Sees patient a, what is about patient a, and organizations.
 fn limited() -> AccessContext {
     let visible = ["Patient?_id=a", "Observation?patient=a", "Organization?_id:not=hidden"];
-    AccessContext::limited(
+    granted(
         visible
             .iter()
             .map(|url| {
@@ -82,13 +82,21 @@ fn core_2_writes_neither_change_nor_reveal_what_is_hidden() {
             _ => false,
         };
         let observation = |id: &str, patient: &str| json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "new"}, "subject": {"reference": format!("Patient/{patient}")}});
-        assert!(forbidden(t.write_as(&access, vec![put(&observation("o-b", "b"))]).await), "another's resource");
-        assert!(
-            forbidden(t.write_as(&access, vec![put(&observation("o-b", "a"))]).await),
-            "another's resource, made one's own"
-        );
+        let not_there = |result: Result<Vec<tessera_store::Changed>, Error>| match result {
+            Err(Error::Entry { error, .. }) => matches!(*error, Error::NotFound(_)),
+            _ => false,
+        };
+        // CORE-6, CMP-8: what is hidden is answered as what does not exist.
+        for hidden in ["o-b", "o-none"] {
+            assert!(not_there(t.write_as(&access, vec![put(&observation(hidden, "b"))]).await), "{hidden}");
+            assert!(
+                not_there(t.write_as(&access, vec![put(&observation(hidden, "a"))]).await),
+                "{hidden}, made one's own"
+            );
+            let deleted = t.write_as(&access, vec![delete(&format!("Observation/{hidden}"))]).await.unwrap();
+            assert_eq!(deleted[0].outcome, Outcome::Nothing, "{hidden}");
+        }
         assert!(forbidden(t.write_as(&access, vec![put(&observation("o-a", "b"))]).await), "one's own, given away");
-        assert!(forbidden(t.write_as(&access, vec![delete("Observation/o-b")]).await));
         assert!(forbidden(
             t.write_as(&access, vec![post(&json!({"resourceType": "Basic", "code": {"text": "x"}}), None)]).await
         ));

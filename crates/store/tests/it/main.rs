@@ -9,6 +9,7 @@ mod once;
 mod paging;
 mod parameters;
 mod patch;
+mod patient;
 mod property;
 mod records;
 mod references;

@@ -1,9 +1,9 @@
 //! Patches are applied to the current version, inside the transaction: <https://hl7.org/fhir/R4/http.html#patch>
 
-use crate::store::{criteria, delete, everything, key, on_both, post, put};
+use crate::store::{criteria, delete, everything, granted, key, on_both, post, put};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tessera_model::{AccessContext, Patch, Visible};
+use tessera_model::{Patch, Permission, Visible};
 use tessera_store::{Action, Change, Error, Outcome, Precondition, Store as _, Tags};
 
 fn patch_if(text: &str, patch: &Value, if_match: Vec<i64>) -> Change {
@@ -102,8 +102,8 @@ fn what_is_not_there_is_not_patched() {
 fn what_is_not_visible_is_not_there_and_stays_visible() {
     on_both("patch_access", async |t| {
         let female = crate::store::parsed("Patient?gender=female").unwrap().query.filter;
-        let access = AccessContext::limited(vec![(key("Patient/a").resource_type, female)]);
-        assert!(matches!(access.visible(key("Patient/a").resource_type), Visible::If(_)));
+        let access = granted(vec![(key("Patient/a").resource_type, female)]);
+        assert!(matches!(access.visible(Permission::Read, key("Patient/a").resource_type), Visible::If(_)));
         t.put(&json!({"resourceType": "Patient", "id": "a", "gender": "female"})).await;
         t.put(&json!({"resourceType": "Patient", "id": "b", "gender": "male"})).await;
         let gender = |value: &str| json!([{"op": "replace", "path": "/gender", "value": value}]);

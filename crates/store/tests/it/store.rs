@@ -10,7 +10,7 @@ use std::{
 };
 use tessera_fixtures::postgres;
 use tessera_model::{
-    AccessContext, Definitions, Id, Key, Resource,
+    AccessContext, Caller, Definitions, Filter, Grant, Id, Key, Permissions, Resource, ResourceType, Within,
     search::{
         Context,
         compartment::confine,
@@ -91,6 +91,17 @@ fn options(location: &Location, clock: Arc<TestClock>) -> Options {
 
 pub(crate) fn everything() -> AccessContext {
     AccessContext::internal("test")
+}
+
+/// May do everything with what of each type satisfies its filter.
+pub(crate) fn granted(visible: Vec<(ResourceType, Filter)>) -> AccessContext {
+    let grant = |(resource_type, filter)| Grant {
+        within: Within::Everything,
+        resource_type: Some(resource_type),
+        permissions: Permissions::ALL,
+        filter,
+    };
+    AccessContext::granted(Caller::of_client("test"), visible.into_iter().map(grant).collect(), false)
 }
 
 pub(crate) fn key(text: &str) -> Key {

@@ -206,7 +206,7 @@ impl Connection for SqliteConnection {
 
     fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
         let text = if body {
-            "SELECT rid, type, id, version, last_updated, deleted, body FROM resource WHERE type = $1 AND id = $2"
+            "SELECT rid, type, id, version, last_updated, deleted, patient, body FROM resource WHERE type = $1 AND id = $2"
         } else {
             "SELECT rid, type, id, version, last_updated, deleted FROM resource WHERE type = $1 AND id = $2"
         };

@@ -1,0 +1,117 @@
+//! What of each type belongs to one patient, so that those who may see that patient's record alone may see it.
+//! A row for each type, and none without: a type that is not declared is seen by nobody in a patient's name (CORE-4).
+//! The parameters are those of the patient compartment, but for what docs/access.md names.
+//! <https://hl7.org/fhir/R4/compartmentdefinition-patient.html>
+
+use super::{ParameterId, SearchType};
+use super::{row::rows, search_parameter::ByType};
+use crate::ResourceType;
+use rustc_hash::FxHashMap;
+
+const PATIENT_CONTEXT: &str = include_str!("../../definitions/tessera/patient-context.ndjson");
+
+/// What those who may see one patient's record alone may see of a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatientContext {
+    /// The resource of the patient itself.
+    Itself,
+    /// What these parameters lead to the patient from, and to no other.
+    Member(Vec<ParameterId>),
+    /// The same, and what they lead to nobody from: a device on the shelf.
+    MemberOrShared(Vec<ParameterId>),
+    /// What is about resources that may be seen, and about no others: provenance.
+    Targets(ParameterId),
+    /// Everything; but none of it may be written in a patient's name.
+    Shared,
+    /// Nothing.
+    Hidden,
+}
+
+impl PatientContext {
+    /// The parameters that lead from a resource to the patients it belongs to.
+    #[must_use]
+    pub fn parameters(&self) -> &[ParameterId] {
+        match self {
+            Self::Member(parameters) | Self::MemberOrShared(parameters) => parameters,
+            Self::Itself | Self::Targets(_) | Self::Shared | Self::Hidden => &[],
+        }
+    }
+}
+
+/// A type's row.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) context: PatientContext,
+    /// Elements that are not shown in a patient's name, nor searched.
+    pub(super) withheld: Vec<Box<str>>,
+    /// The parameters that search them.
+    pub(super) unsearchable: Vec<ParameterId>,
+}
+
+pub(super) type ByResourceType = FxHashMap<ResourceType, Entry>;
+
+pub(super) fn load(by_name: &FxHashMap<&'static str, ResourceType>, parameters: &ByType) -> ByResourceType {
+    let entry = |row: super::row::Row| {
+        let resource_type = *by_name.get(row.text("type"))?;
+        let of_type = parameters.get(&resource_type);
+        let ids: Vec<ParameterId> = row
+            .texts("param")
+            .iter()
+            .filter_map(|code| of_type?.get(code).filter(|p| p.search_type == SearchType::Reference))
+            .map(|parameter| parameter.id)
+            .collect();
+        let context = match (row.text("context"), ids.first()) {
+            ("itself", _) => PatientContext::Itself,
+            ("shared", _) => PatientContext::Shared,
+            ("targets", Some(target)) => PatientContext::Targets(*target),
+            ("member", Some(_)) => PatientContext::Member(ids),
+            ("member-or-shared", Some(_)) => PatientContext::MemberOrShared(ids),
+            _ => PatientContext::Hidden,
+        };
+        let unsearchable = row.texts("unsearchable");
+        let unsearchable = unsearchable.iter().filter_map(|code| Some(of_type?.get(code)?.id)).collect();
+        Some((resource_type, Entry { context, withheld: row.texts("withheld"), unsearchable }))
+    };
+    rows(PATIENT_CONTEXT).filter_map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Definitions;
+
+    #[test]
+    fn core_4_every_type_is_declared() {
+        let names: Vec<String> = rows(PATIENT_CONTEXT).map(|row| row.text("type").to_owned()).collect();
+        let all: Vec<&str> = Definitions::r4().resource_types().iter().map(|t| t.name()).collect();
+        assert_eq!(names, all);
+        for row in rows(PATIENT_CONTEXT) {
+            let context = row.text("context");
+            assert!(
+                ["itself", "shared", "targets", "member", "member-or-shared", "hidden"].contains(&context),
+                "{context}"
+            );
+        }
+    }
+
+    #[test]
+    fn cmp_1_members_are_those_of_the_compartment_but_for_what_is_named() {
+        let definitions = Definitions::r4();
+        let patient = definitions.resource_type("Patient").unwrap();
+        let mut other = Vec::new();
+        for &resource_type in definitions.resource_types() {
+            let codes = definitions.compartment_parameters(patient, resource_type).iter();
+            let codes = codes.filter(|code| definitions.parameter(resource_type, code).is_some());
+            let mut compartment: Vec<ParameterId> =
+                codes.map(|code| definitions.parameter(resource_type, code).unwrap().id).collect();
+            let mut own = definitions.patient_context(resource_type).parameters().to_vec();
+            compartment.sort_unstable();
+            own.sort_unstable();
+            if compartment != own {
+                other.push(resource_type.name());
+            }
+        }
+        let named = ["AuditEvent", "Basic", "Coverage", "Device", "Group", "Patient", "Person", "Provenance"];
+        assert_eq!(other, named);
+    }
+}

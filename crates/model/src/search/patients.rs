@@ -1,0 +1,50 @@
+//! Whose record a resource belongs to, as its references say (CMP-1).
+
+use crate::{Definitions, IndexRow, IndexValue, Key, definitions::PatientContext};
+
+/// The patients a resource belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Patients {
+    /// To nobody.
+    None,
+    /// To this one.
+    One(Key),
+    /// To several, or to one that is kept elsewhere.
+    Several,
+}
+
+impl Patients {
+    /// The patients that a resource with these index rows belongs to.
+    #[must_use]
+    pub fn of(key: &Key, rows: &[IndexRow]) -> Self {
+        let definitions = Definitions::r4();
+        let context = definitions.patient_context(key.resource_type);
+        if *context == PatientContext::Itself {
+            return Self::One(key.clone());
+        }
+        let parameters = context.parameters();
+        let mut patients = Self::None;
+        for row in rows.iter().filter(|row| parameters.contains(&row.parameter)) {
+            match &row.value {
+                IndexValue::Reference(to)
+                    if *definitions.patient_context(to.resource_type) == PatientContext::Itself =>
+                {
+                    patients = match patients {
+                        Self::None => Self::One(to.clone()),
+                        Self::One(other) if other == *to => Self::One(other),
+                        _ => return Self::Several,
+                    };
+                }
+                IndexValue::Uri { value, .. } if may_be_a_patient(value, definitions) => return Self::Several,
+                _ => {}
+            }
+        }
+        patients
+    }
+}
+
+/// Whether an absolute reference may lead to a patient: unless it says that it leads to something else.
+fn may_be_a_patient(url: &str, definitions: &Definitions) -> bool {
+    let named = url.split('/').rev().filter_map(|segment| definitions.resource_type(segment)).next();
+    named.is_none_or(|resource_type| *definitions.patient_context(resource_type) == PatientContext::Itself)
+}
