@@ -210,12 +210,12 @@ impl AccessContext {
             return true;
         }
         let includes = query.includes.iter().filter(|include| include.reverse);
-        let reverse = includes.filter_map(|include| include.source);
+        let mut reverse = includes.filter_map(|include| include.source);
         let sorts = query.sort.iter().filter_map(|sort| match &sort.key {
             crate::search::query::SortKey::Parameter(parameters, _) => Some(parameters),
             _ => None,
         });
-        reverse.map(|source| self.allows(Permission::Search, source)).all(|allowed| allowed)
+        reverse.all(|source| self.allows(Permission::Search, source))
             && sorts.flatten().all(|parameter| !self.is_unsearchable(*parameter))
             && self.may_ask_of(&query.types, &query.filter)
     }
