@@ -6,7 +6,7 @@ use crate::{
     Context,
     error::Error,
     interaction::{change::change, history, read, search, write},
-    perform::perform as perform_one,
+    perform::{is_permitted, perform as perform_one},
     reply::Reply,
     request::{Preferences, Request, Return},
     respond::entry_response,
@@ -110,9 +110,8 @@ async fn transaction(
     for (n, entry) in entries.iter().enumerate() {
         let at_entry = |error: Error| Error::Entry { entry: n, error: Box::new(error) };
         let request = entry::request(context, *entry, preferences).map_err(at_entry)?;
-        let (code, resource_type) = request.interaction.code();
-        // "one denial: whole 403", before any write
-        if !access.permits(code, resource_type) {
+        // One denial refuses the whole, before any write.
+        if !is_permitted(access, &request) {
             return Err(at_entry(Error::Forbidden));
         }
         if matches!(request.interaction, Interaction::Operation(_)) {

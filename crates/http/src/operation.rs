@@ -30,9 +30,9 @@ use crate::{Context, error::Error, links, reply::Reply, request::Request};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use tessera_model::{
-    AccessContext, Definitions, Error as ModelError, Filter, Key, ResourceType,
+    AccessContext, Definitions, Error as ModelError, Filter, Key, Permission, ResourceType,
     definitions::OperationDefinition,
-    interaction::{Interaction, InteractionCode, Level, Operation},
+    interaction::{Interaction, Level, Operation},
     reference::{self, Literal},
     search::parse::parse,
 };
@@ -41,33 +41,72 @@ use tessera_store::Version;
 /// The operations of this server. To add one: a line here, a file in `operation/`, and, if the specification does not define
 /// it, a row in `crates/model/definitions/tessera/operations.ndjson`.
 const OPERATIONS: &[Supported] = &[
-    Supported::new("CodeSystem-lookup", |call| Box::pin(lookup::perform(call))),
-    Supported::new("CodeSystem-subsumes", |call| Box::pin(subsumes::perform(call))),
-    Supported::new("CodeSystem-validate-code", |call| Box::pin(validate_code::of_code_system(call))),
-    Supported::new("ConceptMap-translate", |call| Box::pin(translate::perform(call))),
-    Supported::new("ValueSet-expand", |call| Box::pin(expand::perform(call))),
-    Supported::new("ValueSet-validate-code", |call| Box::pin(validate_code::of_value_set(call))),
-    Supported::new("CapabilityStatement-versions", |call| Box::pin(versions::perform(call))),
-    Supported::new("Composition-document", |call| Box::pin(document::perform(call))),
-    Supported::new("Encounter-everything", |call| Box::pin(everything::of_compartment(call))).paged(),
-    Supported::new("Group-everything", |call| Box::pin(everything::of_group(call))).paged(),
-    Supported::new("Observation-lastn", |call| Box::pin(lastn::perform(call))).takes_criteria(),
-    Supported::new("Observation-stats", |call| Box::pin(stats::perform(call))),
-    Supported::new("Patient-everything", |call| Box::pin(everything::of_compartment(call))).paged(),
-    Supported::new("Resource-meta", |call| Box::pin(meta::perform(call))).on_versions(),
-    Supported::new("Resource-erase", |call| Box::pin(purge::erase(call))).affects_state(),
-    Supported::new("Resource-purge-history", |call| Box::pin(purge::history(call))).affects_state(),
-    Supported::new("SearchParameter-reindex", |call| Box::pin(reindex::perform(call))),
-    Supported::new("Resource-graph", |call| Box::pin(graph::perform(call))),
-    Supported::new("Resource-meta-add", |call| Box::pin(meta_change::add(call))).affects_state(),
-    Supported::new("Resource-meta-delete", |call| Box::pin(meta_change::delete(call))).affects_state(),
-    Supported::new("Resource-validate", |call| Box::pin(validate::perform(call))),
+    Supported::new("CodeSystem-lookup", Needs::Nothing, |call| Box::pin(lookup::perform(call))),
+    Supported::new("CodeSystem-subsumes", Needs::Nothing, |call| Box::pin(subsumes::perform(call))),
+    Supported::new("CodeSystem-validate-code", Needs::Nothing, |call| Box::pin(validate_code::of_code_system(call))),
+    Supported::new("ConceptMap-translate", Needs::Nothing, |call| Box::pin(translate::perform(call))),
+    Supported::new("ValueSet-expand", Needs::Nothing, |call| Box::pin(expand::perform(call))),
+    Supported::new("ValueSet-validate-code", Needs::Nothing, |call| Box::pin(validate_code::of_value_set(call))),
+    Supported::new("CapabilityStatement-versions", Needs::Nothing, |call| Box::pin(versions::perform(call))),
+    Supported::new("Composition-document", READ, |call| Box::pin(document::perform(call))),
+    Supported::new("Encounter-everything", READ_AND_SEARCH, |call| Box::pin(everything::of_compartment(call))).paged(),
+    Supported::new("Group-everything", READ_AND_SEARCH, |call| Box::pin(everything::of_group(call))).paged(),
+    Supported::new("Observation-lastn", SEARCH, |call| Box::pin(lastn::perform(call))).takes_criteria(),
+    Supported::new("Observation-stats", SEARCH, |call| Box::pin(stats::perform(call))),
+    Supported::new("Patient-everything", READ_AND_SEARCH, |call| Box::pin(everything::of_compartment(call))).paged(),
+    Supported::new("Resource-meta", READ, |call| Box::pin(meta::perform(call))).on_versions(),
+    Supported::new("Resource-erase", Needs::Administration, |call| Box::pin(purge::erase(call))).affects_state(),
+    Supported::new("Resource-purge-history", Needs::Administration, |call| Box::pin(purge::history(call)))
+        .affects_state(),
+    Supported::new("SearchParameter-reindex", Needs::Administration, |call| Box::pin(reindex::perform(call))),
+    Supported::new("Resource-graph", READ_AND_SEARCH, |call| Box::pin(graph::perform(call))),
+    Supported::new("Resource-meta-add", UPDATE, |call| Box::pin(meta_change::add(call))).affects_state(),
+    Supported::new("Resource-meta-delete", UPDATE, |call| Box::pin(meta_change::delete(call))).affects_state(),
+    Supported::new("Resource-validate", Needs::OneOf(&[Permission::Create, Permission::Update]), |call| {
+        Box::pin(validate::perform(call))
+    }),
 ];
+
+/// What its caller must be allowed to do on its type, before anything is done. What it then reads and writes goes through the
+/// store, which restricts it to what the caller may see.
+#[derive(Clone, Copy, Debug)]
+enum Needs {
+    /// Nothing: it tells nothing of any patient.
+    Nothing,
+    /// All of these.
+    All(&'static [Permission]),
+    /// One of these.
+    OneOf(&'static [Permission]),
+    /// To be an administrator.
+    Administration,
+}
+
+const READ: Needs = Needs::All(&[Permission::Read]);
+const SEARCH: Needs = Needs::All(&[Permission::Search]);
+const READ_AND_SEARCH: Needs = Needs::All(&[Permission::Read, Permission::Search]);
+const UPDATE: Needs = Needs::All(&[Permission::Update]);
+
+impl Needs {
+    /// Whether these are met. At the system level, on some type.
+    fn are_met(self, access: &AccessContext, resource_type: Option<ResourceType>) -> bool {
+        let allows = |permission: &Permission| match resource_type {
+            Some(resource_type) => access.allows(*permission, resource_type),
+            None => access.allows_any(*permission),
+        };
+        match self {
+            Self::Nothing => true,
+            Self::All(permissions) => permissions.iter().all(allows),
+            Self::OneOf(permissions) => permissions.iter().any(allows),
+            Self::Administration => access.administers(),
+        }
+    }
+}
 
 /// An operation that this server has: at all levels that its definition names.
 pub(crate) struct Supported {
     /// The end of its definition's URL: `Patient-everything`. Name, levels and parameters stand there.
     definition: &'static str,
+    needs: Needs,
     affects_state: bool,
     on_versions: bool,
     takes_criteria: bool,
@@ -78,11 +117,19 @@ pub(crate) struct Supported {
 type Perform = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Reply, Error>>;
 
 impl Supported {
-    const fn new(definition: &'static str, perform: Perform) -> Self {
-        Self { definition, affects_state: false, on_versions: false, takes_criteria: false, paged: false, perform }
+    const fn new(definition: &'static str, needs: Needs, perform: Perform) -> Self {
+        Self {
+            definition,
+            needs,
+            affects_state: false,
+            on_versions: false,
+            takes_criteria: false,
+            paged: false,
+            perform,
+        }
     }
 
-    /// It changes something: by POST alone, and only for those who may update the type.
+    /// It changes something: by POST alone.
     const fn affects_state(mut self) -> Self {
         self.affects_state = true;
         self
@@ -186,7 +233,7 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     if supported.affects_state && operation.by_get {
         return Err(ModelError::MethodNotAllowed { method: "GET".into(), allowed: vec!["POST"] }.into());
     }
-    if supported.affects_state && !access.permits(InteractionCode::Update, operation.level.resource_type()) {
+    if !supported.needs.are_met(access, operation.level.resource_type()) {
         return Err(Error::Forbidden);
     }
     let taken = input::Taken { definition, criteria: supported.takes_criteria };

@@ -1,12 +1,25 @@
 //! Each interaction to the file that performs it.
 
 use crate::{Context, capability, error::Error, interaction, operation, reply::Reply, request::Request};
-use tessera_model::{AccessContext, interaction::Interaction};
+use tessera_model::{
+    AccessContext,
+    interaction::{Interaction, InteractionCode},
+};
+
+/// Whether that may be asked at all. A condition is a search: it needs what a search needs.
+pub(crate) fn is_permitted(access: &AccessContext, request: &Request) -> bool {
+    let (code, resource_type) = request.interaction.code();
+    let conditional = request.conditions.if_none_exist.is_some()
+        || matches!(
+            request.interaction,
+            Interaction::ConditionalUpdate(_) | Interaction::ConditionalPatch(_) | Interaction::ConditionalDelete(_)
+        );
+    access.permits(code, resource_type) && (!conditional || access.permits(InteractionCode::SearchType, resource_type))
+}
 
 /// Performs what is asked, if it is permitted.
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
-    let (code, resource_type) = request.interaction.code();
-    if !access.permits(code, resource_type) {
+    if !is_permitted(access, &request) {
         return Err(Error::Forbidden);
     }
     match &request.interaction {
