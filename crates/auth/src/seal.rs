@@ -51,7 +51,10 @@ impl MasterKey {
     }
 
     /// Seals bytes for a purpose; `name` is that of the place where they are kept, so that they are good nowhere else.
-    pub(crate) fn seal(&self, purpose: &str, name: &str, bytes: &[u8]) -> Result<String, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Keys`] if it cannot be done.
+    pub fn seal(&self, purpose: &str, name: &str, bytes: &[u8]) -> Result<String, Error> {
         let mut sealed = bytes.to_vec();
         let nonce = self.key(purpose)?.seal_in_place_append_tag(Aad::from(name.as_bytes()), &mut sealed);
         let nonce = nonce.map_err(|_| Error::Keys("a key cannot be sealed"))?;
@@ -59,7 +62,10 @@ impl MasterKey {
     }
 
     /// What was sealed.
-    pub(crate) fn open(&self, purpose: &str, name: &str, sealed: &str) -> Result<Vec<u8>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Keys`] if it was not sealed so.
+    pub fn open(&self, purpose: &str, name: &str, sealed: &str) -> Result<Vec<u8>, Error> {
         let failed = || Error::Keys("the master key is not the one that the database was written with");
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| failed())?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN).ok_or_else(failed)?;

@@ -139,7 +139,7 @@ async fn transaction(
     let terminology = terminology::answers(context, access, &changes).await?;
     let work = Work { changes, reads, once, terminology };
     let transacted = context.store.transact(access, work).await.map_err(|error| renumbered(error, &numbers))?;
-    Ok(transaction_response(context, plan, transacted, preferences))
+    Ok(transaction_response(context, access, plan, transacted, preferences))
 }
 
 async fn planned_read(
@@ -157,7 +157,7 @@ async fn planned_read(
             Some((read, Shown::Matches(parsed)))
         }
         Interaction::HistoryInstance(_) | Interaction::HistoryType(_) | Interaction::HistorySystem => {
-            let asked = history::asked(context, request)?;
+            let asked = history::asked(context, access, request)?;
             Some((asked.read(), Shown::History(asked)))
         }
         _ => None,
@@ -179,6 +179,7 @@ fn renumbered(error: tessera_store::Error, numbers: &[usize]) -> Error {
 
 fn transaction_response(
     context: &Context,
+    access: &AccessContext,
     plan: Vec<Planned>,
     transacted: Transacted,
     preferences: Preferences,
@@ -196,7 +197,9 @@ fn transaction_response(
                 changed.next().map(|changed| write::reply(changed, returns)).ok_or(Error::NoBody)
             }
             Planned::Read(read) => match seen.next() {
-                Some(seen) => read_reply(context, &read.0, &read.1, seen).map(|reply| reply.for_head(read.0.head)),
+                Some(seen) => {
+                    read_reply(context, access, &read.0, &read.1, seen).map(|reply| reply.for_head(read.0.head))
+                }
                 None => Err(Error::BadRequest("this was performed before; what it read then is not kept".into())),
             },
         };
@@ -205,7 +208,13 @@ fn transaction_response(
     Reply { replayed, ..finish(out, empty) }
 }
 
-fn read_reply(context: &Context, request: &Request, shown: &Shown, seen: Seen) -> Result<Reply, Error> {
+fn read_reply(
+    context: &Context,
+    access: &AccessContext,
+    request: &Request,
+    shown: &Shown,
+    seen: Seen,
+) -> Result<Reply, Error> {
     match (seen, shown, &request.interaction) {
         (Seen::Version(version), Shown::Resource(subset), Interaction::Read(key)) => {
             read::reply(context, key, false, version, &request.conditions, subset.as_ref())
@@ -214,9 +223,9 @@ fn read_reply(context: &Context, request: &Request, shown: &Shown, seen: Seen) -
             read::reply(context, key, true, version, &request.conditions, subset.as_ref())
         }
         (Seen::Matches(matches), Shown::Matches(parsed), interaction) => {
-            search::bundle(context, &search::url(context, interaction), parsed, &matches, false)
+            search::bundle(context, access, &search::url(context, interaction), parsed, &matches, false)
         }
-        (Seen::History(found), Shown::History(asked), _) => history::reply(context, request, asked, &found),
+        (Seen::History(found), Shown::History(asked), _) => history::reply(context, access, request, asked, &found),
         _ => Err(Error::NoBody),
     }
 }

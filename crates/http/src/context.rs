@@ -1,7 +1,7 @@
 //! What an interaction may reach. It holds things and knows no handler.
 
 use std::sync::Arc;
-use tessera_auth::Authenticator;
+use tessera_auth::{Authenticator, MasterKey};
 use tessera_model::{Definitions, search};
 use tessera_store::{Store, clock::Clock};
 
@@ -47,6 +47,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Who is let in.
     pub authenticator: Authenticator,
+    /// What page links are sealed with; `None`: they are not, since there is no authentication.
+    pub master_key: Option<Arc<MasterKey>>,
 }
 
 impl Context {

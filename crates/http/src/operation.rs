@@ -26,7 +26,7 @@ mod versions;
 pub(crate) use input::{Input, Parameter};
 pub(crate) use output::Output;
 
-use crate::{Context, error::Error, links, reply::Reply, request::Request};
+use crate::{Context, error::Error, links::Pages, reply::Reply, request::Request};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use tessera_model::{
@@ -237,8 +237,11 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         return Err(Error::Forbidden);
     }
     let taken = input::Taken { definition, criteria: supported.takes_criteria };
-    let (parameters, cursor) =
-        if supported.paged { links::resolve(&request.parameters)? } else { (request.parameters, None) };
+    let (parameters, cursor) = if supported.paged {
+        Pages::of(context, access).resolve(&request.parameters)?
+    } else {
+        (request.parameters, None)
+    };
     let input = Input::parse(&taken, &parameters, request.resource, context.definitions)?;
     (supported.perform)(Call { context, access, operation, input, cursor }).await
 }

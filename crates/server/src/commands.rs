@@ -42,5 +42,6 @@ fn context(store: SqlStore, config: &Config) -> Result<Context, Error> {
         conditional_delete: config.conditional_delete()?,
         clock: Arc::new(SystemClock),
         authenticator: Authenticator::InsecureNoAuth,
+        master_key: None,
     })
 }

@@ -1,6 +1,12 @@
 //! history of an instance, a type or everything: <https://hl7.org/fhir/R4/http.html#history>
 
-use crate::{Context, error::Error, links, reply::Reply, request::Request};
+use crate::{
+    Context,
+    error::Error,
+    links::{self, Pages},
+    reply::Reply,
+    request::Request,
+};
 use std::fmt::Write as _;
 use tessera_model::{
     AccessContext, Error as ModelError, Id, Key,
@@ -31,14 +37,15 @@ impl Asked {
 }
 
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
-    let asked = asked(context, &request)?;
+    let asked = asked(context, access, &request)?;
     let found = context.store.history(access, asked.scope.clone(), asked.page.clone()).await?;
-    reply(context, &request, &asked, &found)
+    reply(context, access, &request, &asked, &found)
 }
 
 /// What a client is told of the versions that were found.
 pub(crate) fn reply(
     context: &Context,
+    access: &AccessContext,
     request: &Request,
     asked: &Asked,
     found: &HistoryVersions,
@@ -50,14 +57,14 @@ pub(crate) fn reply(
         HistoryScope::Instance(key) if whole && found.versions.is_empty() => Err(Error::NotFound(key.clone())),
         _ => {
             let url = request.shaped(&url(context, &request.interaction));
-            Ok(bundle(context, &url, &asked.parameters, found))
+            bundle(context, access, &url, &asked.parameters, found)
         }
     }
 }
 
 /// Reads the parameters of a history.
-pub(crate) fn asked(context: &Context, request: &Request) -> Result<Asked, Error> {
-    let (parameters, cursor) = links::resolve(&request.parameters)?;
+pub(crate) fn asked(context: &Context, access: &AccessContext, request: &Request) -> Result<Asked, Error> {
+    let (parameters, cursor) = Pages::of(context, access).resolve(&request.parameters)?;
     let scope = match &request.interaction {
         Interaction::HistoryInstance(key) => HistoryScope::Instance(key.clone()),
         Interaction::HistoryType(resource_type) => HistoryScope::Type(*resource_type),
@@ -115,7 +122,13 @@ fn url(context: &Context, interaction: &Interaction) -> String {
 }
 
 /// What a client is told of the versions.
-fn bundle(context: &Context, url: &str, parameters: &[(String, String)], found: &HistoryVersions) -> Reply {
+fn bundle(
+    context: &Context,
+    access: &AccessContext,
+    url: &str,
+    parameters: &[(String, String)],
+    found: &HistoryVersions,
+) -> Result<Reply, Error> {
     let size: usize = found.versions.iter().map(|version| version.body.len() + 300).sum();
     let mut out = String::with_capacity(size + 512);
     out.push_str(r#"{"resourceType":"Bundle","type":"history""#);
@@ -127,7 +140,7 @@ fn bundle(context: &Context, url: &str, parameters: &[(String, String)], found: 
     out.push('}');
     if let Some(next) = &found.next {
         out.push_str(r#",{"relation":"next","url":"#);
-        write_string(&mut out, &links::page(url, parameters, next));
+        write_string(&mut out, &Pages::of(context, access).link(url, parameters, next)?);
         out.push('}');
     }
     out.push(']');
@@ -136,7 +149,7 @@ fn bundle(context: &Context, url: &str, parameters: &[(String, String)], found: 
         entry(context, version, *created, &mut out);
     }
     out.push_str(if found.versions.is_empty() { "}" } else { "]}" });
-    Reply::json(out)
+    Ok(Reply::json(out))
 }
 
 fn entry(context: &Context, version: &Version, created: bool, out: &mut String) {

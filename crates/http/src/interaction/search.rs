@@ -1,6 +1,13 @@
 //! search: the Bundle is written as bytes around the stored bodies. <https://hl7.org/fhir/R4/http.html#search>
 
-use crate::{Context, error::Error, links, reply::Reply, request::Request, terminology::parse_search};
+use crate::{
+    Context,
+    error::Error,
+    links::{self, Pages},
+    reply::Reply,
+    request::Request,
+    terminology::parse_search,
+};
 use std::fmt::Write as _;
 use tessera_model::{
     AccessContext, ResourceType,
@@ -13,12 +20,12 @@ use tessera_model::{
 use tessera_store::{Matches, Read, Version};
 
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
-    let (parameters, cursor) = links::resolve(&request.parameters)?;
+    let (parameters, cursor) = Pages::of(context, access).resolve(&request.parameters)?;
     let parsed = parsed(context, access, &request.interaction, &parameters, request.preferences.lenient).await?;
     explainable(access, &parsed)?;
     let matches = context.store.search(access, parsed.query.clone(), cursor).await?;
     let url = request.shaped(&url(context, &request.interaction));
-    bundle(context, &url, &parsed, &matches, request.parameters.iter().any(|(name, _)| name == links::PAGE))
+    bundle(context, access, &url, &parsed, &matches, request.parameters.iter().any(|(name, _)| name == links::PAGE))
 }
 
 /// SQL and plans tell of others' data: only who may see everything is told.
@@ -69,6 +76,7 @@ pub(crate) fn url(context: &Context, interaction: &Interaction) -> String {
 /// What a client is told of the matches.
 pub(crate) fn bundle(
     context: &Context,
+    access: &AccessContext,
     url: &str,
     parsed: &Parsed,
     matches: &Matches,
@@ -91,7 +99,7 @@ pub(crate) fn bundle(
     out.push('}');
     if let Some(next) = &matches.next {
         out.push_str(r#",{"relation":"next","url":"#);
-        write_string(&mut out, &links::page(url, &parsed.applied, next));
+        write_string(&mut out, &Pages::of(context, access).link(url, &parsed.applied, next)?);
         out.push('}');
     }
     out.push(']');

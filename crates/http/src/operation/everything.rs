@@ -91,7 +91,7 @@ async fn everything(call: &Call<'_>, compartment: ResourceType, subjects: &Subje
     let query = parse(&[], &[], call.context.search(call.context.definitions, false))?.query;
     let parsed = Parsed { query, applied: call.input.query(), ignored: Vec::new() };
     let url = format!("{}/{}", call.context.base, call.operation);
-    search::bundle(call.context, &url, &parsed, &matches, call.cursor.is_some())
+    search::bundle(call.context, call.access, &url, &parsed, &matches, call.cursor.is_some())
 }
 
 /// `_type`: "one or more parameters, each containing one or more comma-delimited FHIR resource types".

@@ -60,7 +60,7 @@ pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
     let matches = groups.finish();
     let matches = Matches { total: i64::try_from(matches.len()).ok(), matches, ..Matches::default() };
     let url = format!("{}/{}", call.context.base, call.operation);
-    search::bundle(call.context, &url, &parsed, &matches, false)
+    search::bundle(call.context, call.access, &url, &parsed, &matches, false)
 }
 
 /// Observations by code, each group in the order in which they come: the most recent first.
