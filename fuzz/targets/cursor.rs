@@ -7,7 +7,9 @@ use libfuzzer_sys::fuzz_target;
 use tessera_model::interaction::query_pairs;
 use tessera_model::search::{Context, NoTerminology, parse::parse};
 use tessera_model::{AccessContext, Definitions};
-use tessera_store::{Error, Location, Options, SEARCH_TIMEOUT, SqlStore, Store as _, Synchronous, clock::SystemClock, migrate};
+use tessera_store::{
+    Error, Location, Options, SEARCH_TIMEOUT, SqlStore, Store as _, Synchronous, clock::SystemClock, migrate,
+};
 use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
