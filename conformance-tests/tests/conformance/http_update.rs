@@ -1,5 +1,7 @@
 //! <https://hl7.org/fhir/R4/http.html#update>
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tessera_fixtures::patient;
 
@@ -216,5 +218,29 @@ fn update_heeds_prefer_return() {
                 _ => assert_eq!(reply.body["resourceType"], "OperationOutcome", "{reply}"),
             }
         }
+    });
+}
+
+// What a resource holds much of costs as much as it is, not its square: others wait for the writer.
+#[test]
+fn a_resource_of_many_thousand_values_is_written_and_changed() {
+    on_each_backend(|space| {
+        let codes = |first: &str| {
+            let mut concepts: Vec<Value> = (1..30_000).map(|n| json!({ "code": format!("c{n}") })).collect();
+            concepts.insert(15_000, json!({ "code": first }));
+            space.tagged(
+                json!({ "resourceType": "CodeSystem", "id": space.tag, "status": "active", "content": "complete",
+                "concept": concepts }),
+            )
+        };
+        let key = format!("CodeSystem/{}", space.tag);
+        space.name(&key, "codes");
+        let started = Instant::now();
+        space.put(&key, &codes("before")).assert_status(201);
+        space.finds("CodeSystem?code=before", "codes");
+        space.put(&key, &codes("after")).assert_status(200);
+        space.finds("CodeSystem?code=before", "");
+        space.finds("CodeSystem?code=after&code=c1&code=c29999", "codes");
+        assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
     });
 }

@@ -7,6 +7,7 @@ use crate::{
     sql::Value,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Ordering;
 use tessera_model::{IndexRow, IndexValue, Key};
 
 use Kind::{Int, Real, Text};
@@ -165,16 +166,22 @@ impl Rows {
         let of_specification =
             |row: &[Value]| matches!(row.get(1), Some(Value::Int(param)) if *param < parameters::FIRST);
         for (mine, others) in self.0.iter_mut().zip(&mut other.0) {
+            // In order, since a resource may have a hundred thousand rows.
+            others.sort_unstable_by(|a, b| compare(a, b));
+            let mut kept = vec![true; others.len()];
             mine.retain(|row| {
-                !of_specification(row)
-                    || match others.iter().position(|o| o == row) {
-                        Some(at) => {
-                            others.swap_remove(at);
-                            false
-                        }
-                        None => true,
+                let from = others.partition_point(|other| compare(other, row).is_lt());
+                let mut equal = others.iter().zip(&mut kept).skip(from).take_while(|(other, _)| *other == row);
+                match equal.find(|(_, kept)| **kept).filter(|_| of_specification(row)) {
+                    Some((_, kept)) => {
+                        *kept = false;
+                        false
                     }
+                    None => true,
+                }
             });
+            let mut kept = kept.into_iter();
+            others.retain(|_| kept.next().unwrap_or(true));
         }
     }
 
@@ -211,6 +218,27 @@ impl Rows {
     /// From rows as tables hold them.
     pub(crate) fn from_tables(tables: Tables) -> Self {
         Self(tables)
+    }
+}
+
+/// Any order of rows in which equal ones lie together.
+fn compare(a: &[Value], b: &[Value]) -> Ordering {
+    let values = |(a, b): (&Value, &Value)| match (a, b) {
+        (Value::Int(a), Value::Int(b)) => a.cmp(b),
+        (Value::Real(a), Value::Real(b)) => a.total_cmp(b),
+        (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (a, b) => kind(a).cmp(&kind(b)),
+    };
+    a.iter().zip(b).map(values).find(|order| order.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
+}
+
+fn kind(value: &Value) -> u8 {
+    match value {
+        Value::Null => 0,
+        Value::Int(_) => 1,
+        Value::Real(_) => 2,
+        Value::Text(_) => 3,
     }
 }
 
