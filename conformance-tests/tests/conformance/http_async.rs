@@ -6,7 +6,7 @@ use conformance_tests::{Backend, Database, Reply};
 use serde_json::{Value, json};
 use tessera_fixtures::patient;
 
-use crate::space::{Space, bundle, entry, on_each_backend, refused, run, send};
+use crate::space::{Space, bundle, entry, on_each_backend, refused, refused_with, run, send};
 
 /// Begins a request that is answered later, and returns where.
 fn begin(space: &Space, method: &str, path: &str, body: Option<&Value>) -> String {
@@ -101,4 +101,47 @@ fn answers_survive_the_server_and_their_number_is_bounded() {
         let id = first.rsplit('/').next().unwrap();
         run(again.client().get(&format!("_async/{id}"))).assert_status(200);
     }
+}
+
+// A server that dies answers nothing more; the next one says so, once it has been silent for a minute.
+#[test]
+fn what_a_server_was_doing_when_it_died_is_told_as_interrupted() {
+    thread::scope(|scope| {
+        for backend in Backend::ALL {
+            let Some(database) = Database::create(backend, "async_interrupted") else { continue };
+            scope.spawn(move || interrupt(&database));
+        }
+    });
+}
+
+fn interrupt(database: &Database) {
+    let mut server = database.serve(&[("TESSERA_SEARCH_TIMEOUT_MS", "60000")]);
+    let client = server.client();
+    let people: Vec<Value> =
+        (0..3000).map(|_| entry("POST", "Patient", &patient().family(&"Chalmers".repeat(12)).build())).collect();
+    run(client.post("", &bundle("transaction", &people))).assert_status(200);
+    // Takes seconds.
+    let texts: String = (0..199).map(|n| format!("nobody{n},")).collect();
+    let slow = vec![format!("family:contains={texts}chalmers"); 40].join("&") + "&_summary=count";
+    let search = client.request("POST".parse().unwrap(), "Patient/_search").header("prefer", "respond-async");
+    let accepted = send(search.body("application/x-www-form-urlencoded", slow)).expect_status(202);
+    let id = accepted.header("content-location").unwrap().rsplit('/').next().unwrap().to_owned();
+    server.kill_9();
+    server.restart();
+    let client = server.client();
+    let ask = || run(client.get(&format!("_async/{id}")));
+    // Another server may well be at it.
+    ask().assert_status(202);
+    let mut reply = ask();
+    for _ in 0..90 {
+        if reply.status != 202 {
+            break;
+        }
+        thread::sleep(Duration::from_secs(1));
+        reply = ask();
+    }
+    refused_with(&reply, 500, "exception");
+    // It can be forgotten as any other.
+    run(client.delete(&format!("_async/{id}"))).assert_status(202);
+    refused(&ask(), &[404]);
 }

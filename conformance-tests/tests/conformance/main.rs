@@ -59,6 +59,7 @@ mod search_uri;
 mod space;
 mod terminology_capabilities;
 mod terminology_expand;
+mod terminology_limits;
 mod terminology_lookup_subsumes;
 mod terminology_translate;
 mod terminology_validate_code;
