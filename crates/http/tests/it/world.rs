@@ -1,0 +1,142 @@
+//! Two patients' records, or one's, and those who look at them.
+
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tessera_auth::{Authenticator, MasterKey};
+use tessera_fixtures::postgres;
+use tessera_http::{Answer, ConditionalDelete, Context, Local};
+use tessera_model::{AccessContext, Caller, Definitions, Filter, Grant, Id, Permissions, Within, interaction::Method};
+use tessera_store::{Location, Options, SqlStore, Synchronous, clock::SystemClock, migrate};
+
+pub(crate) const BASE: &str = "http://here/fhir";
+
+/// A server without a socket.
+pub(crate) struct Server {
+    context: Context,
+    folder: Option<std::path::PathBuf>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Runs the body on both databases: it makes as many servers as it needs.
+pub(crate) fn on_both(name: &str, body: impl AsyncFn(&(dyn Fn() -> Location + Sync))) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let name = name.to_owned();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let sqlite = || {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("tessera-http-{name}-{}-{number}", std::process::id()));
+        Location::Sqlite(folder.join("test.db"))
+    };
+    runtime.block_on(body(&sqlite));
+    if let Some(cluster) = postgres::shared_or_skip(&name) {
+        runtime.block_on(body(&|| Location::Postgres(cluster.create_database())));
+    }
+}
+
+impl Server {
+    pub(crate) async fn new(location: Location) -> Self {
+        migrate(&location).await.unwrap();
+        let folder = match &location {
+            Location::Sqlite(path) => path.parent().map(std::path::Path::to_owned),
+            Location::Postgres(_) => None,
+        };
+        let options = Options {
+            location,
+            base: Some(BASE.to_owned()),
+            clock: Arc::new(SystemClock),
+            synchronous: Synchronous::Normal,
+            accept_fsync_off: true,
+            search_timeout: std::time::Duration::from_secs(10),
+        };
+        let key = MasterKey::parse(&MasterKey::new_text().unwrap()).unwrap();
+        let context = Context {
+            store: Arc::new(SqlStore::open(options).await.unwrap()),
+            definitions: Definitions::r4(),
+            base: BASE.into(),
+            conditional_delete: ConditionalDelete::Single,
+            clock: Arc::new(SystemClock),
+            authenticator: Authenticator::InsecureNoAuth,
+            master_key: Some(Arc::new(key)),
+        };
+        Self { context, folder }
+    }
+
+    pub(crate) fn as_patient(&self, id: &str) -> Local {
+        self.as_patient_with(id, Permissions::ALL, "app")
+    }
+
+    pub(crate) fn as_patient_with(&self, id: &str, permissions: Permissions, client: &str) -> Local {
+        let within = Within::Patient(Id::parse(id).unwrap());
+        let grant = Grant { within, resource_type: None, permissions, filter: Filter::always() };
+        let caller = Caller { user: Some(format!("Patient/{id}")), ..Caller::of_client(client) };
+        Local::new(self.context.clone(), AccessContext::granted(caller, vec![grant], false))
+    }
+
+    pub(crate) async fn put(&self, resource: &Value) {
+        let path = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+        let local = Local::new(self.context.clone(), AccessContext::internal("test"));
+        let answer = local.send(Method::Put, &path, resource.to_string().into_bytes(), None).await;
+        assert!(answer.status < 300, "{path}: {}", answer.text);
+    }
+
+    pub(crate) async fn fill(&self, patients: &[&str]) {
+        for shared in shared() {
+            self.put(&shared).await;
+        }
+        for patient in patients {
+            for resource in record(patient) {
+                self.put(&resource).await;
+            }
+        }
+    }
+}
+
+pub(crate) async fn get(local: &Local, path: &str) -> Answer {
+    local.send(Method::Get, path, Vec::new(), None).await
+}
+
+fn shared() -> Vec<Value> {
+    vec![
+        json!({"resourceType": "Organization", "id": "org", "name": "Hospital"}),
+        json!({"resourceType": "Practitioner", "id": "doc", "name": [{"family": "Doe"}], "telecom": [{"system": "phone", "value": "555"}]}),
+        json!({"resourceType": "Device", "id": "shelf", "status": "active"}),
+    ]
+}
+
+/// The record of a patient: ids end in the patient's.
+fn record(p: &str) -> Vec<Value> {
+    let (patient, encounter) =
+        (json!({"reference": format!("Patient/{p}")}), json!({"reference": format!("Encounter/e-{p}")}));
+    let doc = json!({"reference": "Practitioner/doc"});
+    let coded = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}], "text": format!("{code} of {p}")});
+    let category = json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}]);
+    let clinical =
+        json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]});
+    vec![
+        json!({"resourceType": "Patient", "id": p, "identifier": [{"system": "http://mrn", "value": format!("mrn-{p}")}],
+            "name": [{"family": format!("family-{p}")}], "gender": "female", "birthDate": "1980-01-01",
+            "managingOrganization": {"reference": "Organization/org"}, "generalPractitioner": [doc]}),
+        json!({"resourceType": "Encounter", "id": format!("e-{p}"), "status": "finished", "class": {"code": "AMB"},
+            "subject": patient, "participant": [{"individual": doc}], "serviceProvider": {"reference": "Organization/org"}}),
+        json!({"resourceType": "Observation", "id": format!("o1-{p}"), "status": "final", "code": coded("8867-4"), "category": category,
+            "subject": patient, "encounter": encounter, "effectiveDateTime": "2020-01-01",
+            "valueQuantity": {"value": 60, "system": "http://unitsofmeasure.org", "code": "/min"}}),
+        json!({"resourceType": "Observation", "id": format!("o2-{p}"), "status": "final", "code": coded("8302-2"),
+            "subject": patient, "effectiveDateTime": "2021-01-01", "performer": [doc], "hasMember": [{"reference": format!("Observation/o1-{p}")}]}),
+        json!({"resourceType": "Condition", "id": format!("c-{p}"), "clinicalStatus": clinical, "code": coded("cond"), "subject": patient, "encounter": encounter}),
+        json!({"resourceType": "Coverage", "id": format!("cov-{p}"), "status": "active", "beneficiary": patient, "payor": [{"reference": "Organization/org"}]}),
+        json!({"resourceType": "Device", "id": format!("d-{p}"), "patient": patient}),
+        json!({"resourceType": "Provenance", "id": format!("p-{p}"), "target": [{"reference": format!("Observation/o1-{p}")}],
+            "recorded": "2020-01-01T00:00:00Z", "agent": [{"who": doc}]}),
+        json!({"resourceType": "Group", "id": format!("g-{p}"), "type": "person", "actual": true, "member": [{"entity": patient}]}),
+        json!({"resourceType": "List", "id": format!("l-{p}"), "status": "current", "mode": "working", "subject": patient,
+            "entry": [{"item": {"reference": format!("Observation/o1-{p}")}}]}),
+    ]
+}
