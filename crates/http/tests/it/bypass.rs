@@ -10,7 +10,7 @@ const OF_B: [&str; 4] = ["family-b", "mrn-b", "8867-4 of b", "8302-2 of b"];
 
 #[test]
 fn bypass_reads_tell_nothing_of_another() {
-    on_both("bypass_reads", async |location| {
+    on_both("bypass_reads", &async |location| {
         let server = Server::new(location()).await;
         server.fill(&["a", "b"]).await;
         let a = server.as_patient("a");
@@ -108,7 +108,7 @@ fn bypass_reads_tell_nothing_of_another() {
 
 #[test]
 fn bypass_writes_neither_reach_nor_reveal_another() {
-    on_both("bypass_writes", async |location| {
+    on_both("bypass_writes", &async |location| {
         let server = Server::new(location()).await;
         server.fill(&["a", "b"]).await;
         let a = server.as_patient("a");
@@ -160,7 +160,7 @@ fn bypass_writes_neither_reach_nor_reveal_another() {
 
 #[test]
 fn cmp_7_anothers_page_link_is_no_page_link() {
-    on_both("cmp_7", async |location| {
+    on_both("cmp_7", &async |location| {
         let server = Server::new(location()).await;
         server.fill(&["a", "b"]).await;
         let next = async |local: &Local| {

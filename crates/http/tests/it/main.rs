@@ -1,5 +1,7 @@
 //! Interactions as a caller with certain rights, through everything but the socket. Security tests carry the id of their rule.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 mod bypass;
 mod noninterference;
 mod world;

@@ -18,7 +18,7 @@ fn cmp_20_what_a_patient_is_answered_does_not_depend_on_others() {
     let number = |name: &str, default: usize| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     let seed = number("TESSERA_SEED", 20) as u64;
     let requests = number("TESSERA_REQUESTS", REQUESTS);
-    on_both("cmp_20", async |location| {
+    on_both("cmp_20", &async |location| {
         let (with, without) = (Server::new(location()).await, Server::new(location()).await);
         with.fill(&["b", "a"]).await;
         without.fill(&["a"]).await;

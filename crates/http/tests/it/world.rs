@@ -25,7 +25,7 @@ impl Drop for Server {
 }
 
 /// Runs the body on both databases: it makes as many servers as it needs.
-pub(crate) fn on_both(name: &str, body: impl AsyncFn(&(dyn Fn() -> Location + Sync))) {
+pub(crate) fn on_both(name: &str, body: &impl AsyncFn(&(dyn Fn() -> Location + Sync))) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let name = name.to_owned();
     let count = std::sync::atomic::AtomicU32::new(0);
