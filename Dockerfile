@@ -1,5 +1,4 @@
-# Until authentication is built, `tessera serve` refuses to listen beyond loopback (AUTH-40), so a container of this image
-# stops at once with a message that says so. The file is kept correct, not yet of use.
+# The server authenticates: see docs/smart.md.
 #
 #   docker build --tag tessera .
 

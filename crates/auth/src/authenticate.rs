@@ -1,39 +1,89 @@
 //! Credentials of a request → [`AccessContext`].
 
-use tessera_model::AccessContext;
+use crate::{AuthorizationServer, Error, bearer};
+use std::sync::Arc;
+use tessera_model::{AccessContext, Caller};
 
 /// Decides who a request is from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Authenticator {
     /// `--insecure-no-auth`: everybody on this machine may do everything (AUTH-40).
     InsecureNoAuth,
+    /// Who holds an access token may do what it grants.
+    Smart(Arc<AuthorizationServer>),
+}
+
+/// What a request brings to say who it is from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// The host that it was sent to.
+    pub host: Option<&'a str>,
+    /// Its `Authorization` header.
+    pub authorization: Option<&'a str>,
 }
 
 /// Why a request is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// The `Host` is not this machine: a page of another site may have been rebound to us.
     #[error("this server runs without authentication and answers only to localhost, 127.0.0.1 and [::1]")]
     Misdirected,
+    /// There is no access token.
+    #[error("an access token is needed: Authorization: Bearer …")]
+    NoToken,
+    /// It is none of ours, has expired or was taken back.
+    #[error("the access token is not valid")]
+    BadToken,
+    /// Nobody can tell now.
+    #[error(transparent)]
+    Failed(#[from] Error),
 }
 
 impl Authenticator {
-    /// The access of a request with this `Host`.
+    /// The access of a request with these credentials.
     ///
     /// # Errors
     /// [`Denied`] if it is not let in.
-    pub fn authenticate(self, host: Option<&str>) -> Result<AccessContext, Denied> {
+    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<AccessContext, Denied> {
         match self {
-            Self::InsecureNoAuth if host.is_some_and(is_loopback) => Ok(AccessContext::insecure()),
-            Self::InsecureNoAuth => Err(Denied::Misdirected),
+            Self::InsecureNoAuth => insecure(credentials.host),
+            Self::Smart(server) => {
+                let header = credentials.authorization.ok_or(Denied::NoToken)?;
+                let secret = bearer(header).ok_or(Denied::NoToken)?;
+                server.access(secret).await?.ok_or(Denied::BadToken)
+            }
+        }
+    }
+
+    /// The access of a request that needs no credentials: it may be told what the server is, and nothing else.
+    ///
+    /// # Errors
+    /// [`Denied::Misdirected`].
+    pub fn anonymous(&self, credentials: Credentials<'_>) -> Result<AccessContext, Denied> {
+        match self {
+            Self::InsecureNoAuth => insecure(credentials.host),
+            Self::Smart(_) => Ok(AccessContext::granted(Caller::of_client("anonymous"), Vec::new(), false)),
         }
     }
 
     /// Whether it lets everybody in, which every answer then says.
     #[must_use]
-    pub fn is_insecure(self) -> bool {
-        matches!(self, Self::InsecureNoAuth)
+    pub fn is_insecure(&self) -> bool {
+        self.server().is_none()
     }
+
+    /// The authorization server, if there is one.
+    #[must_use]
+    pub fn server(&self) -> Option<&Arc<AuthorizationServer>> {
+        match self {
+            Self::InsecureNoAuth => None,
+            Self::Smart(server) => Some(server),
+        }
+    }
+}
+
+fn insecure(host: Option<&str>) -> Result<AccessContext, Denied> {
+    if host.is_some_and(is_loopback) { Ok(AccessContext::insecure()) } else { Err(Denied::Misdirected) }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -48,18 +98,19 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn auth_40_only_loopback_hosts_are_let_in_without_authentication() {
+    #[tokio::test]
+    async fn auth_40_only_loopback_hosts_are_let_in_without_authentication() {
+        let to = |host| Credentials { host, authorization: None };
         for host in ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080", "[::1]"] {
-            assert!(Authenticator::InsecureNoAuth.authenticate(Some(host)).is_ok(), "{host}");
+            let credentials = to(Some(host));
+            assert!(Authenticator::InsecureNoAuth.authenticate(credentials).await.is_ok(), "{host}");
+            assert!(Authenticator::InsecureNoAuth.anonymous(credentials).is_ok(), "{host}");
         }
-        for host in ["example.org", "127.0.0.1.example.org", "localhost.example.org:80", "10.0.0.1", ""] {
-            assert_eq!(
-                Authenticator::InsecureNoAuth.authenticate(Some(host)).err(),
-                Some(Denied::Misdirected),
-                "{host}"
-            );
+        let others = ["example.org", "127.0.0.1.example.org", "localhost.example.org:80", "10.0.0.1", ""];
+        for host in others.map(Some).into_iter().chain([None]) {
+            let denied = Authenticator::InsecureNoAuth.authenticate(to(host)).await;
+            assert!(matches!(denied, Err(Denied::Misdirected)), "{host:?}");
+            assert!(Authenticator::InsecureNoAuth.anonymous(to(host)).is_err(), "{host:?}");
         }
-        assert!(Authenticator::InsecureNoAuth.authenticate(None).is_err());
     }
 }

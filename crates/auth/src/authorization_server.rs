@@ -4,19 +4,24 @@ mod cache;
 mod credentials;
 mod grant;
 mod introspect;
+mod origins;
+
+pub use credentials::bearer;
 
 use crate::{
-    Error,
+    Error, context,
     jwks::SigningKeys,
     outbound::{ClientKeys, Fetch},
+    policy::Reading,
     seal::MasterKey,
     token::{self, Active},
     user::Logins,
 };
-use cache::Cache;
+use cache::{Cache, Known};
+use origins::Origins;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use tessera_model::{Definitions, temporal::Micros};
+use tessera_model::{AccessContext, Definitions, temporal::Micros};
 use tessera_store::{Records, clock::Clock};
 
 /// The parameters of a form, decoded.
@@ -79,6 +84,7 @@ pub struct AuthorizationServer {
     urls: Urls,
     logins: Logins,
     cache: Cache,
+    origins: Origins,
 }
 
 impl std::fmt::Debug for AuthorizationServer {
@@ -100,6 +106,7 @@ impl AuthorizationServer {
             urls: Urls::of(&base),
             logins: Logins::new()?,
             cache: Cache::default(),
+            origins: Origins::default(),
             records,
             clock,
         };
@@ -156,19 +163,40 @@ impl AuthorizationServer {
         self.cache.clear();
     }
 
-    /// What stands behind an access token, if it is good. What was found is believed for some seconds (AUTH-8).
+    /// What reading a policy depends on, now.
+    #[must_use]
+    pub fn reading(&self) -> Reading<'_> {
+        Reading { base: &self.urls.base, now: self.now() }
+    }
+
+    /// What the holder of an access token may do. `None`: the token is not good.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn active(&self, secret: &str) -> Result<Option<Arc<Active>>, Error> {
+    pub async fn access(&self, secret: &str) -> Result<Option<AccessContext>, Error> {
+        Ok(self.known(secret).await?.map(|known| known.access.clone()))
+    }
+
+    /// What stands behind an access token. `None`: it is not good.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn active(&self, secret: &str) -> Result<Option<Active>, Error> {
+        Ok(self.known(secret).await?.map(|known| known.active.clone()))
+    }
+
+    /// What was found is believed for some seconds (AUTH-8).
+    async fn known(&self, secret: &str) -> Result<Option<Arc<Known>>, Error> {
         let now = self.now();
-        if let Some(active) = self.cache.get(secret, now) {
-            return Ok(Some(active));
+        if let Some(known) = self.cache.get(secret, now) {
+            return Ok(Some(known));
         }
         let began = self.cache.generation();
-        let Some(active) = token::find(&*self.records, now, secret).await?.map(Arc::new) else { return Ok(None) };
-        self.cache.put(secret, active.clone(), now, began);
-        Ok(Some(active))
+        let Some(active) = token::find(&*self.records, now, secret).await? else { return Ok(None) };
+        let access = context::access(&active, self.reading());
+        let known = Arc::new(Known { active, access });
+        self.cache.put(secret, known.clone(), now, began);
+        Ok(Some(known))
     }
 
     /// What the id_token and userinfo say of the user (AUTH-10).

@@ -156,6 +156,15 @@ impl Client {
         matches!(self.authentication, Authentication::None)
     }
 
+    /// Where its keys are, if it has a URL for them.
+    #[must_use]
+    pub fn keys_url(&self) -> Option<String> {
+        match &self.authentication {
+            Authentication::PrivateKeyJwt(keys) => keys.jwks_url.clone(),
+            _ => None,
+        }
+    }
+
     /// Whether users may be sent back there: exactly as registered, but for the port of a loopback address, which a native
     /// app does not choose. <https://www.rfc-editor.org/rfc/rfc8252#section-7.3>
     #[must_use]

@@ -181,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn http_12_the_next_key_is_published_a_day_ahead_and_the_last_one_a_day_afterwards() {
         let memory = Memory::new();
-        let master = MasterKey::parse(&MasterKey::new_text().unwrap()).unwrap();
+        let master = MasterKey::new([1; 32]);
         let keys = SigningKeys::new(memory.clone(), master.clone());
         let mut now = memory.now();
         keys.maintain(now).await.unwrap();
@@ -225,10 +225,9 @@ mod tests {
     #[tokio::test]
     async fn http_12_signing_keys_are_sealed_where_they_are_kept() {
         let memory = Memory::new();
-        let master = || MasterKey::parse(&MasterKey::new_text().unwrap()).unwrap();
-        let keys = SigningKeys::new(memory.clone(), master());
+        let keys = SigningKeys::new(memory.clone(), MasterKey::new([1; 32]));
         keys.maintain(memory.now()).await.unwrap();
-        let other = SigningKeys::new(memory.clone(), master());
+        let other = SigningKeys::new(memory.clone(), MasterKey::new([2; 32]));
         assert!(other.sign(memory.now(), Algorithm::Es384, &json!({})).await.is_err());
     }
 }

@@ -3,7 +3,7 @@
 
 mod resource;
 
-pub use resource::{Condition, Context, Letters, ResourceScope};
+pub use resource::{Condition, Context, ResourceScope};
 
 use std::fmt;
 use tessera_model::Definitions;

@@ -3,7 +3,7 @@
 
 mod terminology;
 
-use crate::{Context, error::Error, operation};
+use crate::{Context, error::Error, operation, smart};
 use serde_json::{Value, json};
 use tessera_model::{
     Definitions, Error as ModelError, ResourceType,
@@ -64,10 +64,9 @@ fn statement(context: &Context, wanted: impl Fn(ResourceType) -> bool) -> String
     let definitions = &context.store.definitions();
     let types = definitions.resource_types().iter().copied().filter(|t| wanted(*t));
     let resources: Vec<Value> = types.map(|t| resource(t, definitions, context)).collect();
-    let security = if context.authenticator.is_insecure() {
-        json!({"description": "This server runs without authentication, for development on one machine."})
-    } else {
-        json!({})
+    let security = match context.authenticator.server() {
+        None => json!({"description": "This server runs without authentication, for development on one machine."}),
+        Some(server) => smart::configuration::security(server),
     };
     json!({
         "resourceType": "CapabilityStatement",

@@ -19,12 +19,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Response, header, request::Parts},
 };
 use std::time::Duration;
+use tessera_auth::Credentials;
 use tessera_model::interaction::{Interaction, Method, percent_decode, query_pairs};
 use tessera_store::Once;
 
 /// Where FHIR begins.
 pub(crate) const BASE_PATH: &str = "/fhir";
 
+/// Where the server says what it is.
+const METADATA: &str = "metadata";
 /// What a client tells its requests apart by; it comes back.
 const REQUEST_ID: &str = "x-request-id";
 /// Longest of them that does.
@@ -82,7 +85,12 @@ async fn answer(context: &Context, parts: &Parts, body: Body, shape: &mut Shape)
         .authority()
         .map(axum::http::uri::Authority::as_str)
         .or_else(|| header_text(&parts.headers, &header::HOST));
-    let access = context.authenticator.authenticate(host)?;
+    let credentials = Credentials { host, authorization: header_text(&parts.headers, &header::AUTHORIZATION) };
+    // What the server is, is told to everybody.
+    let access = match request_path(parts) == METADATA {
+        true => context.authenticator.anonymous(credentials)?,
+        false => context.authenticator.authenticate(credentials).await?,
+    };
     if let Some(reply) = later::ask(context, &access, &parts.method, &request_path(parts)).await {
         return reply;
     }

@@ -75,6 +75,9 @@ impl Error {
             Self::Store(error) => return of_store(error),
             Self::Entry { entry, error } => return within_entry(error.answer(), *entry),
             Self::Denied(Denied::Misdirected) => (421, IssueCode::Forbidden),
+            Self::Denied(Denied::NoToken | Denied::BadToken) => (401, IssueCode::Login),
+            Self::Denied(Denied::Failed(tessera_auth::Error::Store(error))) => return of_store(error),
+            Self::Denied(Denied::Failed(_)) => return of_store(&tessera_store::Error::Backend(self.to_string())),
             Self::SameFullUrl { entries } => return (400, vec![twice(self.to_string(), *entries)].into()),
             Self::NotFound(_) | Self::VersionNotFound(_) => (404, IssueCode::NotFound),
             Self::Gone(_) => (410, IssueCode::Deleted),
@@ -93,6 +96,15 @@ impl Error {
             Self::Timeout => (503, IssueCode::Timeout),
         };
         (status, vec![Issue::error(code, self.to_string())].into())
+    }
+
+    /// For a 401: what is wrong with the token, if there is one.
+    pub(crate) fn challenge(&self) -> Option<Option<&'static str>> {
+        match self {
+            Self::Denied(Denied::NoToken) => Some(None),
+            Self::Denied(Denied::BadToken) => Some(Some("invalid_token")),
+            _ => None,
+        }
     }
 
     /// The methods that are possible, for a 405.
@@ -235,6 +247,10 @@ mod tests {
             Store::Backend("secret".into()).into(),
             Store::Entry { entry: 4, error: Box::new(Store::Exists { current: 2 }) }.into(),
             Denied::Misdirected.into(),
+            Denied::NoToken.into(),
+            Denied::BadToken.into(),
+            Denied::Failed(Store::Busy.into()).into(),
+            Denied::Failed(tessera_auth::Error::BadRecord).into(),
             Error::NotFound(key()),
             Error::VersionNotFound(key()),
             Error::Gone(key()),

@@ -21,6 +21,7 @@ mod reply;
 mod request;
 mod respond;
 mod router;
+mod smart;
 mod terminology;
 
 pub use context::{ConditionalDelete, Context};

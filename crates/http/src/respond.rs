@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     format::Format,
     reply::{Body, Reply},
+    smart,
 };
 use axum::{
     body::Body as HttpBody,
@@ -25,6 +26,7 @@ pub(crate) struct Shape {
 /// The response to a request on the wire.
 pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Shape) -> Response<HttpBody> {
     let allowed = result.as_ref().err().and_then(Error::allowed_methods);
+    let challenge = result.as_ref().err().and_then(Error::challenge);
     let no_patch = matches!(result, Err(Error::UnsupportedPatch(_)));
     let mut reply = result.unwrap_or_else(|error| of_error(&error));
     let mut headers = HeaderMap::new();
@@ -66,6 +68,9 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     }
     if let Some(allowed) = allowed {
         insert(&mut headers, header::ALLOW, &allowed);
+    }
+    if let Some(error) = challenge {
+        smart::challenge(&mut headers, "Bearer", &context.base, error);
     }
     if no_patch {
         // RFC 5789 section 3.1

@@ -4,7 +4,7 @@
 use crate::{
     Context, encoding,
     endpoint::{BASE_PATH, endpoint},
-    health,
+    health, smart,
 };
 use axum::{
     Router,
@@ -35,12 +35,14 @@ pub fn router(context: Context) -> Router {
         .route(BASE_PATH, any(endpoint))
         .route("/fhir/", any(endpoint))
         .route("/fhir/{*path}", any(endpoint))
+        .merge(smart::routes(&context))
         .fallback(elsewhere)
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES_MIN))))
         .layer(axum::middleware::map_request(encoding::keep_identity))
         // What it does not know is refused where the error becomes an OperationOutcome.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(axum::middleware::from_fn_with_state(context.clone(), smart::cors::layer))
         .layer(SetResponseHeaderLayer::if_not_present(HeaderName::from_static("x-insecure-mode"), insecure))
         .with_state(context)
 }

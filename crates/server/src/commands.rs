@@ -1,14 +1,16 @@
 //! One file a command.
 
 pub(crate) mod check;
+pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod load;
 pub(crate) mod migrate;
 pub(crate) mod serve;
+pub(crate) mod user;
 
 use crate::{config::Config, error::Error};
 use std::sync::Arc;
-use tessera_auth::Authenticator;
+use tessera_auth::{Authenticator, MasterKey};
 use tessera_http::Context;
 use tessera_model::Definitions;
 use tessera_store::{Options, SqlStore, Synchronous, clock::SystemClock};
@@ -33,15 +35,20 @@ async fn open(config: &Config, base: Option<String>) -> Result<SqlStore, Error> 
     Ok(SqlStore::open(options).await?)
 }
 
-/// What requests may reach.
-fn context(store: SqlStore, config: &Config) -> Result<Context, Error> {
+/// What requests may reach, and who lets them in.
+fn context(
+    store: SqlStore,
+    config: &Config,
+    authenticator: Authenticator,
+    master_key: Option<Arc<MasterKey>>,
+) -> Result<Context, Error> {
     Ok(Context {
         base: store.base().into(),
         store: Arc::new(store),
         definitions: Definitions::r4(),
         conditional_delete: config.conditional_delete()?,
         clock: Arc::new(SystemClock),
-        authenticator: Authenticator::InsecureNoAuth,
-        master_key: None,
+        authenticator,
+        master_key,
     })
 }

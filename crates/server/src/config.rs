@@ -2,7 +2,10 @@
 
 use crate::error::Error;
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tessera_http::ConditionalDelete;
 use tessera_store::Location;
 
@@ -23,6 +26,8 @@ pub(crate) struct Config {
     pub conditional_delete: String,
     /// How long a search may run, in milliseconds.
     pub search_timeout_ms: u64,
+    /// The file with the server's secret; empty: beside the database.
+    pub secret_key_file: String,
     /// What is logged.
     pub log: String,
 }
@@ -36,6 +41,7 @@ struct Partial {
     base_url: Option<String>,
     conditional_delete: Option<String>,
     search_timeout_ms: Option<u64>,
+    secret_key_file: Option<String>,
     log: Option<String>,
 }
 
@@ -57,6 +63,9 @@ pub(crate) struct Settings {
     /// How long a search may run, in milliseconds, 60000 at most [default: 10000]
     #[arg(long, env = "TESSERA_SEARCH_TIMEOUT_MS", value_name = "MILLISECONDS")]
     pub search_timeout_ms: Option<u64>,
+    /// The file with the server's secret, made if it is not there [default: beside the database]
+    #[arg(long, env = "TESSERA_SECRET_KEY_FILE", value_name = "FILE")]
+    pub secret_key_file: Option<String>,
     /// A file of settings; config.default.toml in the sources lists them all
     #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -88,6 +97,7 @@ impl Settings {
             base_url: choose(&self.base_url, file.base_url, defaults.base_url),
             conditional_delete: choose(&self.conditional_delete, file.conditional_delete, defaults.conditional_delete),
             search_timeout_ms: self.search_timeout_ms.or(file.search_timeout_ms).unwrap_or(defaults.search_timeout_ms),
+            secret_key_file: choose(&self.secret_key_file, file.secret_key_file, defaults.secret_key_file),
             log: choose(&self.log, file.log, defaults.log),
         })
     }
@@ -120,6 +130,25 @@ impl Config {
         let timeout = (1..=60_000).contains(&self.search_timeout_ms).then_some(self.search_timeout_ms);
         let timeout = timeout.map(Duration::from_millis);
         timeout.ok_or_else(|| Error::Usage("--search-timeout-ms: expected 1 to 60000".to_owned()))
+    }
+
+    /// The file with the server's secret.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the database's URL is of neither kind.
+    pub(crate) fn secret_key_file(&self) -> Result<PathBuf, Error> {
+        self.file(&self.secret_key_file, "secret.key")
+    }
+
+    /// A path that is set, or one beside the database.
+    fn file(&self, set: &str, name: &str) -> Result<PathBuf, Error> {
+        if !set.is_empty() {
+            return Ok(set.into());
+        }
+        Ok(match self.location()? {
+            Location::Sqlite(path) => path.with_file_name(name),
+            Location::Postgres(_) => Path::new("tessera-data").join(name),
+        })
     }
 
     /// The base URL, if one is set.

@@ -9,6 +9,9 @@ pub(crate) enum Error {
     /// The store has failed.
     #[error(transparent)]
     Store(#[from] tessera_store::Error),
+    /// The authorization server has failed, or refuses.
+    #[error(transparent)]
+    Auth(#[from] tessera_auth::Error),
     /// The operating system has refused something.
     #[error("{0}")]
     Io(#[from] std::io::Error),

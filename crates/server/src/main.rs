@@ -5,6 +5,8 @@
 mod commands;
 mod config;
 mod error;
+mod outbound;
+mod secret;
 mod telemetry;
 
 use crate::error::Error;
@@ -33,6 +35,10 @@ enum Command {
     Load(commands::load::Arguments),
     /// Bring a database's tables up to this version
     Migrate(commands::migrate::Arguments),
+    /// Register the apps and systems that may ask for access
+    Client(commands::client::Arguments),
+    /// Add the users who may log in
+    User(commands::user::Arguments),
     /// Compare every index row with what the stored resources say
     Check(commands::check::Arguments),
 }
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
             Command::Demo(arguments) => commands::demo::run(arguments).await,
             Command::Load(arguments) => commands::load::run(arguments).await,
             Command::Migrate(arguments) => commands::migrate::run(arguments).await,
+            Command::Client(arguments) => commands::client::run(arguments).await,
+            Command::User(arguments) => commands::user::run(arguments).await,
             Command::Check(arguments) => commands::check::run(arguments).await,
         }
     });

@@ -31,7 +31,7 @@ impl AuthorizationServer {
                 if id.is_some_and(|id| id != name) {
                     return Err(refuse("client_id is another client's"));
                 }
-                self.known(&name, |kind| match kind {
+                self.shown(&name, |kind| match kind {
                     Authentication::ClientSecretBasic(digest) => is_secret(&secret, digest),
                     _ => false,
                 })
@@ -39,7 +39,7 @@ impl AuthorizationServer {
             }
             (None, Some(secret), None) => {
                 let id = id.ok_or(refuse("there is no client_id"))?;
-                self.known(id, |kind| match kind {
+                self.shown(id, |kind| match kind {
                     Authentication::ClientSecretPost(digest) => is_secret(secret, digest),
                     _ => false,
                 })
@@ -61,23 +61,29 @@ impl AuthorizationServer {
             }
             (None, None, None) => {
                 let id = id.ok_or(refuse("there is no client_id"))?;
-                self.known(id, |kind| matches!(kind, Authentication::None)).await
+                self.shown(id, |kind| matches!(kind, Authentication::None)).await
             }
             _ => Err(Error::InvalidRequest("a client authenticates in one way")),
         }
     }
 
-    async fn known(&self, id: &str, shown: impl Fn(&Authentication) -> bool) -> Result<Caller, Error> {
+    async fn shown(&self, id: &str, holds: impl Fn(&Authentication) -> bool) -> Result<Caller, Error> {
         let client = client::find(&*self.records, id).await?.filter(|client| client.value.is_active(self.now()));
-        match client.filter(|client| shown(&client.value.authentication)) {
+        match client.filter(|client| holds(&client.value.authentication)) {
             Some(client) => Ok(Caller { client, claims: None }),
             None => Err(Error::InvalidClient("there is no such client, or it has not shown that it is it")),
         }
     }
 }
 
+/// The access token of an `Authorization` header.
+#[must_use]
+pub fn bearer(header: &str) -> Option<&str> {
+    strip_scheme(header, "bearer")
+}
+
 /// What follows the scheme in an `Authorization` header.
-pub(crate) fn strip_scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
+fn strip_scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
     let (found, rest) = header.split_once(' ')?;
     found.eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches(' '))
 }

@@ -1,7 +1,7 @@
 //! What a token is good for (AUTH-11), and taking it back (AUTH-12).
 //! <https://www.rfc-editor.org/rfc/rfc7662>, <https://www.rfc-editor.org/rfc/rfc7009>
 
-use super::{AuthorizationServer, Form, credentials::strip_scheme, one};
+use super::{AuthorizationServer, Form, credentials::bearer, one};
 use crate::{
     Error, authorization,
     kept::SECOND,
@@ -17,8 +17,7 @@ impl AuthorizationServer {
     /// # Errors
     /// [`Error::InvalidClient`] if the caller is unknown, [`Error::AccessDenied`] if it may not ask; [`Error::Store`].
     pub async fn introspect(&self, authorization: Option<&str>, form: &Form) -> Result<Value, Error> {
-        let bearer = authorization.and_then(|header| strip_scheme(header, "bearer"));
-        let may = match bearer {
+        let may = match authorization.and_then(bearer) {
             Some(secret) => {
                 let active = self.active(secret).await?.ok_or(Error::InvalidClient("the token is not good"))?;
                 active.client.value.introspects && active.granted.is_none()

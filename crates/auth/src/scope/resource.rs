@@ -1,7 +1,7 @@
 //! `patient/Observation.rs?category=laboratory`: a scope about resources, in the syntax of SMART 2 or of SMART 1.
 
 use std::fmt;
-use tessera_model::{Definitions, ResourceType, definitions::SearchType};
+use tessera_model::{Definitions, Permission, Permissions, ResourceType, definitions::SearchType};
 
 /// The search parameters that may narrow a scope (SCP-2): tokens whose meaning nobody argues about.
 const PARAMETERS: [&str; 8] = ["category", "code", "status", "clinical-status", "class", "type", "intent", "_security"];
@@ -31,54 +31,37 @@ impl Context {
     }
 }
 
-/// The letters that say what may be done: a set of `cruds`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Letters(u8);
+/// The letters of a scope, in the order in which they stand there.
+const LETTERS: [(char, Permission); 5] = [
+    ('c', Permission::Create),
+    ('r', Permission::Read),
+    ('u', Permission::Update),
+    ('d', Permission::Delete),
+    ('s', Permission::Search),
+];
 
-impl Letters {
-    /// Create.
-    pub const CREATE: Self = Self(1);
-    /// Read.
-    pub const READ: Self = Self(2);
-    /// Update.
-    pub const UPDATE: Self = Self(4);
-    /// Delete.
-    pub const DELETE: Self = Self(8);
-    /// Search.
-    pub const SEARCH: Self = Self(16);
-    /// All of them.
-    pub const ALL: Self = Self(31);
-
-    const NAMED: [(char, Self); 5] =
-        [('c', Self::CREATE), ('r', Self::READ), ('u', Self::UPDATE), ('d', Self::DELETE), ('s', Self::SEARCH)];
-    /// The words of SMART 1.
-    const WORDS: [(&'static str, Self); 3] = [("read", Self(2 | 16)), ("write", Self(1 | 4 | 8)), ("*", Self::ALL)];
-
-    /// Whether these letters are all among them.
-    #[must_use]
-    pub const fn contains(self, others: Self) -> bool {
-        self.0 & others.0 == others.0
-    }
-
-    const fn and(self, others: Self) -> Self {
-        Self(self.0 & others.0)
-    }
-
-    /// Reads letters in the order of `cruds`, at least one, each once.
-    fn parse(text: &str) -> Option<Self> {
-        let (mut letters, mut rest) = (Self(0), Self::NAMED.iter());
-        for character in text.chars() {
-            let (_, letter) = rest.find(|(name, _)| *name == character)?;
-            letters.0 |= letter.0;
-        }
-        (letters.0 > 0).then_some(letters)
+/// What the words of SMART 1 mean.
+fn of_word(word: &str) -> Option<Permissions> {
+    match word {
+        "read" => Some(Permissions::of(&[Permission::Read, Permission::Search])),
+        "write" => Some(Permissions::of(&[Permission::Create, Permission::Update, Permission::Delete])),
+        "*" => Some(Permissions::ALL),
+        _ => None,
     }
 }
 
-impl fmt::Display for Letters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Self::NAMED.iter().filter(|(_, letter)| self.contains(*letter)).try_for_each(|(name, _)| write!(f, "{name}"))
+fn word_of(permissions: Permissions) -> Option<&'static str> {
+    ["read", "write", "*"].into_iter().find(|word| of_word(word) == Some(permissions))
+}
+
+/// Reads letters in the order of `cruds`, at least one, each once.
+fn of_letters(text: &str) -> Option<Permissions> {
+    let (mut permissions, mut rest) = (Permissions::NONE, LETTERS.iter());
+    for character in text.chars() {
+        let (_, permission) = rest.find(|(letter, _)| *letter == character)?;
+        permissions = permissions.union(Permissions::of(&[*permission]));
     }
+    (!permissions.is_empty()).then_some(permissions)
 }
 
 /// A condition on resources: one of the values.
@@ -98,7 +81,7 @@ pub struct ResourceScope {
     /// Of which type; `None`: of all, now and in future.
     pub resource_type: Option<ResourceType>,
     /// What may be done.
-    pub letters: Letters,
+    pub permissions: Permissions,
     /// What must hold of a resource, all of it, each parameter once.
     pub conditions: Vec<Condition>,
     /// Written with a word of SMART 1, and so written again.
@@ -115,15 +98,15 @@ impl ResourceScope {
         };
         let (context, rest) = head.split_once('/')?;
         let context = Context::ALL.into_iter().find(|known| known.name() == context)?;
-        let (type_name, permissions) = rest.split_once('.')?;
+        let (type_name, written) = rest.split_once('.')?;
         let resource_type = match type_name {
             "*" => None,
             name => Some(definitions.resource_type(name)?),
         };
-        let word = Letters::WORDS.into_iter().find(|(word, _)| *word == permissions);
-        let letters = word.map(|(_, letters)| letters).or_else(|| Letters::parse(permissions))?;
+        let of_version_1 = of_word(written).is_some();
+        let permissions = of_word(written).or_else(|| of_letters(written))?;
         let conditions = filter.map_or(Some(Vec::new()), |filter| conditions(filter, resource_type, definitions))?;
-        Some(Self { context, resource_type, letters, conditions, of_version_1: word.is_some() })
+        Some(Self { context, resource_type, permissions, conditions, of_version_1 })
     }
 
     /// What both grant, if that is anything.
@@ -133,8 +116,8 @@ impl ResourceScope {
             (Some(a), Some(b)) if a != b => return None,
             (a, b) => a.or(b),
         };
-        let letters = self.letters.and(other.letters);
-        if self.context != other.context || letters == Letters::default() {
+        let permissions = self.permissions.intersection(other.permissions);
+        if self.context != other.context || permissions.is_empty() {
             return None;
         }
         let mut conditions = self.conditions.clone();
@@ -148,8 +131,8 @@ impl ResourceScope {
         if conditions.iter().any(|condition| condition.values.is_empty()) {
             return None;
         }
-        let of_version_1 = self.of_version_1 && Letters::WORDS.iter().any(|(_, word)| *word == letters);
-        Some(Self { context: self.context, resource_type, letters, conditions, of_version_1 })
+        let of_version_1 = self.of_version_1 && word_of(permissions).is_some();
+        Some(Self { context: self.context, resource_type, permissions, conditions, of_version_1 })
     }
 
     /// The parameters of a search for what it is about.
@@ -190,9 +173,12 @@ fn is_token_value(text: &str) -> bool {
 impl fmt::Display for ResourceScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}.", self.context.name(), self.resource_type.map_or("*", ResourceType::name))?;
-        match Letters::WORDS.iter().find(|(_, word)| self.of_version_1 && *word == self.letters) {
-            Some((word, _)) => f.write_str(word)?,
-            None => self.letters.fmt(f)?,
+        match word_of(self.permissions).filter(|_| self.of_version_1) {
+            Some(word) => f.write_str(word)?,
+            None => {
+                let granted = LETTERS.iter().filter(|(_, permission)| self.permissions.contains(*permission));
+                granted.map(|(letter, _)| letter).try_for_each(|letter| write!(f, "{letter}"))?;
+            }
         }
         for (n, condition) in self.conditions.iter().enumerate() {
             let between = if n == 0 { '?' } else { '&' };

@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use tessera_model::Permission;
 
 fn scope(text: &str) -> Option<Scope> {
     Scope::parse(text, Definitions::r4())
@@ -194,7 +195,9 @@ fn granted(scope: &ResourceScope) -> BTreeSet<(String, char, String)> {
     let text = scope.to_string();
     let filter = text.find('?').map_or("", |at| &text[at..]);
     let place = format!("{}/{}", scope.context.name(), scope.resource_type.map_or("*", |t| t.name()));
-    scope.letters.to_string().chars().map(|letter| (place.clone(), letter, filter.to_owned())).collect()
+    let letter = |p: &Permission| format!("{p:?}").to_lowercase().remove(0);
+    let letters = Permission::ALL.iter().filter(|p| scope.permissions.contains(**p)).map(letter);
+    letters.map(|letter| (place.clone(), letter, filter.to_owned())).collect()
 }
 
 /// Texts near scopes: right parts, wrong parts, and noise between.
@@ -248,7 +251,10 @@ proptest! {
         let (a, b) = (ResourceScope::parse(&a, Definitions::r4()), ResourceScope::parse(&b, Definitions::r4()));
         if let (Some(a), Some(b)) = (a, b) {
             for both in [a.and(&b), b.and(&a)].into_iter().flatten() {
-                prop_assert!(a.letters.contains(both.letters) && b.letters.contains(both.letters));
+                for permission in Permission::ALL {
+                    let of_both = a.permissions.contains(permission) && b.permissions.contains(permission);
+                    prop_assert_eq!(both.permissions.contains(permission), of_both);
+                }
                 for side in [&a, &b] {
                     prop_assert_eq!(side.context, both.context);
                     prop_assert!(side.resource_type.is_none() || side.resource_type == both.resource_type);

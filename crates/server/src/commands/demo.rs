@@ -3,6 +3,7 @@
 use super::{context, open, serve};
 use crate::{config::Config, config::Settings, error::Error, telemetry};
 use std::path::PathBuf;
+use tessera_auth::Authenticator;
 use tessera_fixtures::population::Population;
 use tessera_http::Local;
 use tessera_model::{AccessContext, interaction::Method};
@@ -36,11 +37,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     };
     let config = settings.resolve()?;
     telemetry::start(&config.log)?;
-    let listener = serve::listen(&config).await?;
+    let listener = serve::listen_on_loopback(&config).await?;
     let address = listener.local_addr()?.to_string();
     let base = config.base_at(&address);
     let fresh = !file.exists();
-    let context = context(open(&config, Some(base.clone())).await?, &config)?;
+    let context = context(open(&config, Some(base.clone())).await?, &config, Authenticator::InsecureNoAuth, None)?;
     if fresh {
         println!("Making {} patients …", arguments.patients);
         fill(&Local::new(context.clone(), AccessContext::internal("demo data")), arguments.seed, arguments.patients)

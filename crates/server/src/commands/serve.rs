@@ -4,16 +4,21 @@ use super::{context, open};
 use crate::{
     config::{Config, Settings, is_local},
     error::Error,
-    telemetry,
+    outbound::Outbound,
+    secret, telemetry,
 };
-use std::{future::IntoFuture as _, net::SocketAddr, time::Duration};
+use std::{future::IntoFuture as _, net::SocketAddr, sync::Arc, time::Duration};
+use tessera_auth::{Authenticator, AuthorizationServer, MasterKey, Parts};
 use tessera_http::{Context, router};
+use tessera_store::{SqlStore, clock::SystemClock};
 use tokio::net::TcpListener;
 
 /// How long requests may take to end after SIGTERM (REL-13).
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the log says that there is no authentication (AUTH-40).
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+/// How often keys are looked after and what has expired is removed.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Starts the server.
 #[derive(clap::Args)]
@@ -30,23 +35,45 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
     telemetry::start(&config.log)?;
-    if !arguments.insecure_no_auth {
-        return Err(Error::Usage(
-            "authentication is not built yet, so the server starts only with --insecure-no-auth, which lets everybody on this \
-             machine do everything and listens on loopback only"
-                .to_owned(),
-        ));
-    }
-    let listener = listen(&config).await?;
+    let insecure = arguments.insecure_no_auth;
+    let listener = if insecure { listen_on_loopback(&config).await? } else { listen(&config).await? };
     let address = listener.local_addr()?;
     let base = config.base_at(&address.to_string());
     let store = open(&config, Some(base)).await?;
+    let (authenticator, master) = if insecure {
+        (Authenticator::InsecureNoAuth, None)
+    } else {
+        let master = MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?);
+        let server = authorization_server(&store, master.clone()).await?;
+        (Authenticator::Smart(server), Some(Arc::new(master)))
+    };
     println!("Tessera listens on http://{address}/fhir");
-    serve(listener, context(store, &config)?).await
+    serve(listener, context(store, &config, authenticator, master)?).await
+}
+
+/// The authorization server over what the store keeps.
+async fn authorization_server(store: &SqlStore, master: MasterKey) -> Result<Arc<AuthorizationServer>, Error> {
+    let parts = Parts {
+        records: Arc::new(store.clone()),
+        clock: Arc::new(SystemClock),
+        master,
+        fetch: Arc::new(Outbound::new()?),
+        base: store.base().to_owned(),
+    };
+    Ok(Arc::new(AuthorizationServer::new(parts).await?))
+}
+
+/// Listens. Clients must be told a URL that they can reach.
+async fn listen(config: &Config) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(&config.listen).await?;
+    if config.base().is_none() && !listener.local_addr()?.ip().is_loopback() {
+        return Err(Error::Usage("a server that others can reach needs --base-url, under which they do".to_owned()));
+    }
+    Ok(listener)
 }
 
 /// Listens, if everything is on this machine (AUTH-40).
-pub(crate) async fn listen(config: &Config) -> Result<TcpListener, Error> {
+pub(crate) async fn listen_on_loopback(config: &Config) -> Result<TcpListener, Error> {
     if !is_local(&config.location()?) {
         return Err(Error::Usage("without authentication the database must be on this machine".to_owned()));
     }
@@ -62,13 +89,7 @@ pub(crate) async fn listen(config: &Config) -> Result<TcpListener, Error> {
 
 /// Serves until SIGTERM or Ctrl-C, then lets requests end.
 pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(), Error> {
-    tracing::warn!("NO AUTHENTICATION: everybody on this machine may do everything");
-    let warnings = tokio::spawn(async {
-        loop {
-            tokio::time::sleep(WARNING_INTERVAL).await;
-            tracing::warn!("NO AUTHENTICATION: everybody on this machine may do everything");
-        }
-    });
+    let access = tokio::spawn(look_after_access(context.authenticator.clone()));
     let store = context.store.clone();
     let indexing = tokio::spawn(async move { store.keep_indexed().await });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -85,9 +106,27 @@ pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(),
         result = server.into_future() => result?,
         () = late => tracing::warn!("some requests did not end in time"),
     }
-    warnings.abort();
+    access.abort();
     indexing.abort();
     Ok(())
+}
+
+/// Says again and again that there is no authentication (AUTH-40), or else looks after keys and what has expired.
+async fn look_after_access(authenticator: Authenticator) {
+    loop {
+        match authenticator.server() {
+            None => {
+                tracing::warn!("NO AUTHENTICATION: everybody on this machine may do everything");
+                tokio::time::sleep(WARNING_INTERVAL).await;
+            }
+            Some(server) => {
+                tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+                if let Err(error) = server.maintain().await {
+                    tracing::warn!(%error, "keys and expired records were not looked after; the next time they are");
+                }
+            }
+        }
+    }
 }
 
 async fn signal() {

@@ -7,6 +7,7 @@ use super::{
 use crate::{config::Config, error::Error};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
+use tessera_auth::Authenticator;
 use tessera_http::{Answer, Local};
 use tessera_model::{AccessContext, Definitions, Resource, interaction::Method, json::Node};
 
@@ -37,7 +38,10 @@ impl Target {
 
     pub(super) async fn database(config: &Config) -> Result<Self, Error> {
         let store = open(config, config.base()).await?;
-        Ok(Self::Database(Local::new(context(store, config)?, AccessContext::internal("tessera load"))))
+        Ok(Self::Database(Local::new(
+            context(store, config, Authenticator::InsecureNoAuth, None)?,
+            AccessContext::internal("tessera load"),
+        )))
     }
 
     pub(super) async fn send(&self, piece: Piece) -> Result<Done, String> {

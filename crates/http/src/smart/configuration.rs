@@ -1,0 +1,99 @@
+//! What the authorization server can do and where it is: only what works (AUTH-1).
+//! <https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#using-well-known>
+
+use crate::{Context, endpoint::BASE_PATH};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Response, header},
+    routing::get,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tessera_auth::{Algorithm, AuthorizationServer, Urls};
+
+/// What of SMART is supported. <https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#capabilities>
+const CAPABILITIES: [&str; 3] = ["client-confidential-asymmetric", "permission-v1", "permission-v2"];
+/// How tokens can be had.
+const GRANT_TYPES: [&str; 1] = ["client_credentials"];
+/// How clients show who they are.
+const CLIENT_AUTHENTICATION: [&str; 3] = ["private_key_jwt", "client_secret_basic", "client_secret_post"];
+/// Scopes, as examples: others of their form are understood too.
+const SCOPES: [&str; 3] = ["system/*.cruds", "system/*.rs", "system/*.read"];
+
+/// The documents at their places.
+pub(super) fn routes(server: &Arc<AuthorizationServer>) -> Router<Context> {
+    let document = |value: Value| {
+        let text: Arc<str> = value.to_string().into();
+        get(move || async move { publish(text.to_string()) })
+    };
+    let (smart, openid) = (smart(server.urls()), openid(server.urls()));
+    Router::new()
+        .route(&format!("{BASE_PATH}/.well-known/smart-configuration"), document(smart))
+        .route(&format!("{BASE_PATH}/.well-known/openid-configuration"), document(openid.clone()))
+        .route("/.well-known/openid-configuration", document(openid))
+}
+
+fn publish(text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What both documents say.
+fn common(urls: &Urls) -> Value {
+    json!({
+        "issuer": urls.issuer(),
+        "jwks_uri": format!("{}/jwks", urls.auth),
+        "token_endpoint": urls.token(),
+        "introspection_endpoint": format!("{}/introspect", urls.auth),
+        "revocation_endpoint": format!("{}/revoke", urls.auth),
+        "grant_types_supported": GRANT_TYPES,
+        "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
+        "token_endpoint_auth_signing_alg_values_supported": Algorithm::OF_ASSERTIONS.map(Algorithm::name),
+        "scopes_supported": SCOPES,
+        "code_challenge_methods_supported": ["S256"],
+    })
+}
+
+fn smart(urls: &Urls) -> Value {
+    let mut document = common(urls);
+    document["capabilities"] = json!(CAPABILITIES);
+    document
+}
+
+fn openid(urls: &Urls) -> Value {
+    let mut document = common(urls);
+    document["userinfo_endpoint"] = format!("{}/userinfo", urls.auth).into();
+    document["subject_types_supported"] = json!(["public"]);
+    document["id_token_signing_alg_values_supported"] = json!(Algorithm::OF_ID_TOKENS.map(Algorithm::name));
+    document["claims_supported"] = json!(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser"]);
+    document
+}
+
+/// What the CapabilityStatement says of it: <https://hl7.org/fhir/smart-app-launch/1.0.0/conformance/index.html>
+pub(crate) fn security(server: &AuthorizationServer) -> Value {
+    let urls = server.urls();
+    let uri = |name: &str, uri: String| json!({"url": name, "valueUri": uri});
+    json!({
+        "extension": [{
+            "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+            "extension": [
+                uri("token", urls.token()),
+                uri("introspect", format!("{}/introspect", urls.auth)),
+                uri("revoke", format!("{}/revoke", urls.auth)),
+            ],
+        }],
+        "cors": true,
+        "service": [{
+            "coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                "code": "SMART-on-FHIR",
+            }],
+            "text": "OAuth2 using SMART-on-FHIR profile (see http://docs.smarthealthit.org)",
+        }],
+    })
+}

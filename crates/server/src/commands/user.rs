@@ -1,0 +1,163 @@
+//! `tessera user`: who may log in.
+
+use super::open;
+use crate::{config::Settings, error::Error, telemetry};
+use std::{
+    io::{IsTerminal as _, stdin},
+    path::PathBuf,
+};
+use tessera_auth::{
+    Kept,
+    policy::Reading,
+    registration::check_user,
+    session,
+    user::{self, Role, User, hash},
+};
+use tessera_store::{SqlStore, clock::Clock as _, clock::SystemClock};
+
+/// Users of a page of the list.
+const PAGE: u32 = 1000;
+
+/// Adds users.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// A file whose first line is the password; without it, standard input
+    // Never on the command line, which others on the machine can read (HTTP-12).
+    #[arg(long, env = "TESSERA_PASSWORD_FILE", value_name = "FILE", global = true)]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Let somebody log in; their password is asked for
+    Add(Add),
+    /// List the users
+    List,
+    /// Give a user a new password, which is asked for; their sessions end
+    Passwd { user: String },
+    /// Let a user in no more; their sessions end and their apps are refused within 5 seconds
+    Disable { user: String },
+    /// Let a user in again
+    Enable { user: String },
+}
+
+#[derive(clap::Args)]
+struct Add {
+    /// The name that they log in with
+    user: String,
+    /// The name that they are greeted by
+    #[arg(long)]
+    name: String,
+    /// What they are to this server
+    #[arg(long, value_parser = ["patient", "clinician", "administrator"])]
+    role: String,
+    /// The resource that they are
+    #[arg(long, value_name = "Practitioner/ID")]
+    fhir_user: Option<String>,
+    /// For patients: the id of a patient whose record they may see; may be repeated
+    #[arg(long, value_name = "ID")]
+    patient: Vec<String>,
+    /// For others: what they may see, *, Type or Type?parameters; may be repeated [default: *]
+    #[arg(long, value_name = "TYPE?PARAMETERS")]
+    policy: Vec<String>,
+}
+
+/// Runs the command on the database of the settings.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
+    let config = arguments.settings.resolve()?;
+    telemetry::start(&config.log)?;
+    let store = open(&config, config.base()).await?;
+    let password = || password(arguments.password_file.as_ref());
+    match arguments.command {
+        Command::Add(add) => self::add(&store, add, password).await,
+        Command::List => list(&store).await,
+        Command::Passwd { user } => {
+            let password = password()?;
+            change(&store, &user, |value| {
+                value.password = Some(hash(&password)?);
+                Ok(())
+            })
+            .await
+        }
+        Command::Disable { user } => {
+            change(&store, &user, |value| {
+                value.enabled = false;
+                Ok(())
+            })
+            .await
+        }
+        Command::Enable { user } => {
+            change(&store, &user, |value| {
+                value.enabled = true;
+                Ok(())
+            })
+            .await
+        }
+    }
+}
+
+async fn add(store: &SqlStore, add: Add, password: impl Fn() -> Result<String, Error>) -> Result<(), Error> {
+    let role = Role::named(&add.role).ok_or_else(|| Error::Usage("--role: there is no such role".to_owned()))?;
+    let everything = add.policy.is_empty() && role != Role::Patient;
+    let mut user = User {
+        name: add.name,
+        role,
+        fhir_user: add.fhir_user,
+        patients: add.patient,
+        policy: if everything { vec!["*".to_owned()] } else { add.policy },
+        password: None,
+        enabled: true,
+    };
+    let reading = Reading { base: store.base(), now: SystemClock.now() };
+    check_user(&add.user, &user, reading).map_err(Error::Usage)?;
+    user.password = Some(hash(&password()?)?);
+    match user::add(store, &add.user, user).await? {
+        true => Ok(()),
+        false => Err(Error::Usage(format!("there is a user {} already", add.user))),
+    }
+}
+
+async fn list(store: &SqlStore) -> Result<(), Error> {
+    let mut after = String::new();
+    loop {
+        let page = user::list(store, &after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after.clone_from(&last.key);
+        for Kept { key, value, .. } in &page {
+            let state = if value.enabled { "" } else { " (disabled)" };
+            let sees = if value.role == Role::Patient { &value.patients } else { &value.policy };
+            let who = value.fhir_user.as_deref().unwrap_or("-");
+            println!("{key}{state}\t{}\t{}\t{who}\t{}", value.name, value.role.name(), sees.join(" "));
+        }
+    }
+}
+
+/// Changes a user and ends their sessions.
+async fn change(store: &SqlStore, name: &str, change: impl Fn(&mut User) -> Result<(), Error>) -> Result<(), Error> {
+    let found = user::find(store, name).await?;
+    let mut kept = found.ok_or_else(|| Error::Usage(format!("there is no user {name}")))?;
+    change(&mut kept.value)?;
+    if !user::update(store, &kept).await? {
+        return Err(Error::Failed("somebody else has changed it in the meantime; try again".to_owned()));
+    }
+    Ok(session::end_all(store, name).await?)
+}
+
+/// The password: the first line of the file, or of standard input. At a terminal it is asked for and not shown.
+fn password(file: Option<&PathBuf>) -> Result<String, Error> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Error::Usage(format!("the password file {}: {error}", path.display())))?,
+        None if stdin().is_terminal() => rpassword::prompt_password("Password: ")?,
+        None => {
+            let mut line = String::new();
+            stdin().read_line(&mut line)?;
+            line
+        }
+    };
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
