@@ -41,6 +41,7 @@ mod operations_validate;
 mod search_chain;
 mod search_compartment;
 mod search_composite;
+mod search_contained;
 mod search_date;
 mod search_filter;
 mod search_modifiers;

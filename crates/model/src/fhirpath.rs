@@ -33,7 +33,7 @@ pub use ast::Expression;
 pub use compile::{CompileError, Program, compile};
 pub use environment::{Environment, Host, Limits};
 pub use error::PathError;
-pub use eval::{Item, evaluate};
+pub use eval::{Container, Item, Within, evaluate};
 pub use interpret::compile_or_interpret;
 #[cfg(test)]
 pub(crate) use interpret::interpreted;

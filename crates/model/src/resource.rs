@@ -75,6 +75,13 @@ impl Resource {
         self.node().get_str("id")
     }
 
+    /// The resources in it, as they stand one after the other; `None` for what is none.
+    /// <https://hl7.org/fhir/R4/references.html#contained>
+    pub fn contained<'a>(&'a self, definitions: &'a Definitions) -> impl Iterator<Item = Option<Self>> + use<'a> {
+        let nodes = self.node().get("contained").into_iter().flat_map(Node::children);
+        nodes.map(|node| Self::new(node, "", definitions).ok())
+    }
+
     /// The resource as it is stored: minified, `resourceType`, `id` and `meta` first, `meta.versionId` and
     /// `meta.lastUpdated` from the stamp whatever the sender wrote there.
     #[must_use]

@@ -54,15 +54,27 @@ impl Subset {
     /// # Errors
     /// [`Error`] if the text is no resource.
     pub fn apply(&self, text: &str, definitions: &Definitions) -> Result<String, Error> {
-        let resource = Resource::parse(text, definitions)?;
+        Ok(self.of_resource(&Resource::parse(text, definitions)?, definitions))
+    }
+
+    /// The part of a resource, with the tag that says so.
+    #[must_use]
+    pub fn of_resource(&self, resource: &Resource, definitions: &Definitions) -> String {
         let types = definitions.types();
-        let mut out = String::with_capacity(text.len() / 2);
+        let node = resource.node();
+        let mut out = String::with_capacity(node.raw().len() / 2);
         out.push('{');
         if let Some(type_id) = types.named(resource.resource_type().name()) {
-            self.members(resource.node(), &types[type_id], definitions, true, &mut out);
+            self.members(node, &types[type_id], definitions, true, &mut out);
+        }
+        // A contained resource need not have one.
+        if node.get("meta").is_none() {
+            out.push_str(",\"meta\":{\"tag\":[");
+            out.push_str(SUBSETTED);
+            out.push_str("]}");
         }
         out.push('}');
-        Ok(out)
+        out
     }
 
     fn members(
@@ -147,6 +159,10 @@ mod tests {
         check(Subset::Summary, r#","status":"final","code":{"text":"c"},"valueString":"v""#);
         check(Subset::Text, r#","text":{"status":"generated"},"status":"final","code":{"text":"c"}"#);
         check(Subset::Data, r#","status":"final","code":{"text":"c"},"note":[{"text":"n"}],"valueString":"v""#);
+        let bare = r#"{"resourceType":"Basic","id":"1","code":{"text":"c"}}"#;
+        let tagged =
+            format!(r#"{{"resourceType":"Basic","id":"1","code":{{"text":"c"}},"meta":{{"tag":[{SUBSETTED}]}}}}"#);
+        assert_eq!(Subset::Data.apply(bare, Definitions::r4()).unwrap(), tagged);
         check(Subset::Elements(vec!["note".into()]), r#","status":"final","code":{"text":"c"},"note":[{"text":"n"}]"#);
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     index::{Rows, TABLES, Tables},
     job::{Shared, job},
     parameters,
+    search::contained,
     sql::{Row, Sql, Value},
     transact::write,
 };
@@ -157,8 +158,7 @@ async fn forerunners(
             inherited
         } else {
             let resource = Resource::parse(row.text(5), &shared.definitions)?;
-            let parameters = shared.definitions.parameters(resource.resource_type());
-            let rows = extract::extract_values(&resource, parameters, &shared.base, &shared.definitions);
+            let rows = extract::extract(&resource, &shared.base, &shared.definitions);
             patient_of(&resource, &row, &rows, keys)
         };
         before = (rid, patient);
@@ -186,10 +186,8 @@ async fn forerunners(
 
 /// What the index must hold. What is being indexed for a stored parameter has a verification of its own.
 fn rows_of(resource: &Resource, shared: &Shared) -> Vec<tessera_model::IndexRow> {
-    let settled = shared.definitions.parameters(resource.resource_type()).filter(|p| is_settled(p));
-    let mut rows = extract::extract_values(resource, settled, &shared.base, &shared.definitions);
-    rows.extend(extract::extract_words(resource, &shared.definitions));
-    rows
+    let settled = |of_type| shared.definitions.parameters(of_type).filter(|p| is_settled(p)).collect();
+    extract::extract_for(resource, &settled, &shared.base, &shared.definitions)
 }
 
 fn is_settled(parameter: &SearchParameter) -> bool {
@@ -257,7 +255,8 @@ async fn actual(from: i64, settled: &FxHashSet<i64>, connection: &mut dyn Connec
         sql.join(", ", table.columns, |sql, (column, _)| {
             sql.push(column);
         });
-        sql.push(" FROM ").push(table.name).push(" WHERE rid >= ").bind(from).push(" AND rid < ").bind(from + BATCH);
+        sql.push(" FROM ").push(table.name).push(" WHERE ");
+        contained::write_range(&mut sql, from, from + BATCH);
         *rows = connection.query(&sql).await?.into_iter().filter(&counts).map(|row| row.0).collect();
     }
     Ok(Rows::from_tables(tables))
@@ -283,7 +282,7 @@ async fn compare(
         }
         for (balance, row) in counts.into_values().filter(|(balance, _)| *balance != 0) {
             let rid = if let Some(Value::Int(rid)) = row.first() { *rid } else { 0 };
-            let name = names.get(&rid).cloned().unwrap_or_else(|| format!("rid {rid}"));
+            let name = names.get(&contained::container(rid)).cloned().unwrap_or_else(|| format!("rid {rid}"));
             let verb = if balance > 0 { "lacks a row" } else { "holds a row too many" };
             report.add(name, format!("{} {verb}", TABLES[n].name));
             if balance > 0 { missing[n].push(row) } else { surplus[n].push(row) }

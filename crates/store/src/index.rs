@@ -4,6 +4,7 @@ use crate::{
     Error,
     backend::{Connection, Kind, Table},
     parameters,
+    search::contained,
     sql::Value,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -67,10 +68,19 @@ pub(crate) static TEXT: Table = Table {
     on_conflict: "",
 };
 
-/// Every index table.
+/// What is contained: it has no row in `resource`.
+pub(crate) static CONTAINED: Table =
+    Table { name: "contained", columns: &[("rid", Int), ("type", Int), ("id", Text)], on_conflict: "" };
+
+/// Every index table; in all but the last, the second column is the parameter's number.
 pub(crate) static TABLES: [&Table; TABLES_COUNT] =
-    [&TOKEN, &REFERENCE, &DATE, &STRING, &QUANTITY, &URI, &POSITION, &TEXT];
-const TABLES_COUNT: usize = 8;
+    [&TOKEN, &REFERENCE, &DATE, &STRING, &QUANTITY, &URI, &POSITION, &TEXT, &CONTAINED];
+const TABLES_COUNT: usize = 9;
+
+/// Those with rows of parameters.
+pub(crate) fn of_parameters() -> impl Iterator<Item = &'static Table> {
+    TABLES.into_iter().filter(|table| table.columns[1].0 == "param")
+}
 
 /// Rows of each of [`TABLES`], in its order.
 pub(crate) type Tables = [Vec<Vec<Value>>; TABLES_COUNT];
@@ -114,7 +124,8 @@ impl Rows {
         let mut references = FxHashSet::default();
         for row in rows {
             let mut values = Vec::with_capacity(6);
-            values.extend([Value::Int(rid), row.parameter.into(), Value::Int(row.ordinal)]);
+            let own = contained::rid(rid, row.contained);
+            values.extend([Value::Int(own), row.parameter.into(), Value::Int(row.ordinal)]);
             let table = match &row.value {
                 IndexValue::Token { system, code } => {
                     values.extend([key_text(system).into(), key_text(code).into()]);
@@ -122,11 +133,19 @@ impl Rows {
                 }
                 IndexValue::Reference(key) => {
                     let Some(&target) = targets.get(key) else { continue };
-                    if !references.insert((row.parameter, row.ordinal, target)) {
+                    if !references.insert((own, row.parameter, row.ordinal, target)) {
                         continue;
                     }
                     values.push(target.into());
                     1
+                }
+                IndexValue::Contained(number) => {
+                    values.push(contained::rid(rid, *number).into());
+                    1
+                }
+                IndexValue::Itself { resource_type, id } => {
+                    values = vec![own.into(), (*resource_type).into(), id.as_str().into()];
+                    8
                 }
                 IndexValue::Date { low, high } => {
                     values.extend([Value::Int(*low), Value::Int(*high)]);

@@ -2,6 +2,7 @@
 //! test in `tests/it/property.rs` holds it to that on both databases.
 
 pub(crate) mod compile;
+pub(crate) mod contained;
 mod criterion;
 mod explain;
 mod include;
@@ -9,6 +10,7 @@ pub(crate) mod page;
 mod plan;
 mod sort;
 mod task;
+mod visible;
 
 pub(crate) use task::Search;
 
@@ -52,7 +54,7 @@ async fn count(search: &Search, connection: &mut dyn Connection) -> Result<i64, 
 
 fn counting(search: &Search, dialect: &'static Dialect) -> Sql {
     let mut compiler = Compiler::new(Sql::new("SELECT COUNT(*) FROM ("), &search.access, dialect);
-    compiler.candidates(&search.query.types, &search.query.filter, None);
+    compiler.returned(&search.query, None);
     compiler.sql.push(") c");
     compiler.sql
 }

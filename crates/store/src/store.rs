@@ -123,6 +123,8 @@ pub struct HistoryVersions {
 pub struct Matches {
     /// The matches, in order.
     pub matches: Vec<Version>,
+    /// For each, which of the resources it contains is the match: from 1, and 0 for itself. Empty: they themselves are.
+    pub contained: Vec<u32>,
     /// What they include, each once.
     pub included: Vec<Version>,
     /// Whether there was more to include than the limit allows.

@@ -10,7 +10,7 @@ use crate::{
 };
 use std::fmt::Write as _;
 use tessera_model::{
-    AccessContext, ResourceType,
+    AccessContext, Resource, ResourceType,
     interaction::Interaction,
     json::write_string,
     operation_outcome::{Issue, IssueCode, OperationOutcome},
@@ -104,10 +104,15 @@ pub(crate) fn bundle(
     }
     out.push(']');
     let mut entries = Entries { out, any: false };
-    for (versions, mode) in [(&matches.matches, "match"), (&matches.included, "include")] {
-        for version in versions {
-            entries.resource(context, version, mode, subset.as_ref())?;
+    let contained = matches.contained.iter().copied().chain(std::iter::repeat(0));
+    for (version, number) in matches.matches.iter().zip(contained) {
+        match number {
+            0 => entries.resource(context, version, "match", subset.as_ref())?,
+            _ => entries.contained(context, version, number, subset.as_ref())?,
         }
+    }
+    for version in &matches.included {
+        entries.resource(context, version, "include", subset.as_ref())?;
     }
     let mut issues = Vec::new();
     // The first page has said it.
@@ -150,6 +155,36 @@ impl Entries {
             None => self.out.push_str(&version.body),
         }
         let _ = write!(self.out, ",\"search\":{{\"mode\":\"{mode}\"}}}}");
+        Ok(())
+    }
+
+    /// A match that is contained, by itself; its URL is its container's, then `#` and its own id.
+    /// <https://hl7.org/fhir/R4/search.html#contained>
+    fn contained(
+        &mut self,
+        context: &Context,
+        version: &Version,
+        number: u32,
+        subset: Option<&Subset>,
+    ) -> Result<(), Error> {
+        let container = Resource::parse(version.body.as_str(), context.definitions)?;
+        let at = usize::try_from(number).unwrap_or(0).saturating_sub(1);
+        // What was found was found in this body.
+        let Some(inner) = container.contained(context.definitions).nth(at).flatten() else { return Ok(()) };
+        self.start();
+        self.out.push('{');
+        // Without an id it has no URL.
+        if let Some(id) = inner.id() {
+            self.out.push_str("\"fullUrl\":");
+            write_string(&mut self.out, &format!("{}/{}#{id}", context.base, version.key));
+            self.out.push(',');
+        }
+        self.out.push_str("\"resource\":");
+        match subset {
+            Some(subset) => self.out.push_str(&subset.of_resource(&inner, context.definitions)),
+            None => inner.node().write_minified(&mut self.out),
+        }
+        self.out.push_str(",\"search\":{\"mode\":\"match\"}}");
         Ok(())
     }
 

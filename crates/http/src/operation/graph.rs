@@ -9,7 +9,7 @@ use tessera_model::{
     interaction::{Level, query_pairs},
     json::Node,
     operation_outcome::IssueCode,
-    search::parse::parse,
+    search::{parse::parse, query::Contained},
 };
 use tessera_store::Version;
 
@@ -111,6 +111,9 @@ async fn follow(call: &Call<'_>, from: &Version, link: Node<'_>, target: Node<'_
     let mut query = parse(&[of_type], &parameters, call.context.search(&definitions, false))?.query;
     query.count = u32::try_from(RESOURCES_MAX).unwrap_or(u32::MAX);
     query.includes.clear();
+    if query.contained != Contained::False {
+        return Err(ModelError::NotSupported("_contained is not supported in a graph".to_owned()).into());
+    }
     let page = call.context.store.search(call.access, query, None).await?;
     if page.next.is_some() {
         return Err(too_large());

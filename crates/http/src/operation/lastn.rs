@@ -15,7 +15,7 @@ const PAGE: u32 = 1000;
 /// Most observations of each kind.
 const EACH_MAX: usize = 1000;
 /// Parameters that shape a page of a search, which this answer is not.
-const OF_PAGES: [&str; 5] = ["_sort", "_count", "_total", "_include", "_revinclude"];
+const OF_PAGES: [&str; 7] = ["_sort", "_count", "_total", "_include", "_revinclude", "_contained", "_containedType"];
 
 pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
     let max = match call.input.text("max") {

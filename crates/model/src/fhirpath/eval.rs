@@ -11,6 +11,7 @@ use crate::{
     json::{Kind, Node},
     reference,
 };
+use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 
 /// A value that an expression found.
@@ -24,27 +25,63 @@ pub enum Item<'a> {
     Computed(Value<'a>),
 }
 
-/// Evaluates the program from `start` (of type `start_type`) within `resource`.
+/// A resource whose references of the form `#id` lead to what it contains.
+#[derive(Debug)]
+pub struct Container<'a> {
+    pub(super) node: Node<'a>,
+    contained: FxHashMap<Cow<'a, str>, (u32, Node<'a>)>,
+}
+
+impl<'a> Container<'a> {
+    /// The resource at that node.
+    #[must_use]
+    pub fn new(node: Node<'a>) -> Self {
+        let mut contained = FxHashMap::default();
+        for (number, inner) in (1..).zip(node.get("contained").into_iter().flat_map(Node::children)) {
+            if let Some(id) = inner.get_str("id") {
+                contained.entry(id).or_insert((number, inner));
+            }
+        }
+        Self { node, contained }
+    }
+
+    /// The resource that it contains under that id, and its number, from 1.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<(u32, Node<'a>)> {
+        self.contained.get(id).copied()
+    }
+}
+
+/// What an expression runs within.
+#[derive(Clone, Copy, Debug)]
+pub struct Within<'a> {
+    /// `%resource`
+    pub resource: Node<'a>,
+    /// The resource around a contained one, otherwise the same.
+    pub container: &'a Container<'a>,
+}
+
+/// Evaluates the program from `start` (of type `start_type`) within a resource.
 #[must_use]
 pub fn evaluate<'a>(
     program: &'a Program,
     start: Node<'a>,
     start_type: TypeId,
-    resource: Node<'a>,
+    within: Within<'a>,
     definitions: &'a Definitions,
 ) -> Vec<Item<'a>> {
     match &program.run {
         How::Compiled(operation) => {
-            let run = Run { start: (start, start_type), resource, types: definitions.types() };
+            let run = Run { start: (start, start_type), within, types: definitions.types() };
             run.operation(operation)
         }
-        How::Interpreted(path) => interpret::evaluate(path, (start, start_type), resource, definitions),
+        How::Interpreted(path) => interpret::evaluate(path, (start, start_type), within, definitions),
     }
 }
 
 struct Run<'a, 't> {
     start: (Node<'a>, TypeId),
-    resource: Node<'a>,
+    within: Within<'a>,
     types: &'t TypeTable,
 }
 
@@ -54,7 +91,7 @@ impl<'a> Run<'a, '_> {
             Operation::Nothing => Vec::new(),
             Operation::Start => vec![Item::Element(self.start.0, self.start.1)],
             Operation::Resource => {
-                vec![Item::Element(self.resource, self.resource_type().unwrap_or(self.start.1))]
+                vec![Item::Element(self.within.resource, self.resource_type().unwrap_or(self.start.1))]
             }
             Operation::Member { from, names } => {
                 let mut found = Vec::new();
@@ -71,11 +108,11 @@ impl<'a> Run<'a, '_> {
             Operation::Index { from, index } => self.operation(from).into_iter().skip(*index).take(1).collect(),
             Operation::OfType { from, type_id } => self.filter(from, |_, is| self.types.is_a(is, *type_id)),
             Operation::WhereEquals { from, path, text } => self.filter(from, |node, type_id| {
-                let inner = Run { start: (node, type_id), resource: self.resource, types: self.types };
+                let inner = Run { start: (node, type_id), within: self.within, types: self.types };
                 inner.operation(path).iter().any(|item| item.text().as_deref() == Some(text))
             }),
             Operation::WhereResolvesTo { from, type_name } => {
-                self.filter(from, |node, _| target_type(node, self.resource).as_deref() == Some(type_name))
+                self.filter(from, |node, _| target_type(node, self.within.container).as_deref() == Some(type_name))
             }
             Operation::WhereExtension { from, url } => {
                 self.filter(from, |node, _| extensions(node, url).next().is_some())
@@ -103,7 +140,7 @@ impl<'a> Run<'a, '_> {
     }
 
     fn resource_type(&self) -> Option<TypeId> {
-        self.types.named(&self.resource.get_str("resourceType")?)
+        self.types.named(&self.within.resource.get_str("resourceType")?)
     }
 
     fn holds(&self, operation: &Operation) -> bool {
@@ -144,11 +181,10 @@ fn extensions<'a, 'u>(node: Node<'a>, url: &'u str) -> impl Iterator<Item = Node
 
 /// The resource type a Reference points to, as far as it can be told without reading the target: from its URL, its `type`,
 /// or the contained resource it names. <https://hl7.org/fhir/R4/references.html#Reference>
-fn target_type<'a>(node: Node<'a>, resource: Node<'a>) -> Option<Cow<'a, str>> {
+fn target_type<'a>(node: Node<'a>, container: &Container<'a>) -> Option<Cow<'a, str>> {
     let literal = node.get_str("reference");
     if let Some(id) = literal.as_deref().and_then(|text| text.strip_prefix('#')) {
-        let mut contained = resource.get("contained").into_iter().flat_map(Node::children);
-        return contained.find(|c| c.get_str("id").as_deref() == Some(id))?.get_str("resourceType");
+        return container.find(id)?.1.get_str("resourceType");
     }
     let named = match literal {
         Some(Cow::Borrowed(text)) => reference::type_named(text).map(Cow::Borrowed),

@@ -4,6 +4,7 @@
 
 use super::{
     CompileError, Element, Environment, Host, Item, Limits, Path, Program, Value, compile,
+    eval::Within,
     path::{Argument, Operation, Step, Term},
 };
 use crate::{
@@ -117,11 +118,16 @@ fn refuse_step(step: &Step, tested: bool) -> Result<(), &str> {
 pub(super) fn evaluate<'a>(
     path: &'a Path,
     start: (Node<'a>, TypeId),
-    resource: Node<'a>,
+    within: Within<'a>,
     definitions: &'a Definitions,
 ) -> Vec<Item<'a>> {
     let types = definitions.types();
-    let environment = Environment::new(definitions).resource(resource).limits(LIMITS).host(&TypesAlone).as_of_several();
+    let environment = Environment::new(definitions)
+        .resource(within.resource)
+        .within(within.container.node)
+        .limits(LIMITS)
+        .host(&TypesAlone)
+        .as_of_several();
     let focus = Value::Element(Element::new(start.0, start.1, types));
     path.evaluate(focus, &environment)
         .unwrap_or_default()

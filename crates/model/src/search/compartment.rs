@@ -1,6 +1,6 @@
 //! Search within a compartment: `Patient/1/Observation?…`. <https://hl7.org/fhir/R4/compartmentdefinition.html>
 
-use super::query::{Criterion, Filter, Query};
+use super::query::{Contained, Criterion, Filter, Query};
 use crate::{
     Definitions, Error, Key, ResourceType,
     definitions::{ParameterId, SearchType},
@@ -14,8 +14,13 @@ const ITSELF: &str = "{def}";
 /// compartment.
 ///
 /// # Errors
-/// [`Error::BadParameter`]: there is no such compartment, or a type that is searched is not in it.
+/// [`Error::BadParameter`]: there is no such compartment, or a type that is searched is not in it; [`Error::NotSupported`]
+/// with `_contained`.
 pub fn confine(query: &mut Query, owner: &Key, definitions: &Definitions) -> Result<(), Error> {
+    if query.contained != Contained::False {
+        let text = "_contained is not supported within a compartment: what is contained is in none of its own";
+        return Err(Error::NotSupported(text.to_owned()));
+    }
     let members = members(owner.resource_type, definitions);
     let bad = |reason| Error::BadParameter { parameter: owner.to_string(), reason };
     if members.is_empty() {

@@ -6,62 +6,95 @@ use super::{
     near, quantity, reference, string, token, uri, words,
 };
 use crate::{
-    Definitions, Resource,
+    Definitions, Resource, ResourceType,
     definitions::{ParameterId, SearchParameter, SearchType, TypeId, TypeTable},
-    fhirpath::{Item, Program, Value, evaluate},
+    fhirpath::{Container, Item, Program, Value, Within, evaluate},
     json::{Document, Node},
 };
 
 /// Parameters that the resource's own row answers, so that they need no index rows.
 pub const COLUMNS: [&str; 2] = ["_id", "_lastUpdated"];
 
-/// All index rows of a resource. `base` is this server's base URL: absolute references that start with it are local.
+/// Most resources that one contains: each is extracted like a resource of its own. Nothing that is valid has more (HTTP-5).
+pub const CONTAINED_MAX: u32 = 1000;
+
+/// All index rows of a resource and of what it contains. `base` is this server's base URL: absolute references that start
+/// with it are local.
 #[must_use]
 pub fn extract(resource: &Resource, base: &str, definitions: &Definitions) -> Vec<IndexRow> {
-    let mut rows = extract_values(resource, definitions.parameters(resource.resource_type()), base, definitions);
-    rows.extend(extract_words(resource, definitions));
-    rows
+    extract_for(resource, &|of_type| definitions.parameters(of_type).collect(), base, definitions)
 }
 
-/// The row of the words of a resource, for `_text` and `_content`.
+/// The index rows for one parameter: of the resource and of what it contains, as far as they are of its type.
 #[must_use]
-pub fn extract_words(resource: &Resource, definitions: &Definitions) -> Option<IndexRow> {
-    let type_id = definitions.types().named(resource.resource_type().name())?;
-    let parameter = definitions.parameter(resource.resource_type(), "_content")?;
-    let words = words::extract(resource.node(), type_id, definitions)?;
-    Some(IndexRow { parameter: parameter.id, ordinal: 0, value: IndexValue::Words(words) })
-}
-
-/// The index rows for these parameters of the resource's type.
-#[must_use]
-pub fn extract_values<'p>(
+pub fn extract_one(
     resource: &Resource,
-    parameters: impl Iterator<Item = &'p SearchParameter>,
+    parameter: &SearchParameter,
     base: &str,
     definitions: &Definitions,
 ) -> Vec<IndexRow> {
-    let Some(type_id) = definitions.types().named(resource.resource_type().name()) else { return Vec::new() };
-    let extraction = Extraction { resource: resource.node(), base, definitions };
+    let it = |of_type| if of_type == parameter.resource_type { vec![parameter] } else { Vec::new() };
+    extract_for(resource, &it, base, definitions)
+}
+
+/// The index rows for some parameters: those that the caller names for each type.
+#[must_use]
+pub fn extract_for<'p>(
+    resource: &Resource,
+    parameters: &dyn Fn(ResourceType) -> Vec<&'p SearchParameter>,
+    base: &str,
+    definitions: &Definitions,
+) -> Vec<IndexRow> {
+    let container = Container::new(resource.node());
+    let extract = |resource: &Resource, rows: &mut Vec<IndexRow>| {
+        let Some(type_id) = definitions.types().named(resource.resource_type().name()) else { return };
+        let within = Within { resource: resource.node(), container: &container };
+        let extraction = Extraction { within, type_id, base, definitions };
+        parameters(resource.resource_type()).into_iter().for_each(|parameter| extraction.parameter(parameter, rows));
+    };
     let mut rows = Vec::with_capacity(32);
-    for parameter in parameters.filter(|p| !COLUMNS.contains(&&*p.code)) {
-        let Some(program) = &parameter.program else { continue };
-        match parameter.search_type {
-            SearchType::Composite => extraction.composite(parameter, program, type_id, &mut rows),
-            search_type => {
-                extraction.values(program, resource.node(), type_id, search_type, (parameter.id, None), &mut rows);
-            }
-        }
+    extract(resource, &mut rows);
+    for (number, inner) in (1..=CONTAINED_MAX).zip(resource.contained(definitions)) {
+        let Some(inner) = inner else { continue };
+        let start = rows.len();
+        let itself = parameters(inner.resource_type()).into_iter().find(|p| *p.code == *"_id").map(|p| p.id);
+        rows.extend(itself.map(|parameter| {
+            let id = inner.id().unwrap_or_default().into_owned();
+            let value = IndexValue::Itself { resource_type: inner.resource_type(), id };
+            IndexRow { contained: number, parameter, ordinal: 0, value }
+        }));
+        extract(&inner, &mut rows);
+        rows[start..].iter_mut().for_each(|row| row.contained = number);
     }
     rows
 }
 
+/// Where one resource's values are found.
 struct Extraction<'a> {
-    resource: Node<'a>,
+    within: Within<'a>,
+    type_id: TypeId,
     base: &'a str,
     definitions: &'a Definitions,
 }
 
 impl Extraction<'_> {
+    fn parameter(&self, parameter: &SearchParameter, rows: &mut Vec<IndexRow>) {
+        let resource = self.within.resource;
+        match (&*parameter.code, &parameter.program, parameter.search_type) {
+            // What `_text` looks for stands in the same row.
+            ("_content", ..) => {
+                let words = words::extract(resource, self.type_id, self.definitions).map(IndexValue::Words);
+                rows.extend(words.map(|value| IndexRow { contained: 0, parameter: parameter.id, ordinal: 0, value }));
+            }
+            (code, ..) if COLUMNS.contains(&code) => {}
+            (_, None, _) => {}
+            (_, Some(program), SearchType::Composite) => self.composite(parameter, program, rows),
+            (_, Some(program), of_type) => {
+                self.values(program, resource, self.type_id, of_type, (parameter.id, None), rows);
+            }
+        }
+    }
+
     /// Adds the values that a program finds from `start`; with an ordinal, as those of a composite's component.
     fn values(
         &self,
@@ -74,7 +107,7 @@ impl Extraction<'_> {
     ) {
         let types = self.definitions.types();
         let mut values = Values::new(parameter, ordinal.unwrap_or(0), rows);
-        for item in evaluate(program, start, start_type, self.resource, self.definitions) {
+        for item in evaluate(program, start, start_type, self.within, self.definitions) {
             match item {
                 Item::Element(node, type_id) => {
                     self.value(node, &types[type_id].name, search_type, ordinal.is_some(), &mut values);
@@ -110,7 +143,10 @@ impl Extraction<'_> {
             }
             SearchType::Date => date::extract(node, type_name, values),
             SearchType::Number | SearchType::Quantity => quantity::extract(node, type_name, values),
-            SearchType::Reference => reference::extract(node, type_name, self.base, self.definitions, values),
+            SearchType::Reference => {
+                let (container, base, definitions) = (self.within.container, self.base, self.definitions);
+                reference::Scope { container, base, definitions }.extract(node, type_name, values);
+            }
             SearchType::Uri => uri::extract(node, values),
             // The one special parameter with an expression is a position.
             SearchType::Special => near::extract(node, values),
@@ -119,8 +155,8 @@ impl Extraction<'_> {
     }
 
     /// Adds the values of a composite's components, element by element; an element without all of them adds none.
-    fn composite(&self, parameter: &SearchParameter, program: &Program, type_id: TypeId, rows: &mut Vec<IndexRow>) {
-        let roots = evaluate(program, self.resource, type_id, self.resource, self.definitions);
+    fn composite(&self, parameter: &SearchParameter, program: &Program, rows: &mut Vec<IndexRow>) {
+        let roots = evaluate(program, self.within.resource, self.type_id, self.within, self.definitions);
         for (ordinal, root) in (0..).zip(roots) {
             // Only an element has parts.
             let Item::Element(node, node_type) = root else { continue };

@@ -1,6 +1,6 @@
 //! What the index holds of a resource: a row for each value of each search parameter. Each kind of value has a table.
 
-use crate::{Key, definitions::ParameterId, temporal::Micros};
+use crate::{Key, ResourceType, definitions::ParameterId, temporal::Micros};
 use std::{
     collections::HashSet,
     hash::{Hash, Hasher},
@@ -13,6 +13,8 @@ const FEW: usize = 32;
 /// One value of one parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexRow {
+    /// Whose value it is: 0, the resource's own; n, that of the n-th resource it contains.
+    pub contained: u32,
     /// The parameter, or the component of a composite.
     pub parameter: ParameterId,
     /// For a component: the ordinal of the element it lies in, from 0. For a parameter: 0.
@@ -25,12 +27,31 @@ pub struct IndexRow {
 #[expect(missing_docs, reason = "the fields are the columns of docs/search.md")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexValue {
-    String { norm: String, exact: String },
-    Token { system: String, code: String },
-    Date { low: Micros, high: Micros },
+    String {
+        norm: String,
+        exact: String,
+    },
+    Token {
+        system: String,
+        code: String,
+    },
+    Date {
+        low: Micros,
+        high: Micros,
+    },
     Quantity(Quantity),
     Reference(Key),
-    Uri { value: String, version: String },
+    /// A reference to the n-th resource that is contained in the same one (`#id`).
+    Contained(u32),
+    /// That a contained resource is there: what its own row would say if it had one.
+    Itself {
+        resource_type: ResourceType,
+        id: String,
+    },
+    Uri {
+        value: String,
+        version: String,
+    },
     Position([i64; 3]),
     Words(String),
 }
@@ -51,6 +72,8 @@ impl Hash for IndexValue {
                 (&quantity.system, &quantity.code, &quantity.unit).hash(state);
             }
             Self::Reference(key) => key.hash(state),
+            Self::Contained(number) => number.hash(state),
+            Self::Itself { resource_type, id } => (resource_type, id).hash(state),
             Self::Uri { value, version } => (value, version).hash(state),
             Self::Position(place) => place.hash(state),
             Self::Words(words) => words.hash(state),
@@ -93,7 +116,7 @@ impl<'a> Values<'a> {
             self.seen.insert((parameter, value.clone()))
         };
         if new {
-            self.rows.push(IndexRow { parameter, ordinal: self.ordinal, value });
+            self.rows.push(IndexRow { contained: 0, parameter, ordinal: self.ordinal, value });
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     context::Context,
     filter,
     parameter::{Depth, Parser},
-    query::{Filter, Query, Summary, Total},
+    query::{Contained, ContainedType, Filter, Query, Summary, Total},
     result_parameters,
 };
 use crate::{Error, ResourceType};
@@ -40,6 +40,8 @@ pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: C
         total: Total::Unspecified,
         summary: Summary::False,
         elements: Vec::new(),
+        contained: Contained::False,
+        contained_type: ContainedType::Container,
         includes: Vec::new(),
         explain: false,
     };
@@ -62,5 +64,6 @@ pub fn parse(types: &[ResourceType], parameters: &[(String, String)], context: C
         }
     }
     query.filter = Filter::All(filters);
+    result_parameters::check(&query)?;
     Ok(Parsed { query, applied, ignored })
 }

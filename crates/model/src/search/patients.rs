@@ -9,7 +9,7 @@ pub enum Patients {
     None,
     /// To this one.
     One(Key),
-    /// To several, or to one that is kept elsewhere.
+    /// To several, or to one that is kept elsewhere or contained.
     Several,
 }
 
@@ -24,7 +24,8 @@ impl Patients {
         }
         let parameters = context.parameters();
         let mut patients = Self::None;
-        for row in rows.iter().filter(|row| parameters.contains(&row.parameter)) {
+        // What is contained says nothing of whose the container is, but what the container says of it does.
+        for row in rows.iter().filter(|row| row.contained == 0 && parameters.contains(&row.parameter)) {
             match &row.value {
                 IndexValue::Reference(to)
                     if *definitions.patient_context(to.resource_type) == PatientContext::Itself =>
@@ -34,6 +35,9 @@ impl Patients {
                         Self::One(other) if other == *to => Self::One(other),
                         _ => return Self::Several,
                     };
+                }
+                IndexValue::Contained(number) if may_be_a_contained_patient(*number, rows, definitions) => {
+                    return Self::Several;
                 }
                 IndexValue::Uri { value, .. } if may_be_a_patient(value, definitions) => return Self::Several,
                 _ => {}
@@ -47,4 +51,14 @@ impl Patients {
 fn may_be_a_patient(url: &str, definitions: &Definitions) -> bool {
     let named = url.split('/').rev().filter_map(|segment| definitions.resource_type(segment)).next();
     named.is_none_or(|resource_type| *definitions.patient_context(resource_type) == PatientContext::Itself)
+}
+
+/// Whether the contained resource of that number is a patient: unless it says that it is something else.
+fn may_be_a_contained_patient(number: u32, rows: &[IndexRow], definitions: &Definitions) -> bool {
+    let types = rows.iter().filter(|row| row.contained == number).filter_map(|row| match &row.value {
+        IndexValue::Itself { resource_type, .. } => Some(*resource_type),
+        _ => None,
+    });
+    let is_patient = |of_type| *definitions.patient_context(of_type) == PatientContext::Itself;
+    types.map(is_patient).next().unwrap_or(true)
 }

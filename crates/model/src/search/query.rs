@@ -27,6 +27,10 @@ pub struct Query {
     pub summary: Summary,
     /// `_elements`; empty: all.
     pub elements: Vec<String>,
+    /// `_contained`
+    pub contained: Contained,
+    /// `_containedType`
+    pub contained_type: ContainedType,
     /// `_include` and `_revinclude`
     pub includes: Vec<Include>,
     /// `_explain`: how it would be searched, instead of the search.
@@ -85,6 +89,17 @@ pub enum Filter {
         /// What must hold there.
         filter: Box<Filter>,
     },
+}
+
+impl Query {
+    /// Which rows the matches are rows of: contained resources only if they themselves are returned.
+    #[must_use]
+    pub fn returned(&self) -> Contained {
+        match self.contained_type {
+            ContainedType::Container => Contained::False,
+            ContainedType::Contained => self.contained,
+        }
+    }
 }
 
 impl Filter {
@@ -187,6 +202,26 @@ pub enum Summary {
     Text,
     Data,
     Count,
+}
+
+/// `_contained`, where matches are looked for: <https://hl7.org/fhir/R4/search.html#contained>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contained {
+    /// Not among contained resources.
+    False,
+    /// Among contained resources alone.
+    True,
+    /// Among all.
+    Both,
+}
+
+/// `_containedType`, what is returned of a match that is contained: <https://hl7.org/fhir/R4/search.html#contained>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainedType {
+    /// What contains it.
+    Container,
+    /// Itself.
+    Contained,
 }
 
 /// `_include` or `_revinclude`: <https://hl7.org/fhir/R4/search.html#include>

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Definitions, Error, Id, Key, ResourceType,
+    fhirpath::Container,
     json::Node,
     reference::{Literal, parse as parse_literal, split_canonical},
 };
@@ -72,35 +73,49 @@ pub(super) fn parse(
     }
 }
 
-/// The references in an element: a Reference, a canonical, a URI, or a whole resource (in a Bundle).
-pub(super) fn extract(node: Node<'_>, type_name: &str, base: &str, definitions: &Definitions, values: &mut Values<'_>) {
-    let whole_resource = || {
-        let resource_type = definitions.resource_type(&node.get_str("resourceType")?)?;
-        Some(IndexValue::Reference(Key::new(resource_type, Id::parse(&node.get_str("id")?)?)))
-    };
-    if type_name == "Reference" {
-        if let Some(identifier) = node.get("identifier") {
-            token::extract(identifier, "Identifier", values);
-        }
-        let text = node.get_str("reference").unwrap_or_default();
-        values.push(literal(&text, base, definitions));
-    } else if let Some(text) = node.as_str() {
-        values.push(literal(&text, base, definitions));
-    } else {
-        values.extend(whole_resource());
-    }
+/// Where stored references stand.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// The resource whose contained resources a `#id` means.
+    pub(super) container: &'a Container<'a>,
+    /// This server's base URL.
+    pub(super) base: &'a str,
+    pub(super) definitions: &'a Definitions,
 }
 
-/// A reference without a literal (an identifier or a display only) is still there: `:missing` must see it.
-fn literal(text: &str, base: &str, definitions: &Definitions) -> IndexValue {
-    match parse_literal(text, base, definitions) {
-        Literal::Local(key, _) => IndexValue::Reference(key),
-        Literal::Contained(_) | Literal::Conditional(_) => {
-            IndexValue::Uri { value: text.to_owned(), version: String::new() }
+impl Scope<'_> {
+    /// The references in an element: a Reference, a canonical, a URI, or a whole resource (in a Bundle).
+    pub(super) fn extract(self, node: Node<'_>, type_name: &str, values: &mut Values<'_>) {
+        let whole_resource = || {
+            let resource_type = self.definitions.resource_type(&node.get_str("resourceType")?)?;
+            Some(IndexValue::Reference(Key::new(resource_type, Id::parse(&node.get_str("id")?)?)))
+        };
+        if type_name == "Reference" {
+            if let Some(identifier) = node.get("identifier") {
+                token::extract(identifier, "Identifier", values);
+            }
+            let text = node.get_str("reference").unwrap_or_default();
+            values.push(self.literal(&text));
+        } else if let Some(text) = node.as_str() {
+            values.push(self.literal(&text));
+        } else {
+            values.extend(whole_resource());
         }
-        Literal::Elsewhere(text) => {
-            let (value, version) = split_canonical(text);
-            IndexValue::Uri { value: value.to_owned(), version: version.to_owned() }
+    }
+
+    /// A reference without a literal (an identifier or a display only) is still there: `:missing` must see it.
+    fn literal(self, text: &str) -> IndexValue {
+        let as_text = || IndexValue::Uri { value: text.to_owned(), version: String::new() };
+        match parse_literal(text, self.base, self.definitions) {
+            Literal::Local(key, _) => IndexValue::Reference(key),
+            Literal::Contained(id) => {
+                self.container.find(id).map_or_else(as_text, |(number, _)| IndexValue::Contained(number))
+            }
+            Literal::Conditional(_) => as_text(),
+            Literal::Elsewhere(text) => {
+                let (value, version) = split_canonical(text);
+                IndexValue::Uri { value: value.to_owned(), version: version.to_owned() }
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The parameters that shape the result instead of choosing matches: _sort, _count, _total, _summary, _elements, _include,
-//! _revinclude, _type. <https://hl7.org/fhir/R4/search.html#return>
+//! _revinclude, _type, _contained. <https://hl7.org/fhir/R4/search.html#return>
 
 use super::{
     context::Context,
-    query::{Include, Query, Sort, SortKey, Summary, Total},
+    query::{Contained, ContainedType, Include, Query, Sort, SortKey, Summary, Total},
 };
 use crate::{
     Definitions, Error,
@@ -20,7 +20,7 @@ const SORT_KEYS_MAX: usize = 5;
 const INCLUDES_MAX: usize = 20;
 
 /// Their names, for suggestions. `_format` and `_pretty` belong to HTTP and never come here.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 16] = [
     "_sort",
     "_count",
     "_total",
@@ -29,6 +29,8 @@ pub(super) const NAMES: [&str; 14] = [
     "_include",
     "_revinclude",
     "_type",
+    "_contained",
+    "_containedType",
     "_has",
     "_list",
     "_filter",
@@ -89,13 +91,41 @@ pub(super) fn apply(query: &mut Query, name: &str, value: &str, context: Context
         }
         // Read beforehand, since it decides which parameters there are; on one type it says nothing new.
         "_type" => {}
-        "_contained" | "_containedType" if value != "false" => {
-            return Err(Error::NotSupported(format!("the search parameter {code} is not supported by this server")));
+        "_contained" => {
+            query.contained = match value {
+                "false" => Contained::False,
+                "true" => Contained::True,
+                "both" => Contained::Both,
+                _ => return Err(bad("expected true, false or both")),
+            }
         }
-        "_contained" => {}
+        "_containedType" => {
+            query.contained_type = match value {
+                "container" => ContainedType::Container,
+                "contained" => ContainedType::Contained,
+                _ => return Err(bad("expected container or contained")),
+            }
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// What cannot be together.
+pub(super) fn check(query: &Query) -> Result<(), Error> {
+    if query.contained == Contained::False || query.contained_type == ContainedType::Contained {
+        return Ok(());
+    }
+    // The matches are others than what is returned: these would ask one of them and look at the other.
+    let by_parameter = |sort: &Sort| matches!(sort.key, SortKey::Parameter(..));
+    let name = match (query.includes.first(), query.sort.iter().any(by_parameter)) {
+        (Some(include), _) if include.reverse => "_revinclude",
+        (Some(_), _) => "_include",
+        (None, true) => "_sort by a search parameter",
+        (None, false) => return Ok(()),
+    };
+    let text = format!("{name} is not supported where containers are returned; use _containedType=contained");
+    Err(Error::NotSupported(text))
 }
 
 /// `_type` of a search at the system level.

@@ -8,6 +8,7 @@ use crate::{
     json::{Kind, Node},
     operation_outcome::{Issue, IssueCode},
     reference,
+    search::extract::CONTAINED_MAX,
 };
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -39,10 +40,20 @@ impl<'a> Walk<'a> {
         let name = resource.resource_type().name();
         self.path.push((Cow::Borrowed(name), None));
         if let Some(type_id) = self.definitions.types().named(name) {
-            self.object(self.root, type_id);
-            self.unreferenced_contained();
+            self.whole(type_id);
         }
         self.issues
+    }
+
+    /// The resource at the root of the walk, of that type.
+    fn whole(&mut self, type_id: TypeId) {
+        let contained = self.root.get("contained").into_iter().flat_map(Node::children).count();
+        if u32::try_from(contained).map_or(true, |contained| contained > CONTAINED_MAX) {
+            let text = format!("more than {CONTAINED_MAX} contained resources");
+            return self.issue_in("contained", IssueCode::TooCostly, text);
+        }
+        self.object(self.root, type_id);
+        self.unreferenced_contained();
     }
 
     fn issue(&mut self, code: IssueCode, text: impl Into<String>) {
@@ -199,8 +210,7 @@ impl<'a> Walk<'a> {
             // A resource of its own: its `#id` references are its own business.
             let mut inner = Walk::new(self.definitions, node);
             inner.path.clone_from(&self.path);
-            inner.object(node, type_id);
-            inner.unreferenced_contained();
+            inner.whole(type_id);
             self.issues.extend(inner.issues);
             self.issues.truncate(ISSUES_MAX);
             return;

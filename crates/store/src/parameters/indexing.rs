@@ -5,8 +5,9 @@ use super::{COLUMNS, NUMBERS_EACH, State, Stored, count_up, lock, set_state, ver
 use crate::{
     Error, SqlStore,
     backend::{Connection, Isolation, Lock},
-    index::{Rows, TABLES},
+    index::{Rows, of_parameters},
     job::{Shared, job},
+    search::contained,
     sql::Sql,
     transact::write::{add_targets, unknown_targets},
 };
@@ -146,18 +147,11 @@ async fn set_done(param: i64, done: i64, connection: &mut dyn Connection) -> Res
 }
 
 async fn index(shared: &Shared, stored: &Stored, connection: &mut dyn Connection) -> Result<(), Error> {
-    let mut sql = Sql::new("SELECT rid, id FROM resource WHERE deleted = 0 AND type = ");
-    sql.bind(stored.resource_type).push(" AND rid > ").bind(stored.done);
-    sql.push(" ORDER BY rid LIMIT ").bind(INDEXED_MAX);
-    let rows = connection.query(&sql).await?;
-    let Some(last) = rows.last().map(|row| row.int(0)) else {
+    let Some((last, keys)) = due(stored, connection).await? else {
         lock(connection, true).await?;
         set_state(&[stored.param], State::Verifying, connection).await?;
         return count_up(connection).await;
     };
-    let mut keys: Vec<(i64, String)> =
-        rows.iter().map(|row| (stored.resource_type.number(), row.text(1).to_owned())).collect();
-    keys.sort_unstable();
     // Whoever changes one of these waits, and then finds the rows of what he replaces.
     connection.lock(Lock::Resource, &keys).await?;
     lock(connection, false).await?;
@@ -183,9 +177,40 @@ async fn index(shared: &Shared, stored: &Stored, connection: &mut dyn Connection
     set_done(stored.param, last, connection).await
 }
 
+/// The next resources of the type, and those that contain one: up to which rid, and their types and ids in order.
+async fn due(stored: &Stored, connection: &mut dyn Connection) -> Result<Option<(i64, Vec<(i64, String)>)>, Error> {
+    let mut themselves = Sql::new("SELECT rid, type, id FROM resource WHERE deleted = 0 AND type = ");
+    themselves.bind(stored.resource_type).push(" AND rid > ").bind(stored.done);
+    themselves.push(" ORDER BY rid LIMIT ").bind(INDEXED_MAX);
+    let mut containers = Sql::new("SELECT ");
+    let (container, inner) = (containers.alias(), containers.alias());
+    containers.column(container, "rid").push(", ").column(container, "type").push(", ").column(container, "id");
+    containers.push(" FROM (SELECT rid FROM contained WHERE type = ").bind(stored.resource_type).push(" AND ");
+    contained::write_after(&mut containers, stored.done);
+    containers.push(" ORDER BY rid DESC LIMIT ").bind(INDEXED_MAX).push(") ").name(inner);
+    containers.push(" JOIN resource ").name(container).push(" ON ").column(container, "rid").push(" = ");
+    contained::write_container(&mut containers, inner, "rid");
+    containers.push(" ORDER BY ").column(container, "rid");
+    let (mut last, mut found) = (i64::MAX, Vec::new());
+    for sql in [themselves, containers] {
+        let rows = connection.query(&sql).await?;
+        // There may be more of these beyond: the others, too, only as far.
+        if let Some(row) = rows.last().filter(|_| i64::try_from(rows.len()) == Ok(INDEXED_MAX)) {
+            last = last.min(row.int(0));
+        }
+        found.extend(rows.iter().map(|row| (row.int(0), (row.int(1), row.text(2).to_owned()))));
+    }
+    found.retain(|(rid, _)| *rid <= last);
+    let last = found.iter().map(|(rid, _)| *rid).max();
+    let mut keys: Vec<(i64, String)> = found.into_iter().map(|(_, key)| key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(last.map(|last| (last, keys)))
+}
+
 fn rows_of(parameter: &SearchParameter, body: &str, shared: &Shared) -> Result<Vec<IndexRow>, Error> {
     let resource = Resource::parse(body, &shared.definitions)?;
-    Ok(extract::extract_values(&resource, std::iter::once(parameter), &shared.base, &shared.definitions))
+    Ok(extract::extract_one(&resource, parameter, &shared.base, &shared.definitions))
 }
 
 /// Looks whether exactly the resources with a value have rows, in one state of the database.
@@ -203,12 +228,13 @@ async fn verify(shared: &Shared, param: i64, connection: &mut dyn Connection) ->
     let parameter = stored.parameter(1);
     let mut expected: FxHashSet<i64> = FxHashSet::default();
     for row in connection.query(&sql).await? {
-        if !rows_of(&parameter, row.text(1), shared)?.is_empty() {
+        // Of what is contained, the check looks at the rows.
+        if rows_of(&parameter, row.text(1), shared)?.iter().any(|row| row.contained == 0) {
             expected.insert(row.int(0));
         }
     }
     let mut actual: FxHashSet<i64> = FxHashSet::default();
-    for table in TABLES {
+    for table in of_parameters() {
         let mut sql = Sql::new("SELECT DISTINCT rid FROM ");
         sql.push(table.name).push(" WHERE param >= ").bind(param).push(" AND param < ").bind(param + NUMBERS_EACH);
         sql.push(" AND rid > ").bind(stored.done).push(" AND rid <= ").bind(end);
@@ -232,7 +258,7 @@ async fn conclude(stored: &Stored, verified: Verified, connection: &mut dyn Conn
 }
 
 async fn clear(stored: &Stored, connection: &mut dyn Connection) -> Result<(), Error> {
-    for table in TABLES {
+    for table in of_parameters() {
         let within = |sql: &mut Sql| {
             sql.push("param >= ").bind(stored.param).push(" AND param < ").bind(stored.param + NUMBERS_EACH);
         };

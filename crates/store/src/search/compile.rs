@@ -1,16 +1,16 @@
 //! Walks a filter with the pen and adds the access rule of every resource it names: match, chain link, `_has` (CORE-2).
 
-use super::{criterion, plan};
+use super::{contained, criterion, page::Window, plan};
 use crate::{
     backend::Dialect,
     sql::{Alias, Sql, Value},
 };
 use tessera_model::{
-    AccessContext, Permission, ResourceType, Visible,
+    AccessContext, Permission, ResourceType,
     definitions::{ParameterId, SearchType},
     search::{
         prefix::{Comparison, End},
-        query::{Criterion, Filter},
+        query::{Contained, Criterion, Filter},
     },
 };
 
@@ -20,28 +20,35 @@ pub(crate) struct Compiler<'a> {
     pub(crate) access: &'a AccessContext,
     pub(crate) dialect: &'static Dialect,
     /// The access rule itself is being written: what it goes through is not restricted by it again.
-    ruling: bool,
+    pub(super) ruling: bool,
 }
 
 /// The row that a condition is about.
 #[derive(Clone, Copy)]
 pub(crate) struct At {
-    alias: Alias,
+    pub(super) alias: Alias,
     /// The column that holds the resource's rid.
-    rid: &'static str,
-    /// Whether it is a row of `resource`.
-    is_resource: bool,
+    pub(super) rid: &'static str,
+    /// Whether it is a row of the table that says type and id.
+    says_itself: bool,
+    /// Whether it may be a contained resource's.
+    pub(super) of: Contained,
 }
 
 impl At {
     /// A row of `resource`.
     pub(crate) const fn resource(alias: Alias) -> Self {
-        Self { alias, rid: "rid", is_resource: true }
+        Self::itself(alias, Contained::False)
+    }
+
+    /// A row of the table that says type and id.
+    const fn itself(alias: Alias, of: Contained) -> Self {
+        Self { alias, rid: "rid", says_itself: true, of }
     }
 
     /// A row of an index table.
-    const fn index(alias: Alias) -> Self {
-        Self { alias, rid: "rid", is_resource: false }
+    const fn index(alias: Alias, of: Contained) -> Self {
+        Self { alias, rid: "rid", says_itself: false, of }
     }
 }
 
@@ -52,13 +59,6 @@ enum Placed {
     Lead(At),
 }
 
-/// A page of rids: those after one and up to another, the lowest first.
-pub(crate) struct Window {
-    pub(crate) after: i64,
-    pub(crate) ceiling: i64,
-    pub(crate) limit: i64,
-}
-
 impl<'a> Compiler<'a> {
     pub(crate) const fn new(sql: Sql, access: &'a AccessContext, dialect: &'static Dialect) -> Self {
         Self { sql, access, dialect, ruling: false }
@@ -67,7 +67,13 @@ impl<'a> Compiler<'a> {
 
 impl Compiler<'_> {
     /// Writes `SELECT rid …`: the live, visible resources of these types that satisfy the filter, each once.
-    pub(crate) fn candidates(&mut self, types: &[ResourceType], filter: &Filter, window: Option<&Window>) {
+    pub(super) fn candidates(
+        &mut self,
+        types: &[ResourceType],
+        filter: &Filter,
+        of: Contained,
+        window: Option<&Window>,
+    ) {
         let conjuncts = plan::conjuncts(filter);
         let lead = plan::lead(&conjuncts, plan::is_confined(self.access, types));
         let rest = conjuncts.iter().enumerate().filter(|(n, _)| Some(*n) != lead).map(|(_, filter)| *filter);
@@ -78,13 +84,21 @@ impl Compiler<'_> {
             // The lead's own rows are walked: its key has the order of the page, so the walk ends with it.
             (Some(direct), _) => {
                 self.sql.push(direct.table).push(" ").name(alias).push(" WHERE ");
-                let at = At::index(alias);
+                let at = At::index(alias, of);
                 direct.write(&mut self.sql, self.dialect, alias);
+                // A window says it, and a second bound could be the one that the index is walked from.
+                if window.is_none() {
+                    contained::write_bounds(&mut self.sql, alias, of);
+                }
                 (at, direct.may_repeat)
             }
             (None, lead) => {
-                self.sql.push("resource ").name(alias).push(" WHERE ").column(alias, "deleted").push(" = 0");
-                let at = At::resource(alias);
+                let at = At::itself(alias, of);
+                self.sql.push(contained::table(of)).push(" ").name(alias).push(" WHERE ");
+                match of {
+                    Contained::False | Contained::Both => self.sql.column(alias, "deleted").push(" = 0"),
+                    Contained::True => self.sql.push("1 = 1"),
+                };
                 self.of_types(types, at);
                 if let Some(n) = lead {
                     self.sql.push(" AND ");
@@ -97,19 +111,16 @@ impl Compiler<'_> {
             self.sql.push(" AND ");
             self.condition(filter, at);
         }
-        match types {
-            [one] => self.visible(Permission::Search, *one, at),
-            _ => self.visible_of_any_type(Permission::Search, at),
-        }
+        self.visible_in_place(Permission::Search, types, at);
         if let Some(window) = window {
-            self.sql.push(" AND ").column(alias, "rid").push(" > ").bind(window.after);
-            self.sql.push(" AND ").column(alias, "rid").push(" <= ").bind(window.ceiling);
+            self.sql.push(" AND ");
+            self.within(window, alias);
         }
         if grouped {
             self.sql.push(" GROUP BY ").column(alias, "rid");
         }
         if let Some(window) = window {
-            self.sql.push(" ORDER BY ").column(alias, "rid").push(" LIMIT ").bind(window.limit);
+            self.cut(window, alias);
         }
     }
 
@@ -125,44 +136,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes ` AND …`: on what of that type this is allowed.
-    pub(crate) fn visible(&mut self, permission: Permission, resource_type: ResourceType, at: At) {
-        if !self.ruling {
-            self.rule(&self.access.visible(permission, resource_type), at);
-        }
-    }
-
-    fn rule(&mut self, visible: &Visible, at: At) {
-        match visible {
-            Visible::All => {}
-            Visible::None => {
-                self.sql.push(" AND 1 = 0");
-            }
-            Visible::If(filter) => {
-                self.sql.push(" AND ");
-                self.ruling = true;
-                self.condition(filter, at);
-                self.ruling = false;
-            }
-        }
-    }
-
-    /// Writes ` AND …`: on what this is allowed, whatever the type.
-    pub(crate) fn visible_of_any_type(&mut self, permission: Permission, at: At) {
-        if self.ruling {
-            return;
-        }
-        let Some(by_type) = self.access.visible_by_type(permission) else { return };
-        self.sql.push(" AND (1 = 0");
-        for (types, visible) in by_type {
-            self.sql.push(" OR (");
-            self.condition(&Filter::Type(types), at);
-            self.rule(&visible, at);
-            self.sql.push(")");
-        }
-        self.sql.push(")");
-    }
-
     /// Writes the filter as a condition on the resource at `at`. It is never NULL, so `NOT` means what it says.
     pub(crate) fn condition(&mut self, filter: &Filter, at: At) {
         match filter {
@@ -173,10 +146,10 @@ impl Compiler<'_> {
                 self.condition(filter, at);
                 self.sql.push(")");
             }
-            Filter::Type(types) => self.on_resource(at, |compiler, alias| {
+            Filter::Type(types) => self.on_itself(at, |compiler, alias| {
                 compiler.sql.column(alias, "type").push(" IN ").bind_list(types.iter().copied());
             }),
-            Filter::Id(ids) => self.on_resource(at, |compiler, alias| {
+            Filter::Id(ids) => self.on_itself(at, |compiler, alias| {
                 compiler.sql.column(alias, "id").push(" IN ").bind_list(ids.iter().map(tessera_model::Id::as_str));
             }),
             Filter::LastUpdated(comparisons) => self.on_resource(at, |compiler, alias| {
@@ -211,39 +184,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// It refers to something, and everything it refers to is held here, live, and satisfies the filter.
-    fn every(&mut self, parameters: &[ParameterId], filter: &Filter, at: At) {
-        let (some, link, end, elsewhere) = (self.sql.alias(), self.sql.alias(), self.sql.alias(), self.sql.alias());
-        self.sql
-            .push("(EXISTS (SELECT 1 FROM idx_reference ")
-            .name(some)
-            .push(" WHERE ")
-            .column(some, "rid")
-            .push(" = ");
-        self.sql.column(at.alias, at.rid).push(" AND ");
-        self.parameter(some, parameters);
-        self.sql
-            .push(") AND NOT EXISTS (SELECT 1 FROM idx_reference ")
-            .name(link)
-            .push(" LEFT JOIN resource ")
-            .name(end);
-        self.sql
-            .push(" ON ")
-            .column(end, "rid")
-            .push(" = ")
-            .column(link, "target")
-            .push(" AND ")
-            .column(end, "deleted");
-        self.sql.push(" = 0 WHERE ").column(link, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
-        self.parameter(link, parameters);
-        self.sql.push(" AND (").column(end, "rid").push(" IS NULL OR NOT (");
-        self.condition(filter, At::resource(end));
-        self.sql.push("))) AND NOT EXISTS (SELECT 1 FROM idx_uri ").name(elsewhere).push(" WHERE ");
-        self.sql.column(elsewhere, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
-        self.parameter(elsewhere, parameters);
-        self.sql.push("))");
-    }
-
     fn joined(&mut self, separator: &'static str, none: &'static str, filters: &[Filter], at: At) {
         if filters.is_empty() {
             self.sql.push(none);
@@ -259,14 +199,27 @@ impl Compiler<'_> {
         self.sql.push(")");
     }
 
-    /// A condition on the resource's own row.
-    fn on_resource(&mut self, at: At, write: impl FnOnce(&mut Self, Alias)) {
-        if at.is_resource {
+    /// A condition on the row that says type and id.
+    fn on_itself(&mut self, at: At, write: impl FnOnce(&mut Self, Alias)) {
+        if at.says_itself {
             return write(self, at.alias);
         }
         let alias = self.sql.alias();
+        self.sql.push("EXISTS (SELECT 1 FROM ").push(contained::table(at.of)).push(" ").name(alias);
+        self.sql.push(" WHERE ").column(alias, "rid").push(" = ").column(at.alias, at.rid).push(" AND ");
+        write(self, alias);
+        self.sql.push(")");
+    }
+
+    /// A condition on the row of `resource`: what is contained has its container's.
+    fn on_resource(&mut self, at: At, write: impl FnOnce(&mut Self, Alias)) {
+        if at.of == Contained::False {
+            return self.on_itself(at, write);
+        }
+        let alias = self.sql.alias();
         self.sql.push("EXISTS (SELECT 1 FROM resource ").name(alias).push(" WHERE ").column(alias, "rid").push(" = ");
-        self.sql.column(at.alias, at.rid).push(" AND ");
+        contained::write_container(&mut self.sql, at.alias, at.rid);
+        self.sql.push(" AND ");
         write(self, alias);
         self.sql.push(")");
     }
@@ -373,7 +326,7 @@ impl Compiler<'_> {
                     .push(" FROM idx_reference ")
                     .name(alias);
                 self.sql.push(" WHERE ").column(alias, "target").push(" IN (");
-                self.candidates(&[*target], filter, None);
+                self.candidates(&[*target], filter, Contained::Both, None);
                 self.sql.push(") AND ");
                 self.parameter(alias, parameters);
                 self.sql.push(")");
@@ -387,7 +340,7 @@ impl Compiler<'_> {
                     .push(" FROM idx_reference ")
                     .name(alias);
                 self.sql.push(" WHERE ").column(alias, "rid").push(" IN (");
-                self.candidates(&[*source], filter, None);
+                self.candidates(&[*source], filter, Contained::False, None);
                 self.sql.push(") AND ");
                 self.parameter(alias, &[*parameter]);
                 self.sql.push(")");
@@ -444,14 +397,15 @@ impl Compiler<'_> {
         });
     }
 
-    /// A reference of this resource leads to a live, visible one that satisfies the filter.
+    /// A reference of this resource leads to a live, visible one that satisfies the filter, be it contained: "A chained
+    /// condition will be evaluated inside contained resources."
     fn chain(&mut self, parameters: &[ParameterId], target: ResourceType, filter: &Filter, at: At) {
         let (link, end) = (self.sql.alias(), self.sql.alias());
-        self.sql.push("EXISTS (SELECT 1 FROM idx_reference ").name(link).push(" JOIN resource ").name(end).push(" ON ");
+        self.sql.push("EXISTS (SELECT 1 FROM idx_reference ").name(link).push(" JOIN searched ").name(end).push(" ON ");
         self.sql.column(end, "rid").push(" = ").column(link, "target").push(" WHERE ").column(link, "rid").push(" = ");
         self.sql.column(at.alias, at.rid).push(" AND ");
         self.parameter(link, parameters);
-        self.far_end(target, filter, end);
+        self.far_end(target, filter, At::itself(end, Contained::Both));
     }
 
     /// A live, visible resource that satisfies the filter refers to this one.
@@ -461,15 +415,15 @@ impl Compiler<'_> {
         self.sql.column(end, "rid").push(" = ").column(link, "rid").push(" WHERE ").column(link, "target").push(" = ");
         self.sql.column(at.alias, at.rid).push(" AND ");
         self.parameter(link, &[parameter]);
-        self.far_end(source, filter, end);
+        self.far_end(source, filter, At::resource(end));
     }
 
-    fn far_end(&mut self, resource_type: ResourceType, filter: &Filter, end: Alias) {
-        self.sql.push(" AND ").column(end, "type").push(" = ").bind(resource_type);
-        self.sql.push(" AND ").column(end, "deleted").push(" = 0");
-        self.visible(Permission::Search, resource_type, At::resource(end));
+    fn far_end(&mut self, resource_type: ResourceType, filter: &Filter, end: At) {
+        self.sql.push(" AND ").column(end.alias, "type").push(" = ").bind(resource_type);
+        self.sql.push(" AND ").column(end.alias, "deleted").push(" = 0");
+        self.visible_in_place(Permission::Search, &[resource_type], end);
         self.sql.push(" AND ");
-        self.condition(filter, At::resource(end));
+        self.condition(filter, end);
         self.sql.push(")");
     }
 

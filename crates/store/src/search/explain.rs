@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use std::fmt::Write as _;
 use tessera_model::{
     Definitions,
-    search::query::{Filter, Sort, SortKey},
+    search::query::{Contained, Filter, Sort, SortKey},
 };
 
 /// Explains a search instead of running it.
@@ -15,6 +15,11 @@ pub(super) fn run(search: &Search, dialect: &'static Dialect) -> Result<Matches,
     let query = &search.query;
     let types: Vec<&str> = query.types.iter().map(|t| t.name()).collect();
     let types = if types.is_empty() { "every type".to_owned() } else { types.join(", ") };
+    let among = match query.contained {
+        Contained::False => "",
+        Contained::True => ", contained in others",
+        Contained::Both => ", also those contained in others",
+    };
     let conjuncts = plan::conjuncts(&query.filter);
     let (lead, walk) = match plan::lead(&conjuncts, plan::is_confined(&search.access, &query.types)) {
         Some(n) if criterion::direct(conjuncts[n]).is_some() => {
@@ -26,7 +31,11 @@ pub(super) fn run(search: &Search, dialect: &'static Dialect) -> Result<Matches,
     let lead = lead.map_or_else(|| "nothing".to_owned(), |n| described(conjuncts[n], &names));
     let order = if query.sort.is_empty() { "creation".to_owned() } else { ordered(&query.sort, &names) };
     let explanation = vec![
-        format!("query: {types}; {}; ordered by {order}; {} a page", described(&query.filter, &names), query.count),
+        format!(
+            "query: {types}{among}; {}; ordered by {order}; {} a page",
+            described(&query.filter, &names),
+            query.count
+        ),
         format!("plan: {lead} leads; {walk}; {} includes", query.includes.len()),
         format!("sql of a page: {}", page::statement(search, dialect)?.0.text()),
         format!("sql of a total: {}", counting(search, dialect).text()),

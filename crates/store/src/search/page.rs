@@ -2,16 +2,36 @@
 //! rid there was at the first page, so that what is written meanwhile neither repeats nor hides a row (REL-7).
 
 use super::{
-    compile::{Compiler, Window},
+    compile::Compiler,
+    contained,
     sort::{KEYS, fits, write_after, write_joins, write_keys, write_order},
     task::Search,
 };
 use crate::{
     Error, Matches, Version,
     backend::{Connection, Dialect},
-    sql::{Row, Sql, Value},
+    sql::{Alias, Row, Sql, Value},
     version::COLUMNS,
 };
+use tessera_model::search::query::Contained;
+
+/// A page of rids: those after one and up to another, the lowest first.
+pub(crate) struct Window {
+    pub(crate) after: i64,
+    pub(crate) ceiling: i64,
+    pub(crate) limit: i64,
+}
+
+impl Compiler<'_> {
+    pub(super) fn within(&mut self, window: &Window, alias: Alias) {
+        self.sql.column(alias, "rid").push(" > ").bind(window.after);
+        self.sql.push(" AND ").column(alias, "rid").push(" <= ").bind(window.ceiling);
+    }
+
+    pub(super) fn cut(&mut self, window: &Window, alias: Alias) {
+        self.sql.push(" ORDER BY ").column(alias, "rid").push(" LIMIT ").bind(window.limit);
+    }
+}
 
 /// What has been found so far.
 pub(super) struct Found {
@@ -26,6 +46,7 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn into_matches(self) -> Matches {
         Matches {
+            contained: self.rids.iter().map(|rid| contained::number(*rid)).collect(),
             matches: self.matches,
             included: self.included,
             included_cut: self.included_cut,
@@ -52,6 +73,7 @@ pub(super) fn statement(search: &Search, dialect: &'static Dialect) -> Result<(S
         return Err(Error::BadCursor);
     }
     let limit = i64::from(search.query.count) + 1;
+    let returned = search.query.returned();
     let mut sql = Sql::new("SELECT ");
     let (resource, page) = (sql.alias(), sql.alias());
     sql.join(", ", COLUMNS, |sql, column| {
@@ -67,14 +89,22 @@ pub(super) fn statement(search: &Search, dialect: &'static Dialect) -> Result<(S
         let (after, ceiling) = match cursor.as_deref() {
             Some([Value::Int(after), Value::Int(ceiling)]) => (*after, *ceiling),
             Some(_) => return Err(Error::BadCursor),
-            None => (0, i64::MAX),
+            None => (i64::MIN, i64::MAX),
         };
-        compiler.candidates(&search.query.types, &search.query.filter, Some(&Window { after, ceiling, limit }));
+        let (lowest, highest) = contained::bounds(returned);
+        let window = Window { after: after.max(lowest), ceiling: ceiling.min(highest), limit };
+        compiler.returned(&search.query, Some(&window));
     } else {
         sorted(&mut compiler, search, cursor.as_deref(), limit)?;
     }
     compiler.sql.push(") ").name(page).push(" JOIN resource ").name(resource).push(" ON ");
-    compiler.sql.column(resource, "rid").push(" = ").column(page, "rid");
+    compiler.sql.column(resource, "rid").push(" = ");
+    match returned {
+        Contained::False => {
+            compiler.sql.column(page, "rid");
+        }
+        Contained::True | Contained::Both => contained::write_container(&mut compiler.sql, page, "rid"),
+    }
     write_order(&mut compiler, &search.query.sort, page);
     Ok((compiler.sql, cursor))
 }
@@ -84,9 +114,9 @@ fn sorted(compiler: &mut Compiler<'_>, search: &Search, cursor: Option<&[Value]>
     let sort = &search.query.sort;
     let (keyed, candidate) = (compiler.sql.alias(), compiler.sql.alias());
     compiler.sql.push("SELECT * FROM (SELECT ").column(candidate, "rid").push(" AS rid");
-    let gathered = write_keys(compiler, sort, candidate);
+    let gathered = write_keys(compiler, sort, candidate, search.query.returned());
     compiler.sql.push(" FROM (");
-    compiler.candidates(&search.query.types, &search.query.filter, None);
+    compiler.returned(&search.query, None);
     compiler.sql.push(") ").name(candidate);
     write_joins(compiler, &gathered, candidate);
     if let Some(ceiling) = cursor.and_then(<[Value]>::last) {

@@ -1,10 +1,10 @@
 //! `_sort`: the keys of each candidate, and where a page goes on. <https://hl7.org/fhir/R4/search.html#sort>
 
-use super::compile::Compiler;
-use crate::sql::{Alias, Value};
+use super::{compile::Compiler, contained};
+use crate::sql::{Alias, Sql, Value};
 use tessera_model::{
     definitions::SearchType,
-    search::query::{Sort, SortKey},
+    search::query::{Contained, Sort, SortKey},
 };
 
 /// Names of the key columns; there are at most five keys (`_sort` is checked when it is parsed).
@@ -17,13 +17,26 @@ pub(super) struct Gathered<'a> {
 }
 
 /// Writes `, key AS k0, …` for the candidate; what is returned must be joined to it.
-pub(super) fn write_keys<'a>(compiler: &mut Compiler<'_>, sort: &'a [Sort], candidate: Alias) -> Vec<Gathered<'a>> {
+pub(super) fn write_keys<'a>(
+    compiler: &mut Compiler<'_>,
+    sort: &'a [Sort],
+    candidate: Alias,
+    of: Contained,
+) -> Vec<Gathered<'a>> {
     let mut gathered = Vec::new();
     for (sort, name) in sort.iter().zip(KEYS) {
         compiler.sql.push(", ");
         match &sort.key {
-            SortKey::Id => write_column(compiler, "id", candidate),
-            SortKey::LastUpdated => write_column(compiler, "last_updated", candidate),
+            SortKey::Id => write_column(compiler, contained::table(of), "id", |sql| {
+                sql.column(candidate, "rid");
+            }),
+            // What is contained has its container's.
+            SortKey::LastUpdated => write_column(compiler, "resource", "last_updated", |sql| match of {
+                Contained::False => {
+                    sql.column(candidate, "rid");
+                }
+                Contained::True | Contained::Both => contained::write_container(sql, candidate, "rid"),
+            }),
             SortKey::Parameter(_, search_type) if !has_key_by_rid(place(*search_type).0) => {
                 let alias = compiler.sql.alias();
                 compiler.sql.column(alias, "value");
@@ -93,10 +106,19 @@ fn extreme(sort: &Sort) -> &'static str {
     if sort.descending { "MAX(" } else { "MIN(" }
 }
 
-fn write_column(compiler: &mut Compiler<'_>, column: &'static str, candidate: Alias) {
+fn write_column(compiler: &mut Compiler<'_>, table: &'static str, column: &'static str, rid: impl FnOnce(&mut Sql)) {
     let alias = compiler.sql.alias();
-    compiler.sql.push("(SELECT ").column(alias, column).push(" FROM resource ").name(alias).push(" WHERE ");
-    compiler.sql.column(alias, "rid").push(" = ").column(candidate, "rid").push(")");
+    compiler
+        .sql
+        .push("(SELECT ")
+        .column(alias, column)
+        .push(" FROM ")
+        .push(table)
+        .push(" ")
+        .name(alias)
+        .push(" WHERE ");
+    rid(compiler.sql.column(alias, "rid").push(" = "));
+    compiler.sql.push(")");
 }
 
 /// Whether a cursor's values can be those of these keys: it comes from outside.

@@ -17,7 +17,7 @@ use tessera_model::{
     search::{
         Context,
         parse::parse,
-        query::{Summary, Total},
+        query::{Contained, Summary, Total},
     },
 };
 
@@ -238,6 +238,12 @@ async fn find(
         return Err(Error::Model(tessera_model::Error::BadParameter {
             parameter,
             reason: "the criteria of a conditional interaction must select something".into(),
+        }));
+    }
+    if parsed.query.contained != Contained::False {
+        return Err(Error::Model(tessera_model::Error::BadParameter {
+            parameter: "_contained".to_owned(),
+            reason: "a conditional interaction is about resources of their own".into(),
         }));
     }
     // The deleted are found too.

@@ -4,6 +4,7 @@
 
 mod access;
 mod conditional;
+mod contained;
 mod history;
 mod once;
 mod paging;

@@ -5,15 +5,15 @@ mod grid;
 mod queries;
 mod world;
 
-use crate::store::{BASE, TestStore, delete, on_both, parsed, put, resource};
+use crate::store::{BASE, TestStore, delete, label, on_both, parsed, put, resource};
 use queries::Queries;
 use tessera_model::{
     Definitions, Error, IndexValue,
     definitions::{ParameterId, SearchType},
     search::{
         Coded, Terminology, extract,
-        matches::{Candidate, matches},
-        query::{Query, SortKey},
+        matches::{Candidate, found},
+        query::{Contained, Query, SortKey},
     },
 };
 use world::World;
@@ -61,7 +61,7 @@ fn each_database_finds_exactly_what_matches_says() {
 async fn round(t: &TestStore, seed: u64) {
     let candidates = fill(t, seed).await;
     let mut queries = Queries::new(seed);
-    let mut found_something = 0;
+    let (mut found_something, mut found_contained) = (0, 0);
     for _ in 0..QUERIES {
         let url = queries.next();
         let query = match parsed(&url) {
@@ -72,9 +72,11 @@ async fn round(t: &TestStore, seed: u64) {
         let actual = t.pages(&url).await;
         assert_eq!(actual, expected, "seed {seed}: {url}");
         found_something += usize::from(!expected.is_empty());
+        found_contained += usize::from(!expected.is_empty() && query.contained != Contained::False);
     }
     // Queries that find nothing prove little.
     assert!(found_something > QUERIES / 4, "only {found_something} of {QUERIES} queries found anything");
+    assert!(found_contained > QUERIES / 20, "only {found_contained} of {QUERIES} found anything among the contained");
     t.is_sound().await;
 }
 
@@ -133,18 +135,20 @@ async fn rids(t: &TestStore) -> Vec<String> {
     }
 }
 
-/// The ids that should be found, in order.
+/// What should be found, in order.
 fn expected(query: &Query, candidates: &[Candidate]) -> Vec<String> {
     let world = candidates.to_vec();
-    let mut found: Vec<&Candidate> = candidates
-        .iter()
-        .filter(|c| query.types.is_empty() || query.types.contains(&c.key.resource_type))
-        .filter(|c| matches(&query.filter, c, &world))
-        .collect();
-    found.sort_by(|a, b| {
+    let mut all: Vec<(i64, &Candidate, u32)> = Vec::new();
+    for (at, candidate) in (1..).zip(candidates) {
+        // What is contained has rids below zero, by its container's.
+        let order = |number: u32| if number == 0 { at } else { -(at * 1000 + i64::from(number)) };
+        all.extend(found(query, candidate, &world).into_iter().map(|number| (order(number), candidate, number)));
+    }
+    all.sort_by_key(|(order, ..)| *order);
+    all.sort_by(|(_, a, m), (_, b, n)| {
         let order = query.sort.iter().map(|sort| {
-            let (a, b) = (sort_value(&sort.key, sort.descending, a), sort_value(&sort.key, sort.descending, b));
-            match (a, b) {
+            let value = |candidate, number| sort_value(&sort.key, sort.descending, candidate, number);
+            match (value(a, *m), value(b, *n)) {
                 (None, None) => std::cmp::Ordering::Equal,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
                 (Some(_), None) => std::cmp::Ordering::Less,
@@ -152,10 +156,10 @@ fn expected(query: &Query, candidates: &[Candidate]) -> Vec<String> {
                 (Some(a), Some(b)) => a.compare(&b),
             }
         });
-        // A stable sort keeps the order of creation where the keys do not decide.
+        // A stable sort keeps the order of rids where the keys do not decide.
         order.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
     });
-    found.iter().map(|candidate| candidate.key.id.to_string()).collect()
+    all.iter().map(|(_, candidate, number)| label(&candidate.key.id, *number)).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -176,13 +180,20 @@ impl SortValue {
     }
 }
 
-fn sort_value(key: &SortKey, descending: bool, candidate: &Candidate) -> Option<SortValue> {
+fn sort_value(key: &SortKey, descending: bool, candidate: &Candidate, number: u32) -> Option<SortValue> {
+    let own = || candidate.rows.iter().filter(|row| row.contained == number);
     let (parameters, search_type): (&[ParameterId], SearchType) = match key {
-        SortKey::Id => return Some(SortValue::Text(candidate.key.id.to_string())),
+        SortKey::Id => {
+            let within = own().find_map(|row| match &row.value {
+                IndexValue::Itself { id, .. } => Some(id.clone()),
+                _ => None,
+            });
+            return Some(SortValue::Text(within.unwrap_or_else(|| candidate.key.id.to_string())));
+        }
         SortKey::LastUpdated => return Some(SortValue::Time(candidate.last_updated)),
         SortKey::Parameter(parameters, search_type) => (parameters, *search_type),
     };
-    let rows = candidate.rows.iter().filter(|row| parameters.contains(&row.parameter));
+    let rows = own().filter(|row| parameters.contains(&row.parameter));
     let values = rows.filter_map(|row| match (&row.value, search_type) {
         (IndexValue::String { norm, .. }, SearchType::String) => {
             Some(SortValue::Text(norm[..norm.floor_char_boundary(500)].to_owned()))

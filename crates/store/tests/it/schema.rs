@@ -16,7 +16,7 @@ async fn both_migration_folders_make_the_same_tables() {
     // The full-text index of idx_text is a table here, with tables of its own.
     let rows = sqlx::query(
         "SELECT m.name || '.' || p.name || ' ' || CASE WHEN p.type = 'INTEGER' THEN 'BIGINT' ELSE upper(p.type) END
-         FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table' AND m.name NOT LIKE 'idx\\_text\\_words%' ESCAPE '\\' AND m.name NOT LIKE '\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'",
+         FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'idx\\_text\\_words%' ESCAPE '\\' AND m.name NOT LIKE '\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'",
     );
     let mut in_sqlite: Schema = rows.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.get(0)).collect();
     let Some(cluster) = shared_or_skip("both_migration_folders_make_the_same_tables") else { return };

@@ -191,12 +191,12 @@ impl TestStore {
         ids(&self.matches(&everything(), url, None).await.matches)
     }
 
-    /// The ids of all pages.
+    /// The ids of all pages, with the number of what is contained.
     pub(crate) async fn pages(&self, url: &str) -> Vec<String> {
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
             let page = self.matches(&everything(), url, cursor).await;
-            found.extend(ids(&page.matches));
+            found.extend(labels(&page));
             cursor = page.next;
             if cursor.is_none() {
                 return found;
@@ -208,6 +208,16 @@ impl TestStore {
         let report = self.store.check(false).await.unwrap();
         assert_eq!(report.count, 0, "{:?}", report.differences);
     }
+}
+
+/// `id`, or `id#2` for the second resource that it contains.
+pub(crate) fn labels(page: &Matches) -> Vec<String> {
+    assert_eq!(page.matches.len(), page.contained.len());
+    page.matches.iter().zip(&page.contained).map(|(version, number)| label(&version.key.id, *number)).collect()
+}
+
+pub(crate) fn label(id: &Id, contained: u32) -> String {
+    if contained == 0 { id.to_string() } else { format!("{id}#{contained}") }
 }
 
 pub(crate) fn ids(versions: &[Version]) -> Vec<String> {

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::{
-    Definitions, IndexRow, Resource, fhirpath::interpreted, search::extract::extract_values,
-    xml::tests::generated::drawn,
+    Definitions, IndexRow, Resource, fhirpath::interpreted, search::extract::extract_one, xml::tests::generated::drawn,
 };
 use serde_json::Value;
 use tessera_fixtures::Population;
@@ -53,8 +52,8 @@ fn compare(resource: &Value, interpreted: &[SearchParameter]) -> usize {
     let of_type = |p: &&SearchParameter| p.resource_type == parsed.resource_type() && !UNLIKE.contains(&&*p.url);
     for other in interpreted.iter().filter(of_type) {
         let compiled = definitions.parameter(other.resource_type, &other.code).unwrap();
-        let expected = sorted(&extract_values(&parsed, std::iter::once(compiled), base, definitions));
-        let found = sorted(&extract_values(&parsed, std::iter::once(other), base, definitions));
+        let expected = sorted(&extract_one(&parsed, compiled, base, definitions));
+        let found = sorted(&extract_one(&parsed, other, base, definitions));
         assert_eq!(found, expected, "{}: {resource}", other.url);
         compared += expected.len();
     }

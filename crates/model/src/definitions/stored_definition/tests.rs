@@ -1,7 +1,7 @@
 //! What stored definitions define, and what their expressions find.
 
 use super::*;
-use crate::search::{IndexValue, extract::extract_values};
+use crate::search::{IndexValue, extract::extract_one};
 
 fn stored(json: &str) -> (Resource, SearchParameter) {
     let definitions = Definitions::r4();
@@ -81,7 +81,7 @@ fn found(search_type: &str, expression: &str) -> Result<Vec<String>, String> {
         "extension":[{"url":"http://example.org/weight","valueQuantity":{"value":70.5,"system":"http://unitsofmeasure.org","code":"kg"}},
             {"url":"http://example.org/place","valueString":"Bath"}]}"##;
     let patient = Resource::parse(patient, Definitions::r4()).unwrap();
-    let rows = extract_values(&patient, std::iter::once(&parameter), "http://here/fhir", Definitions::r4());
+    let rows = extract_one(&patient, &parameter, "http://here/fhir", Definitions::r4());
     Ok(rows.into_iter().map(|row| shown(row.value)).collect())
 }
 
@@ -93,7 +93,8 @@ fn shown(value: IndexValue) -> String {
         IndexValue::Quantity(quantity) => format!("{} {}", quantity.low, quantity.code),
         IndexValue::Reference(key) => key.to_string(),
         IndexValue::Uri { value, version } => format!("{value}|{version}"),
-        IndexValue::Position(_) | IndexValue::Words(_) => "?".into(),
+        IndexValue::Contained(number) => format!("#{number}"),
+        IndexValue::Position(_) | IndexValue::Words(_) | IndexValue::Itself { .. } => "?".into(),
     }
 }
 
@@ -123,7 +124,7 @@ fn expressions_beyond_the_compiled_subset_are_interpreted() {
     check(
         "reference",
         "Patient.generalPractitioner.where(resolve() is Practitioner).skip(0)",
-        &["#p|", "Practitioner/2"],
+        &["#1", "Practitioner/2"],
     );
     check("reference", "Patient.generalPractitioner.where(resolve().is(Organization)).tail()", &[]);
     check("uri", "Patient.extension.url.distinct().last()", &["http://example.org/place|"]);

@@ -39,7 +39,7 @@ fn every_parameter_with_every_modifier_and_prefix_finds_what_matches_says() {
         let candidates = fill(&t).await;
         let types: BTreeSet<&str> = candidates.iter().map(|c| c.key.resource_type.name()).collect();
         assert_eq!(types.iter().copied().collect::<Vec<_>>(), TYPES);
-        let (mut asked, mut found) = (0, 0);
+        let (mut asked, mut found, mut found_contained) = (0, 0, 0);
         for name in types {
             let resource_type = Definitions::r4().resource_type(name).unwrap();
             for url in searches(resource_type, &candidates) {
@@ -48,10 +48,16 @@ fn every_parameter_with_every_modifier_and_prefix_finds_what_matches_says() {
                 assert_eq!(t.pages(&url).await, expected, "{url}");
                 asked += 1;
                 found += usize::from(!expected.is_empty());
+                if asked % 4 == 0 {
+                    let url = format!("{url}&_contained=true&_containedType=contained");
+                    let expected = self::expected(&parsed(&url).unwrap().query, &candidates);
+                    assert_eq!(t.pages(&url).await, expected, "{url}");
+                    found_contained += usize::from(!expected.is_empty());
+                }
             }
         }
-        println!("{asked} searches, {found} of which find something");
-        assert!(asked > 1500 && found > asked / 4, "{found} of {asked}");
+        println!("{asked} searches, {found} of which find something, {found_contained} also among contained resources");
+        assert!(asked > 1500 && found > asked / 4 && found_contained > 50, "{found}, {found_contained} of {asked}");
     });
 }
 
@@ -86,8 +92,8 @@ fn searches(resource_type: ResourceType, candidates: &[Candidate]) -> Vec<String
         if COLUMNS.contains(&&*parameter.code) {
             continue; // no index rows, hardly a modifier: the random queries have them
         }
-        let of_type = candidates.iter().filter(|c| c.key.resource_type == resource_type);
-        let rows: Vec<&IndexRow> = of_type.flat_map(|c| &c.rows).collect();
+        // Also of what is contained; the parameter's number tells the type.
+        let rows: Vec<&IndexRow> = candidates.iter().flat_map(|c| &c.rows).collect();
         let values = values(parameter, &rows);
         let code = &parameter.code;
         let mut ask = |modifier: &str, value: &str| {
@@ -168,7 +174,8 @@ fn written(value: &IndexValue) -> Option<String> {
         IndexValue::Quantity(q) if q.code.is_empty() => q.low.to_string(),
         IndexValue::Quantity(q) => format!("{}|{}|{}", q.low, escaped(&q.system), escaped(&q.code)),
         IndexValue::Reference(key) => key.to_string(),
-        IndexValue::Uri { value, .. } => escaped(value),
+        // What leads to nothing contained cannot be asked for.
+        IndexValue::Uri { value, .. } if !value.starts_with('#') => escaped(value),
         _ => return None,
     })
 }

@@ -28,10 +28,25 @@ impl Queries {
             parameters.push(self.parameter(name, 0));
         }
         parameters.push(format!("_count={}", *self.pick(&[3, 7, 1000])));
+        let (contained, containers) = self.contained();
+        parameters.extend(contained.map(str::to_owned));
         if self.random.u8(..) < 90 {
-            parameters.push(format!("_sort={}", self.sort(name)));
+            let sort = if containers { (*self.pick(&["_id", "-_lastUpdated"])).to_owned() } else { self.sort(name) };
+            parameters.push(format!("_sort={sort}"));
         }
         format!("{name}?{}", parameters.join("&"))
+    }
+
+    /// Among which resources, and whether their containers are returned.
+    fn contained(&mut self) -> (Option<&'static str>, bool) {
+        match self.random.u8(..8) {
+            0 => (Some("_contained=true"), true),
+            1 => (Some("_contained=both&_containedType=container"), true),
+            2 => (Some("_contained=true&_containedType=contained"), false),
+            3 => (Some("_contained=both&_containedType=contained"), false),
+            4 => (Some("_contained=false&_containedType=contained"), false),
+            _ => (None, false),
+        }
     }
 
     /// `Patient/id/Type?…` or `Patient/id/*?…`
@@ -287,7 +302,8 @@ impl Queries {
 
     fn ids(&mut self, name: &str) -> String {
         let prefix = name[..2].to_lowercase();
-        (0..8).map(|_| format!("{prefix}{}", self.random.usize(..250))).collect::<Vec<_>>().join(",")
+        let ids = (0..8).map(|_| format!("{prefix}{}", self.random.usize(..250)));
+        ids.chain([super::world::within(&prefix)]).collect::<Vec<_>>().join(",")
     }
 
     fn token(&mut self) -> String {

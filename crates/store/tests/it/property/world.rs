@@ -39,6 +39,11 @@ pub(crate) const UNITS: [(&str, &str); 5] = [
 ];
 pub(crate) const URLS: [&str; 5] = ["http://v/a", "http://v/a/b", "http://v/ab", "urn:oid:1.2.3", "http://V/a"];
 
+/// The id of a contained resource.
+pub(crate) fn within(prefix: &str) -> String {
+    format!("k{prefix}")
+}
+
 pub(crate) struct World {
     random: fastrand::Rng,
     made: usize,
@@ -56,8 +61,26 @@ impl World {
         self.again(name, &format!("{}{number}", name[..2].to_lowercase()))
     }
 
-    /// Other content for a resource.
+    /// Other content for a resource, and sometimes others within it.
     pub(crate) fn again(&mut self, name: &str, id: &str) -> Value {
+        let mut value = self.content(name, id);
+        if self.random.u8(..) < 80 {
+            let contained: Vec<Value> = (0..self.random.usize(1..4)).map(|_| self.contained()).collect();
+            value["contained"] = json!(contained);
+        }
+        value
+    }
+
+    /// Mostly what references within the container lead to; sometimes under an id that a resource of its own has, too.
+    fn contained(&mut self) -> Value {
+        let name = *self.pick(&TYPES);
+        let prefix = name[..2].to_lowercase();
+        let id =
+            if self.random.u8(..) < 60 { format!("{prefix}{}", self.random.usize(..250)) } else { within(&prefix) };
+        self.content(name, &id)
+    }
+
+    fn content(&mut self, name: &str, id: &str) -> Value {
         let mut value = json!({"resourceType": name, "id": id});
         if self.random.u8(..) < 60 {
             value["meta"] = json!({"tag": [self.coding()], "profile": [*self.pick(&URLS)]});
@@ -201,10 +224,12 @@ impl World {
         identifier
     }
 
-    /// A reference: relative, absolute, elsewhere, by identifier, to what does not exist.
+    /// A reference: relative, absolute, elsewhere, by identifier, to what does not exist, to what is contained.
     fn reference(&mut self, name: &str, prefix: &str) -> Value {
         let id = format!("{prefix}{}", self.random.usize(..self.made + 3));
-        match self.random.u8(..10) {
+        match self.random.u8(..14) {
+            10..=12 => json!({"reference": format!("#{}", within(prefix))}),
+            13 => json!({"reference": "#"}),
             0 => json!({"reference": format!("http://there/fhir/{name}/{id}")}),
             1 => json!({"identifier": self.identifier()}),
             2 => json!({"display": "somebody"}),
