@@ -159,7 +159,7 @@ impl<'a> Generator<'a> {
             many => of.includes[random.usize(..many)].clone(),
         };
         let count = ["0", "1", "2", "1000", "-1", "99999999999999999999", "a", ""];
-        let (name, value) = match random.u8(..18) {
+        let (name, value) = match random.u8(..19) {
             0 => ("_count", pick(random, &count).to_owned()),
             1 => ("_sort", parameter(random)),
             2 => ("_sort", format!("-{},{},_lastUpdated", parameter(random), parameter(random))),
@@ -177,6 +177,7 @@ impl<'a> Generator<'a> {
             }
             9 => ("_total", pick(random, &["none", "estimate", "accurate", "x"]).to_owned()),
             10 => ("_contained", pick(random, &["true", "false", "both", "x"]).to_owned()),
+            17 => ("_containedType", pick(random, &["container", "contained", "x"]).to_owned()),
             11 => ("_filter", values::filter(random)),
             12 => (
                 ["_text", "_content"][random.usize(..2)],
