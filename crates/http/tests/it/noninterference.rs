@@ -131,7 +131,7 @@ fn path(rng: &mut Rng) -> String {
 
 fn parameter(rng: &mut Rng) -> String {
     let p = pick(rng, &["a", "b", "x", "a,b"]);
-    match rng.u32(..30) {
+    match rng.u32(..33) {
         0 => format!("patient={p}"),
         1 => format!("patient:identifier=http://mrn|mrn-{p}"),
         2 => format!("patient.family=family-{p}"),
@@ -161,6 +161,9 @@ fn parameter(rng: &mut Rng) -> String {
         26 => format!("target=Observation/o1-{p}"),
         27 => format!("_type={},{}", pick(rng, &TYPES), pick(rng, &TYPES)),
         28 => format!("subject:Patient={p}"),
+        29 => format!("_contained={}", pick(rng, &["true", "both"])),
+        30 => format!("_contained={}&_containedType=contained", pick(rng, &["true", "both"])),
+        31 => format!("performer:Practitioner.family=inner-{p}"),
         _ => format!("performer=Patient/{p}"),
     }
 }
