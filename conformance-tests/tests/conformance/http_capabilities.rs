@@ -84,6 +84,11 @@ fn capabilities_list_the_interactions() {
         }
         for resource in rest(&statement)["resource"].as_array().unwrap() {
             let listed = codes(&resource["interaction"]);
+            if resource["type"] == "AuditEvent" {
+                // The server's own record: nobody writes it, and it has no versions.
+                assert_eq!((listed, &resource["versioning"]), (vec!["read", "search-type"], &json!("no-version")));
+                continue;
+            }
             for code in [
                 "read",
                 "vread",

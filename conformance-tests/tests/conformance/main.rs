@@ -10,6 +10,7 @@
     reason = "a test may panic, and what it prints is shown when it does"
 )]
 
+mod audit;
 mod bundle_batch;
 mod bundle_patch;
 mod bundle_references;

@@ -4,8 +4,9 @@ mod entry;
 
 use crate::{
     Context,
+    audit::{self, Trail},
     error::Error,
-    interaction::{change::change, history, read, search, write},
+    interaction::{audit_event, change::change, history, read, search, write},
     perform::{is_permitted, perform as perform_one},
     reply::Reply,
     request::{Preferences, Request, Return},
@@ -22,7 +23,7 @@ use tessera_model::{
     search::parse::Parsed,
     subset::Subset,
 };
-use tessera_store::{Once, Seen, Transacted, Work};
+use tessera_store::{Seen, Transacted, Work};
 
 /// Most entries of a Bundle (HTTP-2): the largest Synthea patient has 27,056.
 const ENTRIES_MAX: usize = 30_000;
@@ -34,6 +35,32 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     if !matches!(request.interaction, Interaction::Bundle) {
         return perform_one(context, access, request).await;
     }
+    let (transacts, entries) = match entries(context, &request) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let (id, asked) = (&request.id, Some(&request.interaction));
+            audit::record_refused(context, Some(access), id, asked, String::new(), &error).await?;
+            return Err(error);
+        }
+    };
+    if !transacts {
+        return Ok(batch(context, access, &entries, &request).await);
+    }
+    let Some(mut trail) = Trail::of_transaction(context, access, &request.id) else {
+        return transaction(context, access, &entries, &request).await;
+    };
+    let result = transaction(trail.context(), access, &entries, &request).await;
+    if let Err(Error::Entry { entry, .. }) = &result
+        && let Some(entry) = entries.get(*entry)
+        && let Ok(asked) = entry::request(context, *entry, request.preferences)
+    {
+        trail.failed_at(&asked.interaction);
+    }
+    trail.end(result).await
+}
+
+/// The entries of a Bundle, and whether they are a transaction.
+fn entries<'a>(context: &Context, request: &'a Request) -> Result<(bool, Vec<Node<'a>>), Error> {
     let resource = request.resource.as_ref().ok_or(Error::NoBody)?;
     if resource.resource_type().name() != "Bundle" {
         return Err(Error::WrongType { found: resource.resource_type().name(), expected: "Bundle" });
@@ -52,24 +79,28 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         return Err(tessera_model::Error::TooCostly(format!("more than {ENTRIES_MAX} entries in one Bundle")).into());
     }
     match bundle.get_str("type").as_deref() {
-        Some("transaction") if !access.permits(InteractionCode::Transaction, None) => Err(Error::Forbidden),
-        Some("transaction") => transaction(context, access, &entries, request.preferences, request.once.clone()).await,
-        Some("batch") => Ok(batch(context, access, &entries, request.preferences).await),
+        Some("transaction") => Ok((true, entries)),
+        Some("batch") => Ok((false, entries)),
         _ => Err(Error::BadRequest("only a Bundle of type batch or transaction can be posted here".into())),
     }
 }
 
 /// Each entry on its own; one that fails says so in its place.
-async fn batch(context: &Context, access: &AccessContext, entries: &[Node<'_>], preferences: Preferences) -> Reply {
+async fn batch(context: &Context, access: &AccessContext, entries: &[Node<'_>], bundle: &Request) -> Reply {
     let requests: Vec<Result<Request, Error>> =
-        entries.iter().map(|entry| entry::request(context, *entry, preferences)).collect();
+        entries.iter().map(|entry| entry::request(context, *entry, bundle.preferences)).collect();
     let replies = stream::iter(requests.into_iter().enumerate()).map(|(n, request)| async move {
         let reply = match request {
-            Ok(request) => {
+            Ok(mut request) => {
                 let head = request.head;
+                request.id = bundle.id.clone();
                 perform_one(context, access, request).await.map(|reply| reply.for_head(head))
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                let recorded =
+                    audit::record_refused(context, Some(access), &bundle.id, None, String::new(), &error).await;
+                recorded.and(Err(error))
+            }
         };
         reply.map_err(|error| Error::Entry { entry: n, error: Box::new(error) })
     });
@@ -101,9 +132,12 @@ async fn transaction(
     context: &Context,
     access: &AccessContext,
     entries: &[Node<'_>],
-    preferences: Preferences,
-    once: Option<Once>,
+    bundle: &Request,
 ) -> Result<Reply, Error> {
+    if !access.permits(InteractionCode::Transaction, None) {
+        return Err(Error::Forbidden);
+    }
+    let (preferences, once) = (bundle.preferences, bundle.once.clone());
     let mut plan = Vec::with_capacity(entries.len());
     let (mut changes, mut reads) = (Vec::new(), Vec::new());
     let mut full_urls = HashMap::new();
@@ -113,6 +147,9 @@ async fn transaction(
         // One denial refuses the whole, before any write.
         if !is_permitted(access, &request) {
             return Err(at_entry(Error::Forbidden));
+        }
+        if audit_event::is_asked(&request.interaction) {
+            return Err(at_entry(audit_event::not_here()));
         }
         if matches!(request.interaction, Interaction::Operation(_)) {
             let text = "operations are not performed within a transaction; invoke it alone or in a batch".to_owned();
@@ -137,7 +174,7 @@ async fn transaction(
     let numbers: Vec<usize> =
         plan.iter().enumerate().filter(|(_, p)| matches!(p, Planned::Change)).map(|(n, _)| n).collect();
     let terminology = terminology::answers(context, access, &changes).await?;
-    let work = Work { changes, reads, once, terminology };
+    let work = Work { changes, reads, once, terminology, ..Work::default() };
     let transacted = context.store.transact(access, work).await.map_err(|error| renumbered(error, &numbers))?;
     Ok(transaction_response(context, access, plan, transacted, preferences))
 }

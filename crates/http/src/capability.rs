@@ -3,7 +3,7 @@
 
 mod terminology;
 
-use crate::{Context, error::Error, operation, smart};
+use crate::{Context, error::Error, interaction::audit_event, operation, smart};
 use serde_json::{Value, json};
 use tessera_model::{
     Definitions, Error as ModelError, ResourceType,
@@ -100,6 +100,20 @@ fn resource(resource_type: ResourceType, definitions: &Definitions, context: &Co
     let includes: Vec<String> = references.map(|p| format!("{resource_type}:{}", p.code)).collect();
     let parameter =
         |p: &&SearchParameter| json!({"name": &*p.code, "definition": &*p.url, "type": p.search_type.name()});
+    if resource_type.name() == audit_event::TYPE {
+        let parameters = parameters.iter().filter(|p| audit_event::PARAMETERS.contains(&&*p.code));
+        return json!({
+            "type": resource_type.name(),
+            "profile": format!("http://hl7.org/fhir/StructureDefinition/{resource_type}"),
+            "documentation": "What this server has recorded, for administrators. Nobody writes it.",
+            "interaction": audit_event::INTERACTIONS.map(|code| json!({"code": code.name()})),
+            "versioning": "no-version",
+            "readHistory": false,
+            "updateCreate": false,
+            "conditionalCreate": false,
+            "searchParam": parameters.map(parameter).collect::<Vec<_>>(),
+        });
+    }
     let mut resource = json!({
         "type": resource_type.name(),
         "profile": format!("http://hl7.org/fhir/StructureDefinition/{resource_type}"),

@@ -1,7 +1,7 @@
 //! The front door: read the request, let it in, perform, respond.
 
 use crate::{
-    Context, binary,
+    Context, audit, binary,
     bundle::perform,
     conditions::Conditions,
     encoding::check_content_encoding,
@@ -18,8 +18,9 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, Response, header, request::Parts},
 };
-use std::time::Duration;
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 use tessera_auth::Credentials;
+use tessera_model::AccessContext;
 use tessera_model::interaction::{Interaction, Method, percent_decode, query_pairs};
 use tessera_store::Once;
 
@@ -57,9 +58,10 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let mut shape =
         Shape { format: wanted.as_ref().copied().unwrap_or_default(), pretty: value_of("_pretty") == Some("true") };
     let as_content = binary::may_be_content(&parts.method, &request_path(&parts), format, accept, context.definitions);
+    let id = request_id(&parts.headers);
     let result = match wanted {
-        Err(error) if !as_content => Err(error),
-        _ => answer(&context, &parts, body, &mut shape).await,
+        Err(error) if !as_content => refused(&context, None, &id, &parts, error).await,
+        _ => answer(&context, &parts, body, &mut shape, &id).await,
     };
     let content = result.as_ref().ok().filter(|_| as_content).and_then(|reply| binary::Content::of(reply, accept));
     let mut response = respond(&context, result, shape);
@@ -71,14 +73,37 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // "X-Request-Id: … assigned by either the client or the server": <https://hl7.org/fhir/R4/http.html#custom>
-    if let Some(id) = parts.headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX && id.to_str().is_ok())
-    {
-        headers.insert(REQUEST_ID, id.clone());
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
     }
     response
 }
 
-async fn answer(context: &Context, parts: &Parts, body: Body, shape: &mut Shape) -> Result<Reply, Error> {
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let sent = headers.get(REQUEST_ID).filter(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()));
+    sent.and_then(|id| id.to_str().ok()).map_or_else(|| tessera_store::new_id().as_str().into(), Into::into)
+}
+
+/// Records that a request is not answered as asked, and why.
+async fn refused(
+    context: &Context,
+    access: Option<&AccessContext>,
+    id: &Arc<str>,
+    parts: &Parts,
+    error: Error,
+) -> Result<Reply, Error> {
+    let line: String = format!("{} {}", parts.method, parts.uri).chars().take(URL_BYTES_MAX).collect();
+    audit::record_refused(context, access, id, None, line, &error).await?;
+    Err(error)
+}
+
+async fn answer(
+    context: &Context,
+    parts: &Parts,
+    body: Body,
+    shape: &mut Shape,
+    id: &Arc<str>,
+) -> Result<Reply, Error> {
     // HTTP/2 has the host in its URL, HTTP/1 in a header.
     let host = parts
         .uri
@@ -87,35 +112,56 @@ async fn answer(context: &Context, parts: &Parts, body: Body, shape: &mut Shape)
         .or_else(|| header_text(&parts.headers, &header::HOST));
     let credentials = Credentials { host, authorization: header_text(&parts.headers, &header::AUTHORIZATION) };
     // What the server is, is told to everybody.
-    let access = match request_path(parts) == METADATA {
-        true => context.authenticator.anonymous(credentials)?,
-        false => context.authenticator.authenticate(credentials).await?,
+    let let_in = match request_path(parts) == METADATA {
+        true => context.authenticator.anonymous(credentials),
+        false => context.authenticator.authenticate(credentials).await,
     };
-    if let Some(reply) = later::ask(context, &access, &parts.method, &request_path(parts)).await {
-        return reply;
+    let access = match let_in {
+        Ok(access) => access,
+        Err(denied) => return refused(context, None, id, parts, denied.into()).await,
+    };
+    match later::ask(context, &access, &parts.method, &request_path(parts)).await {
+        Some(Ok(reply)) => {
+            audit::record_other(context, &access, id, "async-answer").await?;
+            return Ok(reply);
+        }
+        Some(Err(error)) => return refused(context, Some(&access), id, parts, error).await,
+        None => {}
     }
-    let request = match later::begin(context, &access, read(context, parts, body, shape).await?).await? {
-        Ok(reply) => return Ok(reply),
-        Err(request) => request,
+    let begun = match read(context, parts, body, shape, id).await {
+        Ok(request) => later::begin(context, &access, request).await,
+        Err(error) => Err(error),
     };
-    if matches!(parts.method, axum::http::Method::GET | axum::http::Method::HEAD) {
-        let answer = tokio::time::timeout(HANDLER_TIMEOUT, perform(context, &access, request));
-        return answer.await.unwrap_or(Err(Error::Timeout));
-    }
-    // In a task of its own, so that a client that hangs up does not stop a write half-way.
-    let task = {
-        let context = context.clone();
-        tokio::spawn(async move { perform(&context, &access, request).await })
+    let request = match begun {
+        Ok(Ok(reply)) => return Ok(reply),
+        Ok(Err(request)) => request,
+        Err(error) => return refused(context, Some(&access), id, parts, error).await,
     };
-    match tokio::time::timeout(HANDLER_TIMEOUT, task).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(Error::Store(tessera_store::Error::Backend(panic.to_string()))),
-        Err(_) => Err(Error::Timeout),
+    let answer = if matches!(parts.method, axum::http::Method::GET | axum::http::Method::HEAD) {
+        tokio::time::timeout(HANDLER_TIMEOUT, perform(context, &access, request)).await
+    } else {
+        // In a task of its own, so that a client that hangs up does not stop a write half-way.
+        let (context, access) = (context.clone(), access.clone());
+        let task = tokio::spawn(async move { perform(&context, &access, request).await });
+        let ended = tokio::time::timeout(HANDLER_TIMEOUT, task).await;
+        ended.map(|result| {
+            result.unwrap_or_else(|panic| Err(Error::Store(tessera_store::Error::Backend(panic.to_string()))))
+        })
+    };
+    match answer {
+        Ok(answer) => answer,
+        Err(_) => refused(context, Some(&access), id, parts, Error::Timeout).await,
     }
 }
 
 /// The request as FHIR sees it.
-async fn read(context: &Context, parts: &Parts, body: Body, shape: &mut Shape) -> Result<Request, Error> {
+async fn read(
+    context: &Context,
+    parts: &Parts,
+    body: Body,
+    shape: &mut Shape,
+    id: &Arc<str>,
+) -> Result<Request, Error> {
     let uri = &parts.uri;
     if uri.path_and_query().is_some_and(|p| p.as_str().len() > URL_BYTES_MAX) {
         return Err(Error::UrlTooLong(URL_BYTES_MAX));
@@ -127,6 +173,11 @@ async fn read(context: &Context, parts: &Parts, body: Body, shape: &mut Shape) -
     let method = Method::parse(parts.method.as_str()).ok_or_else(not_allowed)?;
     let path = request_path(parts);
     let mut request = Request::new(method, &path, uri.query().unwrap_or_default(), context.definitions)?;
+    request.id = id.clone();
+    if !request.line.is_empty() {
+        let accept = header_text(&parts.headers, &header::ACCEPT).unwrap_or_default();
+        let _ = write!(request.line, "\nAccept: {accept}\nX-Request-Id: {id}");
+    }
     request.preferences = Preferences::parse(parts.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()));
     request.conditions = Conditions::of_headers(&parts.headers)?;
     if matches!(method, Method::Post | Method::Put | Method::Patch) {
@@ -181,7 +232,9 @@ async fn read_body(
                 "of a search's body (send application/x-www-form-urlencoded)".into(),
             ));
         }
-        for (name, value) in query_pairs(&String::from_utf8_lossy(&bytes)) {
+        let form = String::from_utf8_lossy(&bytes);
+        request.line.extend(["\n\n", &form]);
+        for (name, value) in query_pairs(&form) {
             match name.as_str() {
                 "_format" => shape.format = Format::of_answer(Some(&value), None)?,
                 "_pretty" => shape.pretty = value == "true",

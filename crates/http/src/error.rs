@@ -163,6 +163,7 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
         E::KeyReused => (422, IssueCode::Conflict),
         E::ParameterTaken { .. } => (422, IssueCode::Duplicate),
         E::TooCostly => (503, IssueCode::TooCostly),
+        E::Unrecorded => (503, IssueCode::Transient),
         E::Busy | E::Retry | E::Redefined | E::RecordChanged => (503, IssueCode::Transient),
         E::Backend(details) => {
             tracing::error!(%details, "the database has failed");
@@ -243,6 +244,7 @@ mod tests {
             Store::Busy.into(),
             Store::BadCursor.into(),
             Store::KeyReused.into(),
+            Store::Unrecorded.into(),
             Store::ParameterTaken { code: "race".into(), resource_type: patient }.into(),
             Store::Backend("secret".into()).into(),
             Store::Entry { entry: 4, error: Box::new(Store::Exists { current: 2 }) }.into(),

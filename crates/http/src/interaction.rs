@@ -1,5 +1,6 @@
 //! One file an interaction, or a family of them.
 
+pub(crate) mod audit_event;
 pub(crate) mod change;
 pub(crate) mod history;
 pub(crate) mod patch;

@@ -1,6 +1,7 @@
 //! How FHIR is spoken. A request, whether from the wire or an entry of a Bundle, becomes one `Interaction`; `perform` hands it
 //! to the file that performs it, and `respond` writes the answer. Start with `endpoint.rs`.
 
+mod audit;
 mod binary;
 mod bundle;
 mod capability;

@@ -53,9 +53,17 @@ impl Local {
         Answer { status: reply.status, text, replayed: reply.replayed }
     }
 
+    /// Brings the last audit records into the database; what cannot be brought now waits for the next server.
+    pub async fn end(&self) {
+        if let Err(error) = self.context.store.end_audit().await {
+            tracing::warn!(%error, "the last audit records are left in their segments");
+        }
+    }
+
     fn request(&self, method: Method, path: &str, body: Vec<u8>, key: Option<&str>) -> Result<Request, Error> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut request = Request::new(method, path, query, self.context.definitions)?;
+        request.id = tessera_store::new_id().as_str().into();
         request.preferences.returns = Some(Return::Minimal);
         request.once = key.map(|key| once_of(key, path, &body));
         if !body.is_empty() {

@@ -1,6 +1,15 @@
 //! Each interaction to the file that performs it.
 
-use crate::{Context, capability, error::Error, interaction, operation, reply::Reply, request::Request};
+use crate::{
+    Context,
+    audit::Trail,
+    capability,
+    error::Error,
+    interaction::{self, audit_event},
+    operation,
+    reply::Reply,
+    request::Request,
+};
 use tessera_model::{
     AccessContext,
     interaction::{Interaction, InteractionCode},
@@ -17,10 +26,19 @@ pub(crate) fn is_permitted(access: &AccessContext, request: &Request) -> bool {
     access.permits(code, resource_type) && (!conditional || access.permits(InteractionCode::SearchType, resource_type))
 }
 
-/// Performs what is asked, if it is permitted.
+/// Performs what is asked, if it is permitted, and records it.
 pub(crate) async fn perform(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
+    let Some(trail) = Trail::begin(context, access, &request) else { return permitted(context, access, request).await };
+    let result = permitted(trail.context(), access, request).await;
+    trail.end(result).await
+}
+
+async fn permitted(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
     if !is_permitted(access, &request) {
         return Err(Error::Forbidden);
+    }
+    if audit_event::is_asked(&request.interaction) {
+        return audit_event::perform(context, access, request).await;
     }
     match &request.interaction {
         Interaction::Capabilities => Ok(Reply::json(capability::statement_of_mode(context, &request.parameters)?)),

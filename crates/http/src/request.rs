@@ -2,9 +2,10 @@
 
 use crate::{conditions::Conditions, error::Error, format::OF_HTTP, links::query_string};
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 use tessera_model::{
     Definitions, Patch, Resource,
-    interaction::{Interaction, Method, query_pairs},
+    interaction::{Interaction, InteractionCode, Method, query_pairs},
 };
 use tessera_store::Once;
 
@@ -25,6 +26,10 @@ pub(crate) struct Request {
     pub(crate) preferences: Preferences,
     /// `Idempotency-Key`
     pub(crate) once: Option<Once>,
+    /// `X-Request-Id`, or what the server calls it.
+    pub(crate) id: Arc<str>,
+    /// What was asked, as it was asked, for the audit record; empty where the interaction and its resource say it all.
+    pub(crate) line: String,
 }
 
 /// The `Prefer` header. <https://hl7.org/fhir/R4/http.html#ops>
@@ -51,8 +56,24 @@ impl Request {
         let (of_http, parameters): (Vec<_>, Vec<_>) =
             query_pairs(query).into_iter().partition(|(name, _)| OF_HTTP.contains(&name.as_str()));
         let interaction = Interaction::parse(method, path, !parameters.is_empty(), definitions)?;
+        let plain = query.is_empty()
+            && matches!(
+                interaction.code().0,
+                InteractionCode::Read
+                    | InteractionCode::VersionRead
+                    | InteractionCode::Create
+                    | InteractionCode::Update
+                    | InteractionCode::Patch
+                    | InteractionCode::Delete
+                    | InteractionCode::Batch
+                    | InteractionCode::Capabilities
+            );
+        let separator = if query.is_empty() { "" } else { "?" };
+        let line = if plain { String::new() } else { format!("{} {path}{separator}{query}", method.name()) };
         Ok(Self {
             interaction,
+            id: Arc::default(),
+            line,
             head: method == Method::Head,
             parameters,
             of_http: query_string(&of_http),

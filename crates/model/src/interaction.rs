@@ -166,7 +166,9 @@ impl Method {
         })
     }
 
-    const fn name(self) -> &'static str {
+    /// The name: `GET`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Head => "HEAD",

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod demo;
@@ -13,14 +14,14 @@ use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_http::Context;
 use tessera_model::Definitions;
-use tessera_store::{Options, SqlStore, Synchronous, clock::SystemClock};
+use tessera_store::{AuditOptions, Options, SqlStore, Synchronous, clock::SystemClock};
 
 /// Switches for tests that must break a promise to see that breaking it is noticed.
 const SQLITE_SYNCHRONOUS: &str = "TESSERA_TEST_SQLITE_SYNCHRONOUS";
 const POSTGRES_FSYNC: &str = "TESSERA_TEST_POSTGRES_FSYNC";
 
-/// Migrates and opens the database of the settings.
-async fn open(config: &Config, base: Option<String>) -> Result<SqlStore, Error> {
+/// Migrates and opens the database of the settings. Whoever performs interactions has them recorded: [`Config::audit`].
+async fn open(config: &Config, base: Option<String>, audit: Option<AuditOptions>) -> Result<SqlStore, Error> {
     let location = config.location()?;
     tessera_store::migrate(&location).await?;
     let normal = std::env::var(SQLITE_SYNCHRONOUS).is_ok_and(|value| value == "NORMAL");
@@ -31,7 +32,7 @@ async fn open(config: &Config, base: Option<String>) -> Result<SqlStore, Error> 
     let synchronous = if normal { Synchronous::Normal } else { Synchronous::Full };
     let search_timeout = config.search_timeout()?;
     let options =
-        Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off, search_timeout };
+        Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off, search_timeout, audit };
     Ok(SqlStore::open(options).await?)
 }
 

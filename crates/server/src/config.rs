@@ -1,13 +1,13 @@
 //! Settings: the command line before the environment before the file before `config.default.toml`.
 
-use crate::error::Error;
+use crate::{error::Error, secret};
 use serde::Deserialize;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 use tessera_http::ConditionalDelete;
-use tessera_store::Location;
+use tessera_store::{AuditOptions, Location};
 
 /// The defaults, with a line of help each.
 pub(crate) const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -26,6 +26,12 @@ pub(crate) struct Config {
     pub conditional_delete: String,
     /// How long a search may run, in milliseconds.
     pub search_timeout_ms: u64,
+    /// Whether events are recorded: `on` or `off`.
+    pub audit: String,
+    /// Where they wait for the database; empty: beside it.
+    pub audit_folder: String,
+    /// When a read is answered: `interval` or `always`.
+    pub audit_sync: String,
     /// The file with the server's secret; empty: beside the database.
     pub secret_key_file: String,
     /// What is logged.
@@ -41,6 +47,9 @@ struct Partial {
     base_url: Option<String>,
     conditional_delete: Option<String>,
     search_timeout_ms: Option<u64>,
+    audit: Option<String>,
+    audit_folder: Option<String>,
+    audit_sync: Option<String>,
     secret_key_file: Option<String>,
     log: Option<String>,
 }
@@ -63,6 +72,15 @@ pub(crate) struct Settings {
     /// How long a search may run, in milliseconds, 60000 at most [default: 10000]
     #[arg(long, env = "TESSERA_SEARCH_TIMEOUT_MS", value_name = "MILLISECONDS")]
     pub search_timeout_ms: Option<u64>,
+    /// Whether it is recorded who does what: on or off [default: on]
+    #[arg(long, env = "TESSERA_AUDIT", value_name = "on|off")]
+    pub audit: Option<String>,
+    /// Where events of the record wait for the database [default: beside it]
+    #[arg(long, env = "TESSERA_AUDIT_FOLDER", value_name = "FOLDER")]
+    pub audit_folder: Option<String>,
+    /// When a read is answered, its event on disk within 20 ms or before: interval or always [default: interval]
+    #[arg(long, env = "TESSERA_AUDIT_SYNC", value_name = "interval|always")]
+    pub audit_sync: Option<String>,
     /// The file with the server's secret, made if it is not there [default: beside the database]
     #[arg(long, env = "TESSERA_SECRET_KEY_FILE", value_name = "FILE")]
     pub secret_key_file: Option<String>,
@@ -97,6 +115,9 @@ impl Settings {
             base_url: choose(&self.base_url, file.base_url, defaults.base_url),
             conditional_delete: choose(&self.conditional_delete, file.conditional_delete, defaults.conditional_delete),
             search_timeout_ms: self.search_timeout_ms.or(file.search_timeout_ms).unwrap_or(defaults.search_timeout_ms),
+            audit: choose(&self.audit, file.audit, defaults.audit),
+            audit_folder: choose(&self.audit_folder, file.audit_folder, defaults.audit_folder),
+            audit_sync: choose(&self.audit_sync, file.audit_sync, defaults.audit_sync),
             secret_key_file: choose(&self.secret_key_file, file.secret_key_file, defaults.secret_key_file),
             log: choose(&self.log, file.log, defaults.log),
         })
@@ -130,6 +151,25 @@ impl Config {
         let timeout = (1..=60_000).contains(&self.search_timeout_ms).then_some(self.search_timeout_ms);
         let timeout = timeout.map(Duration::from_millis);
         timeout.ok_or_else(|| Error::Usage("--search-timeout-ms: expected 1 to 60000".to_owned()))
+    }
+
+    /// How events are recorded; `None`: not at all. The secret is made if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a setting is none of those that there are, or the secret cannot be read.
+    pub(crate) fn audit(&self) -> Result<Option<AuditOptions>, Error> {
+        let always_sync = match &*self.audit_sync {
+            "interval" => false,
+            "always" => true,
+            _ => return Err(Error::Usage("--audit-sync: expected interval or always".to_owned())),
+        };
+        match &*self.audit {
+            "on" => {}
+            "off" => return Ok(None),
+            _ => return Err(Error::Usage("--audit: expected on or off".to_owned())),
+        }
+        let folder = self.file(&self.audit_folder, "audit")?;
+        Ok(Some(AuditOptions { folder, always_sync, secret: secret::read_or_make(&self.secret_key_file()?)? }))
     }
 
     /// The file with the server's secret.

@@ -41,6 +41,8 @@ enum Command {
     User(commands::user::Arguments),
     /// Compare every index row with what the stored resources say
     Check(commands::check::Arguments),
+    /// Work with the record of who did what
+    Audit(commands::audit::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
             Command::Client(arguments) => commands::client::run(arguments).await,
             Command::User(arguments) => commands::user::run(arguments).await,
             Command::Check(arguments) => commands::check::run(arguments).await,
+            Command::Audit(arguments) => commands::audit::run(arguments).await,
         }
     });
     match result {

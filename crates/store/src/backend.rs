@@ -6,6 +6,7 @@ pub(crate) mod sqlite;
 
 use crate::{
     Error,
+    audit::Head,
     sql::{Row, Sql, Value},
 };
 use futures::future::BoxFuture;
@@ -29,6 +30,8 @@ pub(crate) trait Connection: Send {
     fn new_rids(&mut self, count: usize) -> BoxFuture<'_, Result<Vec<i64>, Error>>;
     /// The number of this transaction in the change sequence and its time: a whole millisecond, later than `after`.
     fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>>;
+    /// The head of the chain of audit records that this connection writes; `None`: nothing is recorded.
+    fn head(&mut self) -> Option<&mut Head>;
     /// The words that differ.
     fn dialect(&self) -> &'static Dialect;
 }

@@ -107,6 +107,19 @@ impl Action {
         }
     }
 
+    /// The resource it names.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Update { key, .. } | Self::Patch { key, .. } | Self::Delete { key, .. } | Self::Purge { key, .. } => {
+                Some(key)
+            }
+            Self::Create { .. }
+            | Self::ConditionalUpdate { .. }
+            | Self::ConditionalPatch { .. }
+            | Self::ConditionalDelete { .. } => None,
+        }
+    }
+
     /// The type it writes.
     #[must_use]
     pub fn resource_type(&self) -> ResourceType {

@@ -78,6 +78,9 @@ pub enum Error {
     /// A conflict with other writers, to be tried again inside the store.
     #[error("another writer was in the way")]
     Retry,
+    /// The audit record cannot be written, so nothing may be answered (AUD-4).
+    #[error("this request cannot be recorded, so it is not answered; try again")]
+    Unrecorded,
     /// Another stored SearchParameter has the code for that type.
     #[error("another SearchParameter that is stored here defines {code} for {resource_type}")]
     ParameterTaken {
@@ -111,6 +114,7 @@ impl Error {
             Self::Retry
             | Self::Redefined
             | Self::Busy
+            | Self::Unrecorded
             | Self::Backend(_)
             | Self::SameIdentity { .. }
             | Self::Entry { .. } => self,

@@ -2,6 +2,7 @@
 //! in `sql_store.rs`. This crate knows nothing of HTTP.
 
 mod access;
+mod audit;
 mod backend;
 mod change;
 mod check;
@@ -22,6 +23,10 @@ mod store;
 mod transact;
 mod version;
 
+pub use audit::{
+    AuditAction, AuditFault, AuditOptions, AuditReport, Event, EventField, EventPage, EventQuery, Events,
+    RecordedEvent, patients_of,
+};
 pub use backend::sqlite::Synchronous;
 pub use change::{Action, Change, Changed, Criteria, Outcome, Precondition, Purge, Tags, new_id};
 pub use check::{Difference, Report};

@@ -9,7 +9,7 @@ use sqlx::{
 
 /// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
 /// macro that reads the folders would compile both drivers a second time, for the compiler itself.
-const FILES: [(i64, &str, &str, &str); 8] = [
+const FILES: [(i64, &str, &str, &str); 9] = [
     (
         1,
         "house",
@@ -57,6 +57,12 @@ const FILES: [(i64, &str, &str, &str); 8] = [
         "contained",
         include_str!("../../../migrations/sqlite/0008_contained.sql"),
         include_str!("../../../migrations/postgres/0008_contained.sql"),
+    ),
+    (
+        9,
+        "audit",
+        include_str!("../../../migrations/sqlite/0009_audit.sql"),
+        include_str!("../../../migrations/postgres/0009_audit.sql"),
     ),
 ];
 

@@ -3,8 +3,10 @@
 mod opening;
 
 use crate::{
-    Error, HistoryPage, HistoryScope, HistoryVersions, Later, Matches, Progress, Store, Transacted, Version, Work,
-    backend::{Backend, Isolation, Job},
+    AuditOptions, Error, Event, EventPage, EventQuery, Events, HistoryPage, HistoryScope, HistoryVersions, Later,
+    Matches, Progress, Store, Transacted, Version, Work,
+    audit::{self, Audit},
+    backend::{Backend, Isolation, Job, postgres::Postgres, sqlite::Sqlite},
     clock::Clock,
     history,
     job::{Shared, job},
@@ -67,6 +69,8 @@ pub struct Options {
     pub accept_fsync_off: bool,
     /// How long a search may run: on SQLite all its statements together, on PostgreSQL each (HTTP-5).
     pub search_timeout: Duration,
+    /// How events are recorded; `None`: not at all.
+    pub audit: Option<AuditOptions>,
 }
 
 /// How long a search may run unless [`Options::search_timeout`] says otherwise.
@@ -86,6 +90,7 @@ struct Inner {
     /// With the stored search parameters as they were when last looked at.
     definitions: RwLock<Arc<Definitions>>,
     redefined: Notify,
+    audit: Option<Arc<Audit>>,
 }
 
 impl SqlStore {
@@ -94,14 +99,16 @@ impl SqlStore {
     /// # Errors
     /// [`Error::Backend`]: it cannot be opened, or would not keep what it acknowledges.
     pub async fn open(options: Options) -> Result<Self, Error> {
+        let audit = options.audit.as_ref().map(Audit::open).transpose()?.map(Arc::new);
         let backend = match &options.location {
             Location::Sqlite(path) => {
                 let (clock, timeout) = (&options.clock, options.search_timeout);
-                Backend::Sqlite(crate::backend::sqlite::Sqlite::open(path, options.synchronous, clock, timeout)?)
+                let chain = audit.as_ref().map(|audit| audit.chain(1));
+                Backend::Sqlite(Sqlite::open(path, options.synchronous, clock, timeout, chain)?)
             }
             Location::Postgres(url) => {
                 let (accept, timeout) = (options.accept_fsync_off, options.search_timeout);
-                Backend::Postgres(crate::backend::postgres::Postgres::connect(url, accept, timeout).await?)
+                Backend::Postgres(Postgres::connect(url, accept, timeout, audit.clone()).await?)
             }
         };
         let begin = job((options.clock.clone(), options.base), |s, c| {
@@ -109,9 +116,13 @@ impl SqlStore {
         });
         let base = backend.write(Isolation::ReadCommitted, begin).await?.into();
         let definitions = RwLock::new(Arc::new(Definitions::with_stored(0, Vec::new())));
-        let inner = Inner { backend, base, clock: options.clock, definitions, redefined: Notify::new() };
+        let inner = Inner { backend, base, clock: options.clock, definitions, redefined: Notify::new(), audit };
         let store = Self { inner: Arc::new(inner) };
         store.load_definitions().await?;
+        if let Some(audit) = store.audit() {
+            store.audit_keys(audit).await?;
+            store.raise_segments(audit).await?;
+        }
         Ok(store)
     }
 
@@ -145,6 +156,10 @@ impl SqlStore {
             self.load_definitions().await?;
         }
         Ok(())
+    }
+
+    pub(crate) fn audit(&self) -> Option<&Arc<Audit>> {
+        self.inner.audit.as_ref()
     }
 
     pub(crate) fn backend(&self) -> &Backend {
@@ -260,8 +275,44 @@ impl Store for SqlStore {
         })
     }
 
+    fn audits(&self) -> bool {
+        self.inner.audit.is_some()
+    }
+
+    fn record(&self, events: Vec<Event>, urgent: bool) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            match self.audit() {
+                Some(audit) => audit.record(events, urgent).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn events(&self, query: EventQuery, page: EventPage) -> BoxFuture<'_, Result<Events, Error>> {
+        Box::pin(async move {
+            let Some(audit) = self.audit() else { return Ok(Events::default()) };
+            // What this server has recorded is there to be found.
+            self.drain(false).await?;
+            let find = job((audit.clone(), query, page), |s, c| {
+                Box::pin(async move { audit::find(&s.0, &s.1, &s.2, c).await })
+            });
+            self.reading(false, find).await
+        })
+    }
+
+    fn keep_audited(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Self::keep_audited(self))
+    }
+
+    fn end_audit(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.drain(true))
+    }
+
     fn transact<'a>(&'a self, access: &'a AccessContext, mut work: Work) -> BoxFuture<'a, Result<Transacted, Error>> {
         Box::pin(async move {
+            if let (Some(audit), Some(event)) = (self.audit(), &mut work.event) {
+                audit.seal(event)?;
+            }
             // A key is its client's own: another's says nothing of this one's.
             if let Some(once) = &mut work.once {
                 once.key = format!("{}\n{}", access.caller().identity(), once.key);
@@ -277,7 +328,7 @@ impl Store for SqlStore {
                 if let Some(done_before) = &once
                     && let Some(changed) = self.reading(true, done_before.clone()).await?
                 {
-                    return Ok(Transacted { changed, seen: Vec::new(), replayed: true });
+                    return Ok(Transacted { changed, events: Vec::new(), seen: Vec::new(), replayed: true });
                 }
                 let transaction = Transaction { shared: self.shared(), access: access.clone(), work: work.clone() };
                 let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));

@@ -1,6 +1,6 @@
 //! [`Store`]: the five calls. Each takes the [`AccessContext`]; what is not visible to it is not there (CORE-2, CORE-6).
 
-use crate::{Change, Changed, Error, IndexingProgress, Later, Progress, Version};
+use crate::{Change, Changed, Error, Event, EventPage, EventQuery, Events, IndexingProgress, Later, Progress, Version};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tessera_model::{
@@ -52,6 +52,22 @@ pub trait Store: Send + Sync {
     /// Looks after requests that are answered later. `None`: there is no such request, or there are too many.
     fn later<'a>(&'a self, access: &'a AccessContext, later: Later) -> BoxFuture<'a, Result<Option<Progress>, Error>>;
 
+    /// Whether events are recorded.
+    fn audits(&self) -> bool;
+
+    /// Records events of what is no change. When this returns `Ok`, they outlive the process, and with `urgent` a loss of power
+    /// (AUD-4).
+    fn record(&self, events: Vec<Event>, urgent: bool) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Recorded events, the newest first. For administrators.
+    fn events(&self, query: EventQuery, page: EventPage) -> BoxFuture<'_, Result<Events, Error>>;
+
+    /// Brings what is recorded into the database and signs it, as long as it is polled.
+    fn keep_audited(&self) -> BoxFuture<'_, ()>;
+
+    /// The same, once: before the end of the process.
+    fn end_audit(&self) -> BoxFuture<'_, Result<(), Error>>;
+
     /// All changes or none; then the reads, which see them and nothing newer. When this returns `Ok`, the changes are on
     /// stable storage. What was performed before under the same [`Once`] is answered again, reads left out.
     fn transact<'a>(&'a self, access: &'a AccessContext, work: Work) -> BoxFuture<'a, Result<Transacted, Error>>;
@@ -68,6 +84,9 @@ pub struct Work {
     pub once: Option<Once>,
     /// What terminology says to the conditions of the changes: gathered before, as it was then.
     pub terminology: Answers,
+    /// What is known beforehand of the events of its changes, which are recorded with them (AUD-4). An interaction that is
+    /// named is that of all of them.
+    pub event: Option<Event>,
 }
 
 /// The identity of a request that may be sent again (REL-16).
@@ -168,6 +187,8 @@ pub struct Transacted {
     pub changed: Vec<Changed>,
     /// One for each read, in order.
     pub seen: Vec<Seen>,
+    /// The ids of the events of the changes.
+    pub events: Vec<String>,
     /// Nothing was done: this is what was answered before under the same [`Once`].
     pub replayed: bool,
 }

@@ -10,11 +10,12 @@ mod resolve;
 mod transaction;
 pub(crate) mod write;
 
-pub(crate) use transaction::Transaction;
+pub(crate) use transaction::{Transaction, Written};
 
 use crate::{
     Change, Changed, Error, Method, Outcome, Read, Transacted, Version,
     access::allowed,
+    audit,
     backend::{Connection, Lock},
     change::{Action, Precondition, Purge},
     parameters::{self, Redefinition},
@@ -26,7 +27,7 @@ use tessera_model::{
     Id, IndexRow, Key, Patch, Permission, Resource, ResourceType, Stamp, definitions::is_definition, search::extract,
     temporal::Micros,
 };
-use transaction::{Current, Written};
+use transaction::Current;
 
 impl Transaction {
     pub(crate) async fn run(&self, connection: &mut dyn Connection) -> Result<Transacted, Error> {
@@ -46,7 +47,7 @@ impl Transaction {
         let links = resolve::Links::new(self, &targets, &contents, connection).await?;
         if keys.is_empty() {
             let changed = self.nothing_written(&targets, connection).await?;
-            return Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false });
+            return self.end(changed, audit::Touched::default(), connection).await;
         }
         let newest = current.values().map(|c| c.last_updated).max().unwrap_or(Micros::MIN / 2);
         if keys.iter().any(|key| is_definition(key.resource_type)) {
@@ -91,11 +92,24 @@ impl Transaction {
             });
         }
         let made = self.made(&written);
+        let touched = audit::touched(self.work.event.as_ref(), &written);
         let rids = write::write(&self.shared, written, stamp.seq, connection).await?;
         self.judge(&made, &rids, connection).await?;
         purge::purge(&self.shared, &purges, connection).await?;
         self.fill_found(&targets, &mut changed, connection).await?;
-        Ok(Transacted { changed, seen: self.perform_reads(connection).await?, replayed: false })
+        self.end(changed, touched, connection).await
+    }
+
+    /// The events of the changes, and the reads.
+    async fn end(
+        &self,
+        changed: Vec<Changed>,
+        touched: audit::Touched,
+        connection: &mut dyn Connection,
+    ) -> Result<Transacted, Error> {
+        let work = &self.work;
+        let events = audit::write(work.event.as_ref(), &work.changes, &changed, touched, connection).await?;
+        Ok(Transacted { changed, events, seen: self.perform_reads(connection).await?, replayed: false })
     }
 
     async fn perform_reads(&self, connection: &mut dyn Connection) -> Result<Vec<crate::Seen>, Error> {

@@ -1,5 +1,6 @@
 //! search: the Bundle is written as bytes around the stored bodies. <https://hl7.org/fhir/R4/http.html#search>
 
+use super::audit_event;
 use crate::{
     Context,
     error::Error,
@@ -55,6 +56,7 @@ async fn parsed(
     lenient: bool,
 ) -> Result<Parsed, Error> {
     let types: Vec<ResourceType> = interaction.code().1.into_iter().collect();
+    audit_event::refuse_elsewhere(parameters)?;
     let mut parsed = parse_search(context, access, &types, parameters, lenient).await?;
     if let Interaction::SearchCompartment(owner, _) = interaction {
         compartment::confine(&mut parsed.query, owner, &context.store.definitions())?;

@@ -3,7 +3,11 @@
 //! <https://hl7.org/fhir/R4/patient-operation-everything.html>
 
 use super::{Call, input::bad};
-use crate::{error::Error, interaction::search, reply::Reply};
+use crate::{
+    error::Error,
+    interaction::{audit_event, search},
+    reply::Reply,
+};
 use std::collections::HashSet;
 use tessera_model::{
     Error as ModelError, Filter, Id, Key, Query, Resource, ResourceType,
@@ -98,6 +102,7 @@ async fn everything(call: &Call<'_>, compartment: ResourceType, subjects: &Subje
 fn wanted(call: &Call<'_>) -> Result<Option<Vec<ResourceType>>, Error> {
     let mut types = Vec::new();
     for text in call.input.texts("_type") {
+        audit_event::refuse_elsewhere(&[("_type".to_owned(), text.to_string())])?;
         for name in text.split(',') {
             let found = call.context.definitions.resource_type(name.trim());
             types

@@ -54,6 +54,7 @@ impl Server {
             synchronous: Synchronous::Normal,
             accept_fsync_off: true,
             search_timeout: std::time::Duration::from_secs(10),
+            audit: None,
         };
         let key = MasterKey::new([1; 32]);
         let context = Context {

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
     telemetry::start(&config.log)?;
-    let store = open(&config, config.base()).await?;
+    let store = open(&config, config.base(), None).await?;
     let start = Instant::now();
     let report = store.check(arguments.repair).await?;
     for difference in &report.differences {

@@ -123,7 +123,7 @@ struct Rotate {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
     telemetry::start(&config.log)?;
-    let store = open(&config, config.base()).await?;
+    let store = open(&config, config.base(), None).await?;
     match arguments.command {
         Command::Add(add) => self::add(&store, &config, *add).await,
         Command::List => list(&store).await,

@@ -41,7 +41,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let address = listener.local_addr()?.to_string();
     let base = config.base_at(&address);
     let fresh = !file.exists();
-    let context = context(open(&config, Some(base.clone())).await?, &config, Authenticator::InsecureNoAuth, None)?;
+    let store = open(&config, Some(base.clone()), config.audit()?).await?;
+    let context = context(store, &config, Authenticator::InsecureNoAuth, None)?;
     if fresh {
         println!("Making {} patients …", arguments.patients);
         fill(&Local::new(context.clone(), AccessContext::internal("demo data")), arguments.seed, arguments.patients)

@@ -64,6 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         })
         .await;
     progress.finish_and_clear();
+    target.end().await;
     report(&tally, start)
 }
 

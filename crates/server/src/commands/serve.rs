@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 
 /// How long requests may take to end after SIGTERM (REL-13).
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the last audit records may take to reach the database.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the log says that there is no authentication (AUTH-40).
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// How often keys are looked after and what has expired is removed.
@@ -39,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let listener = if insecure { listen_on_loopback(&config).await? } else { listen(&config).await? };
     let address = listener.local_addr()?;
     let base = config.base_at(&address.to_string());
-    let store = open(&config, Some(base)).await?;
+    let store = open(&config, Some(base), config.audit()?).await?;
     let (authenticator, master) = if insecure {
         (Authenticator::InsecureNoAuth, None)
     } else {
@@ -92,6 +94,14 @@ pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(),
     let access = tokio::spawn(look_after_access(context.authenticator.clone()));
     let store = context.store.clone();
     let indexing = tokio::spawn(async move { store.keep_indexed().await });
+    let store = context.store.clone();
+    if !store.audits() {
+        tracing::warn!("NO AUDIT: it is not recorded who does what");
+    }
+    let auditing = tokio::spawn({
+        let store = store.clone();
+        async move { store.keep_audited().await }
+    });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = axum::serve(listener, router(context)).with_graceful_shutdown(async {
         signal().await;
@@ -108,6 +118,11 @@ pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(),
     }
     access.abort();
     indexing.abort();
+    auditing.abort();
+    // What cannot be brought into the database now waits in its segments for the next start.
+    if let Ok(Err(error)) = tokio::time::timeout(AUDIT_TIMEOUT, store.end_audit()).await {
+        tracing::warn!(%error, "the last audit records are left in their segments");
+    }
     Ok(())
 }
 

@@ -70,7 +70,7 @@ struct Add {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
     telemetry::start(&config.log)?;
-    let store = open(&config, config.base()).await?;
+    let store = open(&config, config.base(), None).await?;
     let password = || password(arguments.password_file.as_ref());
     match arguments.command {
         Command::Add(add) => self::add(&store, add, password).await,

@@ -1,17 +1,21 @@
 //! PostgreSQL, 15 or newer: a pool of connections, many rows a statement through arrays.
 
+mod chains;
+
 use super::{Connection, Dialect, Isolation, Job, Kind, Lock, Stamp, Table};
 use crate::{
     Error,
+    audit::{Audit, Head},
     sql::{Row, Sql, Value},
 };
+use chains::{Chains, Turn};
 use futures::{FutureExt as _, future::BoxFuture};
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, PgPool, Row as _, TypeInfo as _, ValueRef as _,
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow},
     query::Query,
 };
-use std::{fmt::Write as _, str::FromStr as _, time::Duration};
+use std::{fmt::Write as _, str::FromStr as _, sync::Arc, time::Duration};
 use tessera_model::temporal::Micros;
 
 static DIALECT: Dialect = Dialect {
@@ -45,6 +49,7 @@ const CLOCK_SET_BACK: Micros = 1_000_000;
 pub(crate) struct Postgres {
     readers: PgPool,
     writers: PgPool,
+    chains: Chains,
 }
 
 /// Options for a connection to `url`: the limits that every statement runs under.
@@ -60,7 +65,12 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
 
 impl Postgres {
     /// Connects, and refuses a server that is too old or that loses commits when the power fails (REL-1).
-    pub(crate) async fn connect(url: &str, accept_fsync_off: bool, search_timeout: Duration) -> Result<Self, Error> {
+    pub(crate) async fn connect(
+        url: &str,
+        accept_fsync_off: bool,
+        search_timeout: Duration,
+        audit: Option<Arc<Audit>>,
+    ) -> Result<Self, Error> {
         // No ping before each use: it would double the round trips of a read. A lost connection shows when it is used.
         let pool = || {
             let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
@@ -83,18 +93,18 @@ impl Postgres {
         if setting("SHOW fsync").await? == "off" && !accept_fsync_off {
             return Err(Error::Backend("PostgreSQL runs with fsync=off: it would lose acknowledged writes".to_owned()));
         }
-        Ok(Self { readers, writers })
+        Ok(Self { readers, writers, chains: Chains::new(audit, CONNECTIONS_MAX) })
     }
 
     pub(crate) async fn read<T>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
         let mut connection = self.readers.acquire().await?;
         if !snapshot {
-            return job(&mut PostgresConnection(&mut connection)).await.map_err(again);
+            return job(&mut PostgresConnection { connection: &mut connection, head: None }).await.map_err(again);
         }
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let mut transaction =
             sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
-        let result = job(&mut PostgresConnection(&mut transaction)).await.map_err(again)?;
+        let result = job(&mut PostgresConnection { connection: &mut transaction, head: None }).await.map_err(again)?;
         transaction.commit().await?;
         Ok(result)
     }
@@ -104,10 +114,17 @@ impl Postgres {
             Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
+        let mut connection = self.writers.acquire().await.map_err(|e| again(e.into()))?;
+        let mut turn = self.chains.take(&mut connection).await.map_err(again)?;
         // Dropped on any error, and a dropped transaction is rolled back.
-        let mut transaction = self.writers.begin_with(begin).await.map_err(|e| again(e.into()))?;
-        let result = job(&mut PostgresConnection(&mut transaction)).await?;
+        let mut transaction =
+            sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
+        let head = turn.as_mut().map(Turn::head);
+        let result = job(&mut PostgresConnection { connection: &mut transaction, head }).await?;
         transaction.commit().await?;
+        if let Some(turn) = turn {
+            turn.committed();
+        }
         Ok(result)
     }
 }
@@ -117,7 +134,11 @@ fn again(error: Error) -> Error {
     if matches!(error, Error::Busy) { Error::Retry } else { error }
 }
 
-struct PostgresConnection<'c>(&'c mut PgConnection);
+struct PostgresConnection<'c> {
+    connection: &'c mut PgConnection,
+    /// Of the chain that the transaction writes.
+    head: Option<&'c mut Head>,
+}
 
 impl PostgresConnection<'_> {
     async fn rows(&mut self, sql: &Sql) -> Result<Vec<Row>, Error> {
@@ -130,11 +151,11 @@ impl PostgresConnection<'_> {
                 Value::Text(text) => query.bind(text.clone()),
             };
         }
-        decode(&self.0.fetch_all(query).await?)
+        decode(&self.connection.fetch_all(query).await?)
     }
 
     async fn run(&mut self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<(), Error> {
-        self.0.execute(query).await?;
+        self.connection.execute(query).await?;
         Ok(())
     }
 }
@@ -230,7 +251,7 @@ impl Connection for PostgresConnection<'_> {
                  JOIN resource r ON r.type = k.type AND r.id = k.id"
             };
             let (types, ids): (Vec<i64>, Vec<String>) = keys.iter().cloned().unzip();
-            decode(&self.0.fetch_all(sqlx::query(text).bind(types).bind(ids)).await?)
+            decode(&self.connection.fetch_all(sqlx::query(text).bind(types).bind(ids)).await?)
         }
         .boxed()
     }
@@ -255,14 +276,14 @@ impl Connection for PostgresConnection<'_> {
         async move {
             let count = i64::try_from(count).unwrap_or(0);
             let rids = sqlx::query_scalar("SELECT nextval('rid') FROM generate_series(1, $1)").bind(count);
-            Ok(rids.fetch_all(&mut *self.0).await?)
+            Ok(rids.fetch_all(&mut *self.connection).await?)
         }
         .boxed()
     }
 
     fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>> {
         async move {
-            let row = self.0.fetch_one(sqlx::query("SELECT seq, at, parameters FROM tessera_stamp()")).await?;
+            let row = self.connection.fetch_one(sqlx::query("SELECT seq, at, parameters FROM tessera_stamp()")).await?;
             let (seq, now, parameters): (i64, Micros, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let at = now - now.rem_euclid(1000);
             if at > after {
@@ -276,6 +297,10 @@ impl Connection for PostgresConnection<'_> {
             Err(Error::Retry)
         }
         .boxed()
+    }
+
+    fn head(&mut self) -> Option<&mut Head> {
+        self.head.as_deref_mut()
     }
 
     fn dialect(&self) -> &'static Dialect {

@@ -66,11 +66,14 @@ impl Sqlite {
         synchronous: Synchronous,
         clock: &Arc<dyn Clock>,
         search_timeout: Duration,
+        chain: Option<i64>,
     ) -> Result<Self, Error> {
         let (writer, jobs) = bounded(QUEUE_MAX);
         let connection = open(path, synchronous)?;
         let clock_of_writer = clock.clone();
-        spawn("sqlite-writer", move || write_loop(&mut SqliteConnection::new(connection, clock_of_writer), &jobs))?;
+        let mut connection = SqliteConnection::new(connection, clock_of_writer);
+        connection.audit(chain);
+        spawn("sqlite-writer", move || write_loop(&mut connection, &jobs))?;
         let (readers, jobs) = bounded(QUEUE_MAX);
         for _ in 0..thread::available_parallelism().map_or(2, usize::from).clamp(2, 8) {
             let mut connection = reader(path, clock)?;

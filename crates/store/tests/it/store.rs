@@ -86,6 +86,7 @@ fn options(location: &Location, clock: Arc<TestClock>) -> Options {
         synchronous: Synchronous::Full,
         accept_fsync_off: true,
         search_timeout: SEARCH_TIMEOUT,
+        audit: None,
     }
 }
 

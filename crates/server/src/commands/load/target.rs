@@ -37,11 +37,17 @@ impl Target {
     }
 
     pub(super) async fn database(config: &Config) -> Result<Self, Error> {
-        let store = open(config, config.base()).await?;
+        let store = open(config, config.base(), config.audit()?).await?;
         Ok(Self::Database(Local::new(
             context(store, config, Authenticator::InsecureNoAuth, None)?,
             AccessContext::internal("tessera load"),
         )))
+    }
+
+    pub(super) async fn end(&self) {
+        if let Self::Database(local) = self {
+            local.end().await;
+        }
     }
 
     pub(super) async fn send(&self, piece: Piece) -> Result<Done, String> {

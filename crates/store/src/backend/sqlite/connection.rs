@@ -2,6 +2,7 @@
 
 use crate::{
     Error,
+    audit::Head,
     backend::{Connection, Dialect, Lock, Stamp, Table},
     clock::Clock,
     sql::{Row, Sql, Value},
@@ -52,12 +53,28 @@ pub(crate) struct SqliteConnection {
     seq: i64,
     last_updated: Micros,
     rid: i64,
+    head: Option<Head>,
 }
 
 impl SqliteConnection {
     pub(crate) fn new(connection: rusqlite::Connection, clock: Arc<dyn Clock>) -> Self {
         let deadline = Arc::new(AtomicU64::new(u64::MAX));
-        Self { connection, clock, started: Instant::now(), limit: u64::MAX, deadline, seq: 0, last_updated: 0, rid: 0 }
+        Self {
+            connection,
+            clock,
+            started: Instant::now(),
+            limit: u64::MAX,
+            deadline,
+            seq: 0,
+            last_updated: 0,
+            rid: 0,
+            head: None,
+        }
+    }
+
+    /// Writes audit records of that chain.
+    pub(super) fn audit(&mut self, chain: Option<i64>) {
+        self.head = chain.map(Head::start);
     }
 
     /// Interrupts reads that take longer.
@@ -100,15 +117,21 @@ impl SqliteConnection {
         let last = self.rows("SELECT seq, last_updated FROM resource ORDER BY seq DESC LIMIT 1", &[])?;
         (self.seq, self.last_updated) = last.first().map_or((0, 0), |row| (row.int(0), row.int(1)));
         self.rid = self.rows("SELECT MAX(rid) FROM resource", &[])?.first().map_or(0, |row| row.int(0));
+        if let Some(chain) = self.head.as_ref().map(|head| head.chain) {
+            let last = Head::select(chain);
+            self.head = Some(Head::of_rows(chain, &self.rows(last.text(), last.binds())?));
+        }
         Ok(())
     }
 
     pub(super) fn in_savepoint(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.run("SAVEPOINT job")?;
+        let head = self.head.clone();
         let result = body(self);
         if self.in_transaction() {
             if result.is_err() {
                 self.run("ROLLBACK TO job")?;
+                self.head = head;
             }
             self.run("RELEASE job")?;
         }
@@ -238,6 +261,10 @@ impl Connection for SqliteConnection {
         self.last_updated = (now - now.rem_euclid(1000)).max(self.last_updated).max(after.saturating_add(1000));
         let parameters = self.rows(PARAMETERS_VERSION, &[]).map(|rows| rows.first().map_or(0, |row| row.int(0)));
         ready(parameters.map(|parameters| Stamp { seq: self.seq, at: self.last_updated, parameters })).boxed()
+    }
+
+    fn head(&mut self) -> Option<&mut Head> {
+        self.head.as_mut()
     }
 
     fn dialect(&self) -> &'static Dialect {

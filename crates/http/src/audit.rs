@@ -1,0 +1,221 @@
+//! The hook of the audit record (AUD-1, AUD-2): every interaction passes [`Trail`], wherever it comes from, and is answered only
+//! when it is recorded. What it has seen of patients is noted by [`Watched`], a store around the store, so that no interaction
+//! need think of it. docs/audit.md
+
+mod watched;
+
+use crate::{Context, error::Error, reply::Reply, request::Request};
+use std::sync::Arc;
+use tessera_model::{
+    AccessContext, Caller, Id, Key,
+    interaction::{Interaction, InteractionCode, Level},
+};
+use tessera_store::{AuditAction, Event};
+use watched::Watched;
+
+/// Longest name of an operation that is recorded: clients make them up.
+const NAME_CHARS_MAX: usize = 64;
+
+/// The trail of one interaction.
+pub(crate) struct Trail {
+    watched: Arc<Watched>,
+    context: Context,
+    event: Event,
+}
+
+impl Trail {
+    /// The trail of a request, or of an entry of a batch.
+    pub(crate) fn begin(context: &Context, access: &AccessContext, request: &Request) -> Option<Self> {
+        let event = of_interaction(event(context, Some(access.caller()), &request.id), &request.interaction);
+        let operation = matches!(request.interaction, Interaction::Operation(_));
+        // What an operation writes is recorded as the operation, other writes as what they are.
+        let of_writes = if operation { event.interaction.clone() } else { String::new() };
+        Self::of(context, Event { query: request.line.clone(), ..event }, of_writes)
+    }
+
+    /// The trail of a transaction, whose entries are recorded one by one.
+    pub(crate) fn of_transaction(context: &Context, access: &AccessContext, id: &Arc<str>) -> Option<Self> {
+        let interaction = InteractionCode::Transaction.name().to_owned();
+        Self::of(context, Event { interaction, ..event(context, Some(access.caller()), id) }, String::new())
+    }
+
+    fn of(context: &Context, event: Event, of_writes: String) -> Option<Self> {
+        if !context.store.audits() {
+            return None;
+        }
+        let template = Event { interaction: of_writes, ..event.clone() };
+        let watched = Arc::new(Watched::new(context.store.clone(), template));
+        let context = Context { store: watched.clone(), ..context.clone() };
+        Some(Self { watched, context, event })
+    }
+
+    /// What the interaction may reach: everything it sees is noted.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Says of a failed transaction which entry it was.
+    pub(crate) fn failed_at(&mut self, interaction: &Interaction) {
+        self.event = of_interaction(std::mem::take(&mut self.event), interaction);
+    }
+
+    /// Records what became of the interaction; only then may it be answered.
+    pub(crate) async fn end(self, result: Result<Reply, Error>) -> Result<Reply, Error> {
+        let seen = self.watched.take();
+        let mut event = self.event;
+        let mut events = Vec::new();
+        let mut urgent = false;
+        match &result {
+            Err(error) => {
+                urgent = refused(&mut event, error);
+                about(&event, &seen.patients, &mut events);
+            }
+            Ok(reply) if reply.replayed => {
+                event.reason = "replayed".to_owned();
+                about(&event, &seen.patients, &mut events);
+            }
+            // The writes are recorded where they are made, with the change.
+            Ok(_) if seen.wrote => {}
+            Ok(reply) => {
+                event.version = reply.version.unwrap_or(event.version);
+                about(&event, &seen.patients, &mut events);
+            }
+        }
+        if result.is_ok() {
+            events.extend(seen.reads);
+        }
+        self.context.store.record(events, urgent).await?;
+        result
+    }
+}
+
+/// Records a request that never became an interaction: it was not let in, not understood, or not answered in time.
+pub(crate) async fn record_refused(
+    context: &Context,
+    access: Option<&AccessContext>,
+    id: &Arc<str>,
+    interaction: Option<&Interaction>,
+    line: String,
+    error: &Error,
+) -> Result<(), Error> {
+    if !context.store.audits() {
+        return Ok(());
+    }
+    let event = event(context, access.map(AccessContext::caller), id);
+    let mut event = interaction.map_or_else(|| event.clone(), |interaction| of_interaction(event.clone(), interaction));
+    event.query = line;
+    let urgent = refused(&mut event, error);
+    Ok(context.store.record(vec![event], urgent).await?)
+}
+
+/// Records what is no interaction of FHIR and was answered.
+pub(crate) async fn record_other(
+    context: &Context,
+    access: &AccessContext,
+    id: &Arc<str>,
+    name: &str,
+) -> Result<(), Error> {
+    if !context.store.audits() {
+        return Ok(());
+    }
+    let event = Event { interaction: name.to_owned(), ..event(context, Some(access.caller()), id) };
+    Ok(context.store.record(vec![event], false).await?)
+}
+
+/// Records what is no interaction of FHIR: a login, a token, a consent, an administrator's act (AUD-1). `code` is DICOM's, one that
+/// `render.rs` has; `refused`: why it was not granted.
+#[expect(dead_code, reason = "for the authorization server's endpoints")]
+pub(crate) async fn record_security(
+    context: &Context,
+    caller: Option<&Caller>,
+    id: &Arc<str>,
+    code: &'static str,
+    refused: Option<&str>,
+) -> Result<(), Error> {
+    if !context.store.audits() {
+        return Ok(());
+    }
+    let event = Event {
+        interaction: code.to_owned(),
+        outcome: if refused.is_some() { 4 } else { 0 },
+        reason: refused.unwrap_or_default().to_owned(),
+        ..event(context, caller, id)
+    };
+    Ok(context.store.record(vec![event], true).await?)
+}
+
+/// Who asks, and when.
+fn event(context: &Context, caller: Option<&Caller>, id: &Arc<str>) -> Event {
+    let event = Event { at: context.clock.now(), request: id.to_string(), ..Event::default() };
+    let Some(caller) = caller else { return event };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Event {
+        client: caller.client.clone(),
+        agent: text(&caller.user),
+        organization: text(&caller.organization),
+        purpose: text(&caller.purpose),
+        token: text(&caller.token),
+        ..event
+    }
+}
+
+/// What is asked of which resource.
+fn of_interaction(event: Event, interaction: &Interaction) -> Event {
+    let name = match interaction {
+        Interaction::Operation(operation) => {
+            format!("${}", operation.name.chars().take(NAME_CHARS_MAX).collect::<String>())
+        }
+        other => other.code().0.name().to_owned(),
+    };
+    let (action, what): (_, Option<&Key>) = match interaction {
+        Interaction::Read(key) | Interaction::VersionRead(key, _) | Interaction::HistoryInstance(key) => {
+            (AuditAction::Read, Some(key))
+        }
+        Interaction::HistoryType(_) | Interaction::HistorySystem => (AuditAction::Read, None),
+        Interaction::Create(_) => (AuditAction::Create, None),
+        Interaction::Update(key) | Interaction::Patch(key) => (AuditAction::Update, Some(key)),
+        Interaction::ConditionalUpdate(_) | Interaction::ConditionalPatch(_) => (AuditAction::Update, None),
+        Interaction::Delete(key) => (AuditAction::Delete, Some(key)),
+        Interaction::ConditionalDelete(_) => (AuditAction::Delete, None),
+        Interaction::Operation(operation) => match &operation.level {
+            Level::Instance(key) | Level::Version(key, _) => (AuditAction::Execute, Some(key)),
+            Level::System | Level::Type(_) => (AuditAction::Execute, None),
+        },
+        Interaction::Capabilities
+        | Interaction::Bundle
+        | Interaction::SearchType(_)
+        | Interaction::SearchCompartment(..)
+        | Interaction::SearchSystem => (AuditAction::Execute, None),
+    };
+    let version = if let Interaction::VersionRead(_, version) = interaction { *version } else { 0 };
+    Event { interaction: name, action, what: what.map(Key::to_string).unwrap_or_default(), version, ..event }
+}
+
+/// Says why it was refused; whether that is a denial, of which nothing may be lost.
+fn refused(event: &mut Event, error: &Error) -> bool {
+    let status = match error {
+        // Its text goes to the log when it is answered.
+        Error::Store(tessera_store::Error::Backend(_)) => {
+            event.reason = "500 exception".to_owned();
+            500
+        }
+        error => {
+            let (status, outcome) = error.answer();
+            let code =
+                outcome.issue.first().and_then(|issue| serde_json::to_string(&issue.code).ok()).unwrap_or_default();
+            event.reason = format!("{status} {}", code.trim_matches('"'));
+            status
+        }
+    };
+    event.outcome = if status >= 500 { 8 } else { 4 };
+    matches!(status, 401 | 403 | 404 | 421)
+}
+
+/// One event for each patient it is about, or one that is about none.
+fn about(event: &Event, patients: &[Id], events: &mut Vec<Event>) {
+    if patients.is_empty() {
+        events.push(event.clone());
+        return;
+    }
+    events.extend(patients.iter().map(|id| Event { patient: id.to_string(), ..event.clone() }));
+}

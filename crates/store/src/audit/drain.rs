@@ -1,0 +1,194 @@
+//! From the segments into the database, again and again (AUD-4): what is there already is not written twice, and a segment goes
+//! when all of it is committed. Then, from time to time, the ends of the chains are signed (AUD-5).
+
+use super::{
+    Audit, SEGMENTS,
+    chain::Head,
+    chain_of,
+    record::{AUDIT, Record},
+    segment, take,
+};
+use crate::{
+    Error, SqlStore,
+    backend::Isolation,
+    job::job,
+    sql::{Sql, Value},
+};
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+use tessera_model::temporal::Micros;
+
+/// How often.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long it waits when the database did not answer.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Records that one transaction takes: other writers wait for it on SQLite.
+const ROWS_MAX: usize = 500;
+/// How often the ends of the chains are looked at. In microseconds.
+const LOOK_INTERVAL: Micros = 10_000_000;
+/// A chain's end is signed so often, if it has moved. In microseconds.
+const SIGN_INTERVAL: Micros = 600_000_000;
+/// Or if it has moved so far.
+const SIGN_RECORDS: i64 = 10_000;
+
+/// What was signed last.
+#[derive(Default)]
+pub(super) struct Checkpoints {
+    looked: Micros,
+    signed: HashMap<i64, (i64, Micros)>,
+}
+
+impl SqlStore {
+    /// Drains as long as it is polled.
+    pub(crate) async fn keep_audited(&self) {
+        let Some(audit) = self.audit() else { return };
+        if let Err(error) = self.drain_abandoned(audit).await {
+            tracing::warn!(%error, "audit records of a process that has ended could not be taken over");
+        }
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            if let Err(error) = self.drain(false).await {
+                tracing::warn!(%error, "audit records wait for the database");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Drains what there is; `sign`: signs what has moved, too.
+    pub(crate) async fn drain(&self, sign: bool) -> Result<(), Error> {
+        let Some(audit) = self.audit() else { return Ok(()) };
+        let mut checkpoints = audit.draining.lock().await;
+        self.audit_keys(audit).await?;
+        for path in audit.segment.ended().map_err(|error| unreadable(&error))? {
+            self.drain_file(path).await?;
+        }
+        let now = self.shared().clock.now();
+        if sign || now.saturating_sub(checkpoints.looked) >= LOOK_INTERVAL {
+            checkpoints.looked = now;
+            self.sign(audit, &mut checkpoints, now, sign).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes and reads the keys of this month and the next.
+    pub(crate) async fn audit_keys(&self, audit: &std::sync::Arc<Audit>) -> Result<(), Error> {
+        let now = self.shared().clock.now();
+        if audit.keys.are_ready(now) {
+            return Ok(());
+        }
+        let ready = job((audit.clone(), now), |s, c| Box::pin(async move { s.0.keys.ready(s.1, c).await }));
+        self.writing(Isolation::ReadCommitted, ready).await
+    }
+
+    /// Lets the chain of the segments go on where the database ends, should the segments be gone.
+    pub(crate) async fn raise_segments(&self, audit: &Audit) -> Result<(), Error> {
+        let head = self.head(chain_of(audit.node, SEGMENTS)).await?;
+        audit.segment.raise(head);
+        Ok(())
+    }
+
+    async fn head(&self, chain: i64) -> Result<Head, Error> {
+        let read = job(chain, |chain, c| {
+            Box::pin(async move { Ok(Head::of_rows(*chain, &c.query(&Head::select(*chain)).await?)) })
+        });
+        self.reading(true, read).await
+    }
+
+    /// What processes left that have ended.
+    async fn drain_abandoned(&self, audit: &Audit) -> Result<(), Error> {
+        let Some(all) = audit.folder.parent() else { return Ok(()) };
+        for entry in std::fs::read_dir(all).map_err(|error| unreadable(&error))? {
+            let folder = entry.map_err(|error| unreadable(&error))?.path();
+            if folder == audit.folder || !folder.is_dir() {
+                continue;
+            }
+            let Some((_, _lock)) = take(&folder).map_err(|error| unreadable(&error))? else { continue };
+            for path in segment::files(&folder).map_err(|error| unreadable(&error))? {
+                self.drain_file(path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn drain_file(&self, path: PathBuf) -> Result<(), Error> {
+        let reading = path.clone();
+        let text = tokio::task::spawn_blocking(move || segment::read(&reading)).await;
+        let text = text.map_err(|error| Error::Backend(error.to_string()))?.map_err(|error| unreadable(&error))?;
+        let mut strange = 0;
+        let mut rows: Vec<Vec<Value>> = Vec::with_capacity(ROWS_MAX);
+        for line in text.lines() {
+            match Record::parse(line) {
+                Some(record) => rows.push(record.into_row()),
+                None => strange += 1,
+            }
+            if rows.len() == ROWS_MAX {
+                self.insert(std::mem::take(&mut rows)).await?;
+            }
+        }
+        self.insert(rows).await?;
+        settle(&path, strange).map_err(|error| unreadable(&error))
+    }
+
+    async fn insert(&self, rows: Vec<Vec<Value>>) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let insert = job(rows, |rows, c| Box::pin(async move { c.insert(&AUDIT, rows.to_vec()).await }));
+        self.writing(Isolation::ReadCommitted, insert).await
+    }
+
+    /// Signs the ends of this process's chains: in the database, and for the log that is kept elsewhere.
+    async fn sign(&self, audit: &Audit, checkpoints: &mut Checkpoints, now: Micros, all: bool) -> Result<(), Error> {
+        for lane in 0..=audit.lanes.load(Ordering::Relaxed) {
+            let head = self.head(chain_of(audit.node, lane)).await?;
+            let (seq, at) = checkpoints.signed.get(&head.chain).copied().unwrap_or((0, 0));
+            let moved = head.seq > seq && (seq > 0 || !self.is_signed(&head).await?);
+            if !moved || !(all || head.seq - seq >= SIGN_RECORDS || now - at >= SIGN_INTERVAL) {
+                continue;
+            }
+            let hash = head.hash.text();
+            let signature = audit.keys.sign(&signed_text(head.chain, head.seq, now, &hash));
+            let mut sql = Sql::new("INSERT INTO audit_checkpoint (chain, seq, at, hash, signature) VALUES (");
+            sql.bind(head.chain).push(", ").bind(head.seq).push(", ").bind(now).push(", ").bind(hash.as_str());
+            sql.push(", ").bind(signature.as_str()).push(") ON CONFLICT (chain, seq) DO NOTHING");
+            let insert = job(sql, |sql, c| Box::pin(async move { c.query(&sql).await.map(drop) }));
+            self.writing(Isolation::ReadCommitted, insert).await?;
+            checkpoints.signed.insert(head.chain, (head.seq, now));
+            let (chain, key) = (format!("{:x}", head.chain), audit.keys.public());
+            tracing::info!(%chain, seq = head.seq, at = now, %hash, %signature, %key, "audit checkpoint");
+        }
+        Ok(())
+    }
+
+    /// Whether the end of a chain was signed by a process before this one.
+    async fn is_signed(&self, head: &Head) -> Result<bool, Error> {
+        let mut sql = Sql::new("SELECT 1 FROM audit_checkpoint WHERE chain = ");
+        sql.bind(head.chain).push(" AND seq = ").bind(head.seq);
+        let read = job(sql, |sql, c| Box::pin(async move { Ok(!c.query(&sql).await?.is_empty()) }));
+        self.reading(true, read).await
+    }
+}
+
+/// What a checkpoint's signature covers.
+pub(super) fn signed_text(chain: i64, seq: i64, at: Micros, hash: &str) -> String {
+    format!("tessera audit checkpoint {chain:x} {seq} {at} {hash}")
+}
+
+/// A segment whose records are all in the database goes. One with lines that are no records stays, for people to look at.
+fn settle(path: &Path, strange: usize) -> io::Result<()> {
+    if strange == 0 {
+        return std::fs::remove_file(path);
+    }
+    tracing::error!(path = %path.display(), strange, "an audit segment has lines that are no records; it is kept as .strange");
+    std::fs::rename(path, path.with_extension("strange"))
+}
+
+fn unreadable(error: &io::Error) -> Error {
+    tracing::error!(%error, "the audit folder cannot be read");
+    Error::Unrecorded
+}
