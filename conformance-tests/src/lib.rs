@@ -16,6 +16,7 @@
 //! The tests of the FHIR specification can also be turned on another server, which [`BASE_URL_VARIABLE`] names.
 
 mod binary;
+pub mod browser;
 mod client;
 mod folder;
 mod process;

@@ -2,8 +2,9 @@
 
 use std::env;
 use std::fmt;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -102,9 +103,42 @@ impl Database {
     /// When the server does not start.
     #[must_use]
     pub fn serve(&self, environment: &[(&str, &str)]) -> Server {
+        self.start(environment, true)
+    }
+
+    /// Starts a server on it that asks who its callers are.
+    ///
+    /// # Panics
+    /// When the server does not start.
+    #[must_use]
+    pub fn serve_with_authentication(&self) -> Server {
+        self.start(&[], false)
+    }
+
+    /// Runs `tessera` with these arguments on it, with a text as its input; what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str], input: &str) -> String {
+        let mut command = tessera();
+        command.args(arguments).env("TESSERA_DATABASE_URL", &self.url);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("tessera does not start: {error}"));
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that reads nothing may have ended.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("tessera does not end: {error}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "tessera {arguments:?} has failed: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn start(&self, environment: &[(&str, &str)], insecure: bool) -> Server {
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let mut local =
-            Local { folder: Folder::new("server"), database: self.clone(), environment, process: None, proxy: None };
+        let folder = Folder::new("server");
+        let mut local = Local { folder, database: self.clone(), environment, insecure, process: None, proxy: None };
         let base = local.start();
         Server { base, local: Some(local) }
     }
@@ -144,6 +178,8 @@ struct Local {
     proxy: Option<Proxy>,
     database: Database,
     environment: Vec<(String, String)>,
+    /// Whether it lets everybody in.
+    insecure: bool,
     /// The working directory, with the log.
     folder: Folder,
 }
@@ -151,7 +187,10 @@ struct Local {
 impl Local {
     fn start(&mut self) -> String {
         let mut command = tessera();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", &self.database.url, "--insecure-no-auth"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", &self.database.url]);
+        if self.insecure {
+            command.arg("--insecure-no-auth");
+        }
         let address = Address::of_environment();
         if let Some(address) = &address {
             command.args(["--base-url", &address.base()]);

@@ -58,6 +58,7 @@ mod search_terminology;
 mod search_text;
 mod search_token;
 mod search_uri;
+mod smart_launch;
 mod space;
 mod terminology_capabilities;
 mod terminology_expand;

@@ -1,11 +1,13 @@
 //! [`AuthorizationServer`]: what all of it needs, in one place; its endpoints are in the files below.
 
+mod authorize;
 mod cache;
 mod credentials;
 mod grant;
 mod introspect;
 mod origins;
 
+pub use authorize::{AuthorizationRequest, Refusal};
 pub use credentials::bearer;
 
 use crate::{

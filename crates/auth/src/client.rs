@@ -47,6 +47,9 @@ pub struct Client {
     /// May it ask what tokens of others are good for (AUTH-11)?
     #[serde(default)]
     pub introspects: bool,
+    /// May it prepare launches of other clients for its users (AUTH-6)?
+    #[serde(default)]
+    pub launches: bool,
     /// May it do what administrators may?
     #[serde(default)]
     pub administers: bool,

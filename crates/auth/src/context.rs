@@ -76,6 +76,47 @@ fn of_client(active: &Active, client: &Client, reading: Reading<'_>) -> Result<V
     Ok(grants)
 }
 
+/// What a user may see of patients and encounters, to choose one for a client (AUTH-5).
+pub(crate) fn choosable(user: &User, client: &Client, reading: Reading<'_>) -> AccessContext {
+    let mut grants = Vec::new();
+    let definitions = tessera_model::Definitions::r4();
+    let scopes = ["user/Patient.rs", "user/Encounter.rs"].map(|scope| ResourceScope::parse(scope, definitions));
+    let added = policies(user, client, reading).and_then(|[of_user, of_client]| {
+        for scope in scopes.iter().flatten() {
+            for within in within(user) {
+                add(&mut grants, &within, scope, [&of_user, &of_client], reading)?;
+            }
+        }
+        Ok(())
+    });
+    if let Err(why) = added {
+        tracing::error!(why, "a user may choose nothing, since a policy cannot be read");
+        grants.clear();
+    }
+    AccessContext::granted(Caller::of_client("picker"), grants, false)
+}
+
+/// What the user may see, and the client's policy if it has one.
+fn policies(user: &User, client: &Client, reading: Reading<'_>) -> Result<[Policy; 2], String> {
+    let of_client = match client.policy.is_empty() {
+        true => Policy::everything(),
+        false => Policy::parse(&client.policy, reading)?,
+    };
+    let of_user = match user.role {
+        Role::Patient => Policy::everything(),
+        _ => Policy::parse(&user.policy, reading)?,
+    };
+    Ok([of_user, of_client])
+}
+
+/// Within whose records a user sees anything.
+fn within(user: &User) -> Vec<Within> {
+    match user.role {
+        Role::Patient => user.patients.iter().filter_map(|patient| Id::parse(patient)).map(Within::Patient).collect(),
+        _ => vec![Within::Everything],
+    }
+}
+
 /// `patient/` and `user/`: what the user may see, and the client's policy if it has one.
 fn of_user(
     active: &Active,
@@ -83,14 +124,9 @@ fn of_user(
     user: &User,
     reading: Reading<'_>,
 ) -> Result<Vec<Grant>, String> {
-    let client = &active.client.value;
-    let of_client = match client.policy.is_empty() {
-        true => Policy::everything(),
-        false => Policy::parse(&client.policy, reading)?,
-    };
-    let is_patient = user.role == Role::Patient;
-    let of_user = if is_patient { Policy::everything() } else { Policy::parse(&user.policy, reading)? };
+    let [of_user, of_client] = policies(user, &active.client.value, reading)?;
     let policies = [&of_user, &of_client];
+    let is_patient = user.role == Role::Patient;
     let mut grants = Vec::new();
     let in_context = authorization.context.patient.as_ref();
     // What the user may no longer see is gone, whatever was granted once.
@@ -101,8 +137,7 @@ fn of_user(
         }
     }
     if user.fhir_user.is_some() {
-        let patients = user.patients.iter().filter_map(|patient| Id::parse(patient)).map(Within::Patient);
-        let within: Vec<Within> = if is_patient { patients.collect() } else { vec![Within::Everything] };
+        let within = within(user);
         for scope in scopes(active, Context::User) {
             for within in &within {
                 add(&mut grants, within, &scope, policies, reading)?;

@@ -76,11 +76,31 @@ pub async fn consume(
     client: &str,
     session: &str,
 ) -> Result<Option<LaunchContext>, Error> {
-    let Some(handle) = Secret::parse(Purpose::Launch, handle) else { return Ok(None) };
-    let Some(launch) = kept::get::<Launch>(records, &handle.digest()).await? else { return Ok(None) };
-    if launch.owner != client || launch.value.session != session {
-        return Ok(None);
-    }
+    let Some(launch) = waiting(records, handle, client, session).await? else { return Ok(None) };
     let taken = records.change(vec![launch.remove()]).await?;
     Ok(taken.then_some(launch.value.context))
+}
+
+/// What [`consume`] would take, and leaves it there.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn find(
+    records: &dyn Records,
+    handle: &str,
+    client: &str,
+    session: &str,
+) -> Result<Option<LaunchContext>, Error> {
+    Ok(waiting(records, handle, client, session).await?.map(|launch| launch.value.context))
+}
+
+async fn waiting(
+    records: &dyn Records,
+    handle: &str,
+    client: &str,
+    session: &str,
+) -> Result<Option<Kept<Launch>>, Error> {
+    let Some(handle) = Secret::parse(Purpose::Launch, handle) else { return Ok(None) };
+    let launch = kept::get::<Launch>(records, &handle.digest()).await?;
+    Ok(launch.filter(|launch| launch.owner == client && launch.value.session == session))
 }

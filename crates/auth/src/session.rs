@@ -3,7 +3,7 @@
 use crate::{
     Error,
     kept::{self, Keep, Kept, SECOND},
-    secret::{Purpose, Secret},
+    secret::{self, Purpose, Secret},
 };
 use serde::{Deserialize, Serialize};
 use tessera_model::temporal::Micros;
@@ -66,4 +66,24 @@ pub async fn end_all(records: &dyn Records, user: &str) -> Result<(), Error> {
         end(records, &session.key).await?;
     }
     Ok(())
+}
+
+/// A random text for the cookie of a browser whose forms are to be told from those of other sites.
+///
+/// # Errors
+/// [`Error::Keys`] without random numbers.
+pub fn form_cookie() -> Result<String, Error> {
+    secret::random_text().ok_or(Error::Keys("there are no random numbers"))
+}
+
+/// What a form contains that belongs to this browser and session (or to none), and cannot be made by another site.
+#[must_use]
+pub fn form_token(cookie: &str, session: &str) -> String {
+    secret::sha256(format!("form\n{cookie}\n{session}").as_bytes())
+}
+
+/// Whether a form contains it.
+#[must_use]
+pub fn is_form_token(given: &str, cookie: &str, session: &str) -> bool {
+    secret::equal(given, &form_token(cookie, session))
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod configuration;
 pub(crate) mod cors;
+mod pages;
 
 use crate::Context;
 use axum::{
@@ -32,7 +33,7 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
         .route("/auth/revoke", post(revoke))
         .route("/auth/userinfo", get(userinfo).post(userinfo))
         .with_state(server.clone());
-    router.merge(configuration::routes(server))
+    router.merge(configuration::routes(server)).merge(pages::routes(context, server))
 }
 
 type Server = State<Arc<AuthorizationServer>>;

@@ -13,13 +13,46 @@ use std::sync::Arc;
 use tessera_auth::{Algorithm, AuthorizationServer, Urls};
 
 /// What of SMART is supported. <https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#capabilities>
-const CAPABILITIES: [&str; 3] = ["client-confidential-asymmetric", "permission-v1", "permission-v2"];
+const CAPABILITIES: [&str; 18] = [
+    "launch-ehr",
+    "launch-standalone",
+    "authorize-post",
+    "client-public",
+    "client-confidential-symmetric",
+    "client-confidential-asymmetric",
+    "sso-openid-connect",
+    "context-standalone-patient",
+    "context-standalone-encounter",
+    "context-ehr-patient",
+    "context-ehr-encounter",
+    "context-banner",
+    "permission-offline",
+    "permission-online",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+    "permission-v2",
+];
 /// How tokens can be had.
-const GRANT_TYPES: [&str; 1] = ["client_credentials"];
+const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "client_credentials"];
 /// How clients show who they are.
 const CLIENT_AUTHENTICATION: [&str; 3] = ["private_key_jwt", "client_secret_basic", "client_secret_post"];
 /// Scopes, as examples: others of their form are understood too.
-const SCOPES: [&str; 3] = ["system/*.cruds", "system/*.rs", "system/*.read"];
+const SCOPES: [&str; 13] = [
+    "openid",
+    "fhirUser",
+    "launch",
+    "launch/patient",
+    "launch/encounter",
+    "offline_access",
+    "online_access",
+    "patient/*.cruds",
+    "patient/*.rs",
+    "user/*.cruds",
+    "user/*.rs",
+    "system/*.cruds",
+    "system/*.rs",
+];
 
 /// The documents at their places.
 pub(super) fn routes(server: &Arc<AuthorizationServer>) -> Router<Context> {
@@ -48,10 +81,14 @@ fn common(urls: &Urls) -> Value {
     json!({
         "issuer": urls.issuer(),
         "jwks_uri": format!("{}/jwks", urls.auth),
+        "authorization_endpoint": format!("{}/authorize", urls.auth),
         "token_endpoint": urls.token(),
         "introspection_endpoint": format!("{}/introspect", urls.auth),
         "revocation_endpoint": format!("{}/revoke", urls.auth),
         "grant_types_supported": GRANT_TYPES,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "authorization_response_iss_parameter_supported": true,
         "token_endpoint_auth_methods_supported": CLIENT_AUTHENTICATION,
         "token_endpoint_auth_signing_alg_values_supported": Algorithm::OF_ASSERTIONS.map(Algorithm::name),
         "scopes_supported": SCOPES,
@@ -61,6 +98,7 @@ fn common(urls: &Urls) -> Value {
 
 fn smart(urls: &Urls) -> Value {
     let mut document = common(urls);
+    document["management_endpoint"] = format!("{}/manage", urls.auth).into();
     document["capabilities"] = json!(CAPABILITIES);
     document
 }
@@ -82,7 +120,9 @@ pub(crate) fn security(server: &AuthorizationServer) -> Value {
         "extension": [{
             "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
             "extension": [
+                uri("authorize", format!("{}/authorize", urls.auth)),
                 uri("token", urls.token()),
+                uri("manage", format!("{}/manage", urls.auth)),
                 uri("introspect", format!("{}/introspect", urls.auth)),
                 uri("revoke", format!("{}/revoke", urls.auth)),
             ],

@@ -93,6 +93,9 @@ struct Add {
     /// It may ask what tokens of others are good for
     #[arg(long)]
     introspects: bool,
+    /// It may start other apps for its users, as an EHR does
+    #[arg(long)]
+    launches: bool,
     /// It may do what administrators may
     #[arg(long)]
     administers: bool,
@@ -160,6 +163,7 @@ async fn add(store: &SqlStore, config: &Config, add: Add) -> Result<(), Error> {
         id_prefix: add.id_prefix,
         limits: None,
         introspects: add.introspects,
+        launches: add.launches,
         administers: add.administers,
         origins: add.origin,
         contact: add.contact,

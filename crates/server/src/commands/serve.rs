@@ -103,7 +103,9 @@ pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(),
         async move { store.keep_audited().await }
     });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = axum::serve(listener, router(context)).with_graceful_shutdown(async {
+    // Logins are counted by address.
+    let service = router(context).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async {
         signal().await;
         tracing::info!("stopping: requests in flight may end");
         let _ = stop.send(());

@@ -1,0 +1,101 @@
+//! Login and logout (AUTH-13).
+
+use super::{
+    Answer, Desk,
+    browser::{Browser, value},
+    page, see,
+};
+use crate::{links::query_string, smart::form};
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    http::{Response, StatusCode},
+};
+use std::net::{IpAddr, SocketAddr};
+use tessera_auth::{Error, session};
+use tessera_model::interaction::query_pairs;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    form_token: String,
+    /// What comes after: a request for authorization, or nothing.
+    request: &'a str,
+    app: Option<&'a str>,
+    name: &'a str,
+    error: Option<String>,
+}
+
+/// The page that asks for name and password.
+pub(super) fn show(browser: &Browser, request: &str, app: Option<&str>, target: Option<&str>) -> Response<Body> {
+    let template = LoginPage { form_token: browser.token(), request, app, name: "", error: None };
+    browser.remember(page(StatusCode::OK, &template, target))
+}
+
+pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer {
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().and_then(|from| limited(from.0.ip()));
+    let headers = request.headers().clone();
+    let (_, form) = form(request).await?;
+    let browser = Browser::of(&desk, &headers).await?;
+    browser.check(&form)?;
+    let [name, password, next] = ["name", "password", "request"].map(|field| value(&form, field).unwrap_or_default());
+    let (records, now) = (desk.server.records(), desk.server.now());
+    let user = match desk.server.logins().log_in(records, now, from, name, password).await {
+        Ok(user) => user,
+        Err(error @ (Error::AccessDenied(_) | Error::TooManyAttempts)) => {
+            let status = match error {
+                Error::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+                _ => StatusCode::FORBIDDEN,
+            };
+            let error = Some(error.to_string());
+            let template = LoginPage { form_token: browser.token(), request: next, app: None, name, error };
+            // Where the next try may lead to, if the request is one.
+            let asked = desk.server.authorization_request(&query_pairs(next)).await.ok();
+            return Ok(page(status, &template, asked.as_ref().map(|asked| asked.redirect_uri.as_str())));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(login) = &browser.login {
+        session::end(records, &login.session.key).await?;
+        desk.server.forget();
+    }
+    let secret = session::create(records, now, &user.key).await?;
+    Ok(browser.set_session(see(&after(&desk, next)), Some(secret.expose())))
+}
+
+/// Where a login leads to. That the user was to log in, or not too long ago, has been done.
+fn after(desk: &Desk, request: &str) -> String {
+    let auth = &desk.server.urls().auth;
+    let mut pairs = query_pairs(request);
+    if pairs.is_empty() {
+        return format!("{auth}/manage");
+    }
+    pairs.retain(|(name, _)| name != "max_age");
+    for (name, value) in &mut pairs {
+        if name == "prompt" {
+            let others = value.split(' ').filter(|prompt| !["login", "select_account"].contains(prompt));
+            *value = others.collect::<Vec<_>>().join(" ");
+        }
+    }
+    pairs.retain(|(name, value)| name != "prompt" || !value.is_empty());
+    format!("{auth}/authorize?{}", query_string(&pairs))
+}
+
+pub(super) async fn logout(State(desk): State<Desk>, request: Request) -> Answer {
+    let headers = request.headers().clone();
+    let (_, form) = form(request).await?;
+    let browser = Browser::of(&desk, &headers).await?;
+    browser.check(&form)?;
+    if let Some(login) = &browser.login {
+        session::end(desk.server.records(), &login.session.key).await?;
+        desk.server.forget();
+    }
+    Ok(browser.set_session(see(&after(&desk, value(&form, "request").unwrap_or_default())), None))
+}
+
+/// The address whose logins are counted: not that of this machine, behind which a proxy has everybody.
+fn limited(address: IpAddr) -> Option<IpAddr> {
+    let address = address.to_canonical();
+    (!address.is_loopback()).then_some(address)
+}
