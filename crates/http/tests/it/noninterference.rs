@@ -131,7 +131,10 @@ fn path(rng: &mut Rng) -> String {
 
 fn parameter(rng: &mut Rng) -> String {
     let p = pick(rng, &["a", "b", "x", "a,b"]);
-    match rng.u32(..33) {
+    match rng.u32(..36) {
+        33 => format!("focus:Patient.family=family-{p}"),
+        34 => format!("_has:Observation:focus:code={}", pick(rng, &["8867-4", "8302-2"])),
+        35 => "_revinclude=Observation:focus&_include=Observation:focus".to_owned(),
         0 => format!("patient={p}"),
         1 => format!("patient:identifier=http://mrn|mrn-{p}"),
         2 => format!("patient.family=family-{p}"),

@@ -116,6 +116,8 @@ fn record(p: &str) -> Vec<Value> {
     let (patient, encounter) =
         (json!({"reference": format!("Patient/{p}")}), json!({"reference": format!("Encounter/e-{p}")}));
     let doc = json!({"reference": "Practitioner/doc"});
+    // Each record refers to another, through which nothing may be seen.
+    let other = json!({"reference": if p == "a" { "Patient/b" } else { "Patient/a" }});
     let coded = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}], "text": format!("{code} of {p}")});
     let category = json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}]);
     let clinical =
@@ -131,7 +133,7 @@ fn record(p: &str) -> Vec<Value> {
             "valueQuantity": {"value": 60, "system": "http://unitsofmeasure.org", "code": "/min"}}),
         json!({"resourceType": "Observation", "id": format!("o2-{p}"), "status": "final", "code": coded("8302-2"),
             "contained": [{"resourceType": "Practitioner", "id": "k", "name": [{"family": format!("inner-{p}")}]}],
-            "subject": patient, "effectiveDateTime": "2021-01-01", "performer": [doc, {"reference": "#k"}], "hasMember": [{"reference": format!("Observation/o1-{p}")}]}),
+            "subject": patient, "effectiveDateTime": "2021-01-01", "performer": [doc, {"reference": "#k"}], "focus": [other], "hasMember": [{"reference": format!("Observation/o1-{p}")}]}),
         json!({"resourceType": "Condition", "id": format!("c-{p}"), "clinicalStatus": clinical, "code": coded("cond"), "subject": patient, "encounter": encounter}),
         json!({"resourceType": "Coverage", "id": format!("cov-{p}"), "status": "active", "beneficiary": patient, "payor": [{"reference": "Organization/org"}]}),
         json!({"resourceType": "Device", "id": format!("d-{p}"), "patient": patient}),

@@ -50,6 +50,11 @@ fn core_2_every_read_sees_only_what_is_visible() {
         assert!(search("Patient?organization.name=hidden").await.is_empty());
         assert!(search("Observation?focus:Patient.name=b").await.is_empty());
         assert!(search("Organization?_has:Patient:organization:name=b").await.is_empty());
+        // Whichever predicate leads.
+        assert!(search("Patient?_id=a&organization.name=hidden").await.is_empty());
+        assert!(search("Observation?_id=o-a&focus:Patient.name=b").await.is_empty());
+        assert!(search("Organization?_id=open&_has:Patient:organization:name=b").await.is_empty());
+        assert_eq!(search("Observation?_id=o-a&subject:Patient.name=a").await, ["o-a"]);
         assert_eq!(search("Observation?subject:Patient.name=a").await, ["o-a"]);
         let included = async |url: &str| ids(&t.matches(&access, url, None).await.included);
         assert!(included("Patient?_include=Patient:organization").await.is_empty());

@@ -5,13 +5,17 @@ use serde_json::{Value, json};
 use tessera_model::{AccessContext, Caller, Filter, Grant, Permissions, Within};
 use tessera_store::{Error, HistoryPage, HistoryScope, HistoryVersions, Outcome, Store as _};
 
-/// May do everything that can be granted within the record of patient a.
+/// May do what is granted within the record of patient a.
 fn of_a(scopes: &[(&str, Permissions)]) -> AccessContext {
+    of("Patient/a", scopes)
+}
+
+fn of(patient: &str, scopes: &[(&str, Permissions)]) -> AccessContext {
     let grant = |(url, permissions): &(&str, Permissions)| {
         let (name, query) = url.split_once('?').unwrap_or((url, ""));
         let filter = if query.is_empty() { Filter::always() } else { parsed(url).unwrap().query.filter };
         let resource_type = (name != "*").then(|| parsed(name).unwrap().query.types[0]);
-        Grant { within: Within::Patient(key("Patient/a").id), resource_type, permissions: *permissions, filter }
+        Grant { within: Within::Patient(key(patient).id), resource_type, permissions: *permissions, filter }
     };
     AccessContext::granted(Caller::of_client("app"), scopes.iter().map(grant).collect(), false)
 }
@@ -97,6 +101,8 @@ fn cmp_2_a_patient_sees_what_is_theirs_alone_and_what_is_nobodys() {
         assert_eq!(found(&t, &access, "Device").await, ["d-a", "shelf"]);
         assert_eq!(found(&t, &access, "Coverage").await, [""; 0], "the beneficiary counts");
         assert_eq!(found(&t, &access, "Provenance").await, ["pr-a"], "every target is visible");
+        let other = of("Patient/b", &[("*", Permissions::ALL)]);
+        assert_eq!(found(&t, &other, "Observation").await, ["b1"], "what belongs to both is neither's");
         for hidden in ["Basic", "Group"] {
             assert!(found(&t, &access, hidden).await.is_empty(), "{hidden}");
         }
