@@ -195,6 +195,8 @@ impl Local {
         if let Some(address) = &address {
             command.args(["--base-url", &address.base()]);
         }
+        // Builds for tests are slow and share the machine; a test of the limit itself sets it.
+        command.env("TESSERA_SEARCH_TIMEOUT_MS", "60000");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.folder.path());
         let mut folders = vec![self.folder.path().to_owned()];
