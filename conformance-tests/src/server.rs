@@ -106,13 +106,13 @@ impl Database {
         self.start(environment, true)
     }
 
-    /// Starts a server on it that asks who its callers are.
+    /// Starts a server on it that asks who its callers are, with extra environment variables.
     ///
     /// # Panics
     /// When the server does not start.
     #[must_use]
-    pub fn serve_with_authentication(&self) -> Server {
-        self.start(&[], false)
+    pub fn serve_with_authentication(&self, environment: &[(&str, &str)]) -> Server {
+        self.start(environment, false)
     }
 
     /// Runs `tessera` with these arguments on it, with a text as its input; what it printed.

@@ -52,7 +52,7 @@ impl Clinic {
         let told = app("web", "A Web App", &["--authentication", "client_secret_post"]);
         let told: Value = serde_json::from_str(&told).unwrap();
         let secret = told["client_secret"].as_str().unwrap().to_owned();
-        Some(Self { server: database.serve_with_authentication(), secret })
+        Some(Self { server: database.serve_with_authentication(&[]), secret })
     }
 
     fn base(&self) -> &str {

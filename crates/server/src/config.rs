@@ -58,19 +58,19 @@ struct Partial {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Settings {
     /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(long, env = "TESSERA_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(global = true, long, env = "TESSERA_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
     /// Where resources are kept: sqlite:PATH or postgres://… [default: sqlite:tessera-data/tessera.db]
-    #[arg(long, env = "TESSERA_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(global = true, long, env = "TESSERA_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// The URL under which clients reach the FHIR API [default: http://LISTEN/fhir]
-    #[arg(long, env = "TESSERA_BASE_URL", value_name = "URL")]
+    #[arg(global = true, long, env = "TESSERA_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
     /// How many resources a conditional delete may delete: single or multiple [default: single]
-    #[arg(long, env = "TESSERA_CONDITIONAL_DELETE", value_name = "single|multiple")]
+    #[arg(global = true, long, env = "TESSERA_CONDITIONAL_DELETE", value_name = "single|multiple")]
     pub conditional_delete: Option<String>,
     /// How long a search may run, in milliseconds, 60000 at most [default: 10000]
-    #[arg(long, env = "TESSERA_SEARCH_TIMEOUT_MS", value_name = "MILLISECONDS")]
+    #[arg(global = true, long, env = "TESSERA_SEARCH_TIMEOUT_MS", value_name = "MILLISECONDS")]
     pub search_timeout_ms: Option<u64>,
     /// Whether it is recorded who does what: on or off [default: on]
     #[arg(long, env = "TESSERA_AUDIT", value_name = "on|off")]
@@ -82,13 +82,13 @@ pub(crate) struct Settings {
     #[arg(long, env = "TESSERA_AUDIT_SYNC", value_name = "interval|always")]
     pub audit_sync: Option<String>,
     /// The file with the server's secret, made if it is not there [default: beside the database]
-    #[arg(long, env = "TESSERA_SECRET_KEY_FILE", value_name = "FILE")]
+    #[arg(global = true, long, env = "TESSERA_SECRET_KEY_FILE", value_name = "FILE")]
     pub secret_key_file: Option<String>,
     /// A file of settings; config.default.toml in the sources lists them all
-    #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
+    #[arg(global = true, long, env = "TESSERA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, or a filter [default: info,sqlx=error]
-    #[arg(long, env = "TESSERA_LOG", value_name = "FILTER")]
+    #[arg(global = true, long, env = "TESSERA_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }
 
