@@ -249,6 +249,33 @@ fn auth_10_userinfo_is_for_tokens_of_users() {
 }
 
 #[test]
+fn aud_1_tokens_that_are_granted_and_refused_are_recorded() {
+    on_each_backend(async |smart| {
+        let (key, other) = (Key::es384("k"), Key::es384("k"));
+        let id = smart.register(&[&key], "system/AuditEvent.rs", &["--policy", "*", "--administers"]);
+        let client = smart.with(&smart.token(&id, &key, "system/AuditEvent.rs").await);
+        smart.ask(&key.sign(&smart.claims(&id).await), "system/Patient.rs").await.assert_status(400);
+        smart.ask(&other.sign(&smart.claims(&id).await), "system/AuditEvent.rs").await.assert_status(401);
+        // "110142 Token granted"; what was refused with it is of the same kind.
+        let search = "AuditEvent?subtype=http://dicom.nema.org/resources/ontology/DCM|110142&_sort=-date&_count=100";
+        let mut seen = Vec::new();
+        for _ in 0..50 {
+            let found = client.get(search).await.expect_status(200);
+            let of_client = |event: &&&Value| event.to_string().contains(&id);
+            let outcome = |event: &&Value| event["outcome"].as_str().unwrap().to_owned();
+            seen = found.resources().iter().filter(of_client).map(outcome).collect();
+            let refused = found.resources().iter().any(|event| event.to_string().contains("the signature is not"));
+            if seen.len() == 2 && refused {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        seen.sort();
+        assert_eq!(seen, ["0", "4"], "granted, and refused with its name");
+    });
+}
+
+#[test]
 fn a_batch_and_a_transaction_are_asked_for_each_entry() {
     on_each_backend(async |smart| {
         let client = client(smart, "system/Patient.crs", &["*"]).await;

@@ -75,6 +75,7 @@ impl Keep for Refresh {
 #[derive(Clone, Debug)]
 pub(crate) struct Pair {
     pub(crate) access: Secret,
+    pub(crate) token: Kept<Token>,
     pub(crate) refresh: Option<Secret>,
     pub(crate) scopes: Scopes,
     pub(crate) authorization: Kept<Authorization>,
@@ -138,7 +139,8 @@ fn issue(
         purpose: None,
     };
     let expires = now.saturating_add(token::USER_LIFETIME).min(authorization.expires);
-    let mut changes = vec![Kept::new(access.digest(), authorization.key.as_str(), expires, granted).insert()?];
+    let token = Kept::new(access.digest(), authorization.key.as_str(), expires, granted);
+    let mut changes = vec![token.insert()?];
     let mut refresh = None;
     if of.is_refreshable() {
         let secret = Secret::new(Purpose::Refresh).ok_or_else(random)?;
@@ -148,7 +150,7 @@ fn issue(
             Some(Live { refresh: secret.digest(), access: access.digest(), used: false, before });
         refresh = Some(secret);
     }
-    Ok((Pair { access, refresh, scopes, authorization: authorization.clone() }, changes))
+    Ok((Pair { access, token, refresh, scopes, authorization: authorization.clone() }, changes))
 }
 
 /// New tokens for a refresh token: `wanted` scopes, or all that were granted.

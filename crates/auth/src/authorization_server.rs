@@ -9,6 +9,7 @@ mod origins;
 
 pub use authorize::{AuthorizationRequest, Refusal};
 pub use credentials::bearer;
+pub use grant::{Issued, NotIssued};
 
 use crate::{
     Error, context,

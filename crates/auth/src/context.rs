@@ -41,7 +41,8 @@ pub(crate) fn access(active: &Active, reading: Reading<'_>) -> AccessContext {
     }
 }
 
-fn caller(active: &Active) -> Caller {
+/// Who holds a token.
+pub(crate) fn caller(active: &Active) -> Caller {
     let client = &active.client.value;
     let organization = client.organization.as_ref();
     let purpose = match &active.granted {

@@ -29,7 +29,9 @@ pub mod token;
 pub mod user;
 
 pub use authenticate::{Authenticator, Credentials, Denied};
-pub use authorization_server::{AuthorizationRequest, AuthorizationServer, Form, Parts, Refusal, Urls, bearer};
+pub use authorization_server::{
+    AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Urls, bearer,
+};
 pub use error::Error;
 pub use jws::Algorithm;
 pub use kept::Kept;

@@ -64,13 +64,13 @@ pub(crate) async fn issue_to_client(
     client: &str,
     scopes: &Scopes,
     purpose: Option<String>,
-) -> Result<Secret, Error> {
+) -> Result<(Secret, Kept<Token>), Error> {
     let secret = Secret::new(Purpose::Access).ok_or(Error::Keys("there are no random numbers"))?;
     let token =
         Token { client: client.to_owned(), scopes: scopes.to_string(), authorization: None, issued: now, purpose };
     let token = Kept::new(secret.digest(), client, now.saturating_add(SYSTEM_LIFETIME), token);
     records.change(vec![token.insert()?]).await?;
-    Ok(secret)
+    Ok((secret, token))
 }
 
 /// What stands behind an access token, if it is good now: the token, its client, and for a user's the authorization, the user

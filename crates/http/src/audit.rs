@@ -124,7 +124,6 @@ pub(crate) async fn record_other(
 
 /// Records what is no interaction of FHIR: a login, a token, a consent, an administrator's act (AUD-1). `code` is DICOM's, one that
 /// `render.rs` has; `refused`: why it was not granted.
-#[expect(dead_code, reason = "for the authorization server's endpoints")]
 pub(crate) async fn record_security(
     context: &Context,
     caller: Option<&Caller>,

@@ -79,7 +79,8 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     response
 }
 
-fn request_id(headers: &HeaderMap) -> Arc<str> {
+/// The id that the client tells the request by, or a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> Arc<str> {
     let sent = headers.get(REQUEST_ID).filter(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()));
     sent.and_then(|id| id.to_str().ok()).map_or_else(|| tessera_store::new_id().as_str().into(), Into::into)
 }

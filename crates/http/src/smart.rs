@@ -5,7 +5,7 @@ pub(crate) mod configuration;
 pub(crate) mod cors;
 mod pages;
 
-use crate::Context;
+use crate::{Context, audit, endpoint::request_id};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -16,12 +16,17 @@ use axum::{
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tessera_auth::{AuthorizationServer, Error};
-use tessera_model::interaction::query_pairs;
+use tessera_model::{Caller, interaction::query_pairs};
 
 /// Largest form.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 /// How long a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// DICOM's audit codes: "Token granted"; "Login"; "Logout", which a token that is taken back is, too.
+const GRANTED: &str = "110142";
+const LOGIN: &str = "110122";
+const ENDED: &str = "110123";
 
 /// The routes of the authorization server, if there is one.
 pub(crate) fn routes(context: &Context) -> Router<Context> {
@@ -32,42 +37,82 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
         .route("/auth/introspect", post(introspect))
         .route("/auth/revoke", post(revoke))
         .route("/auth/userinfo", get(userinfo).post(userinfo))
-        .with_state(server.clone());
+        .with_state(Desk { context: context.clone(), server: server.clone() });
     router.merge(configuration::routes(server)).merge(pages::routes(context, server))
 }
 
-type Server = State<Arc<AuthorizationServer>>;
+/// What the endpoints and pages reach.
+#[derive(Clone)]
+struct Desk {
+    context: Context,
+    server: Arc<AuthorizationServer>,
+}
+
+impl Desk {
+    /// Records what became of a request (AUD-1). Without a record there is no answer.
+    async fn record(
+        &self,
+        headers: &HeaderMap,
+        code: &'static str,
+        caller: Option<&Caller>,
+        error: Option<&Error>,
+    ) -> Result<(), Error> {
+        let reason = error.map(|error| match error {
+            Error::InvalidClient(why) => format!("{}: {why}", error.code()),
+            error => error.code().to_owned(),
+        });
+        let id = request_id(headers);
+        let recorded = audit::record_security(&self.context, caller, &id, code, reason.as_deref()).await;
+        recorded.map_err(|error| {
+            tracing::error!(%error, "a request to the authorization server could not be recorded");
+            Error::Store(tessera_store::Error::Busy)
+        })
+    }
+}
 
 /// <https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obtain-access-token>
-async fn token(State(server): Server, request: Request) -> Response<Body> {
-    match form(request).await {
-        Ok((header, form)) => answer(&server, header.as_deref(), server.token(header.as_deref(), &form).await),
-        Err(error) => answer(&server, None, Err(error)),
-    }
+async fn token(State(desk): State<Desk>, request: Request) -> Response<Body> {
+    let headers = request.headers().clone();
+    let header = authorization(&headers);
+    let issued = match form(request).await {
+        Ok(form) => desk.server.token(header.as_deref(), &form).await,
+        Err(error) => Err(error.into()),
+    };
+    let (caller, result) = match issued {
+        Ok(issued) => (Some(issued.caller), Ok(issued.answer)),
+        Err(refused) => (refused.client.as_deref().map(Caller::of_client), Err(refused.error)),
+    };
+    let recorded = desk.record(&headers, GRANTED, caller.as_ref(), result.as_ref().err()).await;
+    answer(&desk.server, header.as_deref(), recorded.and(result))
 }
 
 /// <https://hl7.org/fhir/smart-app-launch/STU2.2/token-introspection.html>
-async fn introspect(State(server): Server, request: Request) -> Response<Body> {
-    match form(request).await {
-        Ok((header, form)) => answer(&server, header.as_deref(), server.introspect(header.as_deref(), &form).await),
-        Err(error) => answer(&server, None, Err(error)),
-    }
+async fn introspect(State(desk): State<Desk>, request: Request) -> Response<Body> {
+    let header = authorization(request.headers());
+    let result = match form(request).await {
+        Ok(form) => desk.server.introspect(header.as_deref(), &form).await,
+        Err(error) => Err(error),
+    };
+    answer(&desk.server, header.as_deref(), result)
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc7009>
-async fn revoke(State(server): Server, request: Request) -> Response<Body> {
+async fn revoke(State(desk): State<Desk>, request: Request) -> Response<Body> {
+    let headers = request.headers().clone();
+    let header = authorization(&headers);
     let result = match form(request).await {
-        Ok((header, form)) => match server.revoke(header.as_deref(), &form).await {
-            Ok(()) => return secret(StatusCode::OK, Body::empty()),
-            Err(error) => (header, error),
-        },
-        Err(error) => (None, error),
+        Ok(form) => desk.server.revoke(header.as_deref(), &form).await,
+        Err(error) => Err(error),
     };
-    answer(&server, result.0.as_deref(), Err(result.1))
+    let recorded = desk.record(&headers, ENDED, result.as_ref().ok(), result.as_ref().err()).await;
+    match recorded.and(result) {
+        Ok(_) => secret(StatusCode::OK, Body::empty()),
+        Err(error) => answer(&desk.server, header.as_deref(), Err(error)),
+    }
 }
 
 /// <https://openid.net/specs/openid-connect-core-1_0.html#UserInfo>
-async fn userinfo(State(server): Server, headers: HeaderMap) -> Response<Body> {
+async fn userinfo(State(Desk { server, .. }): State<Desk>, headers: HeaderMap) -> Response<Body> {
     let header = authorization(&headers);
     let token = header.as_deref().and_then(tessera_auth::bearer);
     let found = match token {
@@ -90,7 +135,7 @@ async fn userinfo(State(server): Server, headers: HeaderMap) -> Response<Body> {
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc7517#section-5>
-async fn jwks(State(server): Server) -> Response<Body> {
+async fn jwks(State(Desk { server, .. }): State<Desk>) -> Response<Body> {
     match server.jwks().await {
         Ok(keys) => {
             let mut response = json_of(StatusCode::OK, &keys);
@@ -104,8 +149,8 @@ async fn jwks(State(server): Server) -> Response<Body> {
     }
 }
 
-/// The `Authorization` header and the form of a request.
-async fn form(request: Request) -> Result<(Option<String>, Vec<(String, String)>), Error> {
+/// The form of a request.
+async fn form(request: Request) -> Result<Vec<(String, String)>, Error> {
     let (parts, body) = request.into_parts();
     if !is_form(&parts) {
         return Err(Error::InvalidRequest("send application/x-www-form-urlencoded"));
@@ -113,7 +158,7 @@ async fn form(request: Request) -> Result<(Option<String>, Vec<(String, String)>
     let read = tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, FORM_BYTES_MAX)).await;
     let Ok(Ok(bytes)) = read else { return Err(Error::InvalidRequest("the form is too long, or did not arrive")) };
     let text = std::str::from_utf8(&bytes).map_err(|_| Error::InvalidRequest("the form is not in UTF-8"))?;
-    Ok((authorization(&parts.headers), query_pairs(text)))
+    Ok(query_pairs(text))
 }
 
 fn is_form(parts: &Parts) -> bool {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tessera_model::interaction::percent_decode;
 
 /// A client that has shown who it is.
-pub(super) struct Caller {
+pub(super) struct Shown {
     pub(super) client: Kept<Client>,
     /// The claims of its assertion, if it has one.
     pub(super) claims: Option<Map<String, Value>>,
@@ -20,7 +20,7 @@ pub(super) struct Caller {
 
 impl AuthorizationServer {
     /// The client of a request to one of the endpoints, by its `Authorization` header and its form.
-    pub(super) async fn caller(&self, authorization: Option<&str>, form: &Form) -> Result<Caller, Error> {
+    pub(super) async fn shown_by(&self, authorization: Option<&str>, form: &Form) -> Result<Shown, Error> {
         let refuse = Error::InvalidClient;
         let basic = authorization.and_then(|header| strip_scheme(header, "basic"));
         let (id, secret, assertion) =
@@ -57,7 +57,7 @@ impl AuthorizationServer {
                     audiences: [&token_url, self.urls.issuer()],
                 };
                 let Asserted { client, claims } = checks.check(assertion, id).await?;
-                Ok(Caller { client, claims: Some(claims) })
+                Ok(Shown { client, claims: Some(claims) })
             }
             (None, None, None) => {
                 let id = id.ok_or(refuse("there is no client_id"))?;
@@ -67,10 +67,10 @@ impl AuthorizationServer {
         }
     }
 
-    async fn shown(&self, id: &str, holds: impl Fn(&Authentication) -> bool) -> Result<Caller, Error> {
+    async fn shown(&self, id: &str, holds: impl Fn(&Authentication) -> bool) -> Result<Shown, Error> {
         let client = client::find(&*self.records, id).await?.filter(|client| client.value.is_active(self.now()));
         match client.filter(|client| holds(&client.value.authentication)) {
-            Some(client) => Ok(Caller { client, claims: None }),
+            Some(client) => Ok(Shown { client, claims: None }),
             None => Err(Error::InvalidClient("there is no such client, or it has not shown that it is it")),
         }
     }

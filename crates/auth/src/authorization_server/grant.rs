@@ -1,66 +1,92 @@
 //! The token endpoint: a code, a refresh token or the client's own right becomes tokens.
 //! <https://www.rfc-editor.org/rfc/rfc6749#section-4>
 
-use super::{AuthorizationServer, Form, credentials::Caller, one};
+use super::{AuthorizationServer, Form, credentials::Shown, one};
 use crate::{
     Algorithm, Error,
-    authorization::{self, Pair},
+    authorization::{self, Authorization, Pair},
     client::{Authentication, Client},
-    code,
+    code, context,
     kept::{Kept, SECOND},
     scope::{Context, Scope, Scopes},
-    token,
+    token::{self, Active},
+    user::User,
 };
 use serde_json::{Map, Value, json};
-use tessera_model::temporal::Micros;
+use tessera_model::{Caller, temporal::Micros};
 
 /// How long an id_token is good, in seconds.
 const ID_TOKEN_SECONDS: i64 = 3600;
+
+/// Tokens that were issued.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// What is answered.
+    pub answer: Value,
+    /// Whose they are, for the audit record.
+    pub caller: Caller,
+}
+
+/// Why none were.
+#[derive(Debug)]
+pub struct NotIssued {
+    /// Why.
+    pub error: Error,
+    /// Who asked, if that is certain.
+    pub client: Option<String>,
+}
+
+impl From<Error> for NotIssued {
+    fn from(error: Error) -> Self {
+        Self { error, client: None }
+    }
+}
 
 impl AuthorizationServer {
     /// Answers a request to the token endpoint: its `Authorization` header and its form.
     ///
     /// # Errors
     /// Those of OAuth, and [`Error::Store`].
-    pub async fn token(&self, authorization: Option<&str>, form: &Form) -> Result<Value, Error> {
+    pub async fn token(&self, authorization: Option<&str>, form: &Form) -> Result<Issued, NotIssued> {
         let grant_type = one(form, "grant_type")?.ok_or(Error::InvalidRequest("there is no grant_type"))?;
         if !["authorization_code", "refresh_token", "client_credentials"].contains(&grant_type) {
-            return Err(Error::UnsupportedGrantType);
+            return Err(Error::UnsupportedGrantType.into());
         }
-        let caller = self.caller(authorization, form).await?;
-        match grant_type {
-            "authorization_code" => self.by_code(&caller, form).await,
-            "refresh_token" => self.by_refresh_token(&caller, form).await,
-            _ => self.by_client_credentials(&caller, form).await,
-        }
+        let shown = self.shown_by(authorization, form).await?;
+        let issued = match grant_type {
+            "authorization_code" => self.by_code(&shown, form).await,
+            "refresh_token" => self.by_refresh_token(&shown, form).await,
+            _ => self.by_client_credentials(&shown, form).await,
+        };
+        issued.map_err(|error| NotIssued { error, client: Some(shown.client.key) })
     }
 
-    async fn by_code(&self, caller: &Caller, form: &Form) -> Result<Value, Error> {
+    async fn by_code(&self, shown: &Shown, form: &Form) -> Result<Issued, Error> {
         let needed = |name, error| one(form, name).and_then(|value| value.ok_or(error));
         let code = needed("code", Error::InvalidRequest("there is no code"))?;
         let redirect_uri = needed("redirect_uri", Error::InvalidRequest("there is no redirect_uri"))?;
         let verifier = needed("code_verifier", Error::InvalidGrant("there is no code_verifier"))?;
         let now = self.now();
-        let redeemed = code::redeem(&*self.records, now, &caller.client.key, code, redirect_uri, verifier).await;
+        let redeemed = code::redeem(&*self.records, now, &shown.client.key, code, redirect_uri, verifier).await;
         // A code that is used again takes what it has brought back.
         let (pair, nonce) = redeemed.inspect_err(|_| self.forget())?;
-        self.answer(&caller.client, pair, nonce, now).await
+        self.answer(&shown.client, pair, nonce, now).await
     }
 
-    async fn by_refresh_token(&self, caller: &Caller, form: &Form) -> Result<Value, Error> {
+    async fn by_refresh_token(&self, shown: &Shown, form: &Form) -> Result<Issued, Error> {
         let secret = one(form, "refresh_token")?.ok_or(Error::InvalidRequest("there is no refresh_token"))?;
         let wanted = one(form, "scope")?.map(exactly).transpose()?;
         let now = self.now();
-        let client = &caller.client.key;
+        let client = &shown.client.key;
         let refreshed = authorization::refresh(&*self.records, now, client, secret, wanted.as_ref()).await;
         let pair = refreshed.inspect_err(|_| self.forget())?;
-        self.answer(&caller.client, pair, None, now).await
+        self.answer(&shown.client, pair, None, now).await
     }
 
     /// AUTH-23
-    async fn by_client_credentials(&self, caller: &Caller, form: &Form) -> Result<Value, Error> {
-        let client = &caller.client;
-        let (Authentication::PrivateKeyJwt(_), Some(claims)) = (&client.value.authentication, &caller.claims) else {
+    async fn by_client_credentials(&self, shown: &Shown, form: &Form) -> Result<Issued, Error> {
+        let client = &shown.client;
+        let (Authentication::PrivateKeyJwt(_), Some(claims)) = (&client.value.authentication, &shown.claims) else {
             return Err(Error::UnauthorizedClient("client_credentials needs a client that signs its assertions"));
         };
         let asked = one(form, "scope")?.ok_or(Error::InvalidScope("there is no scope"))?;
@@ -73,13 +99,14 @@ impl AuthorizationServer {
         }
         let purpose = purpose(&client.value, claims)?;
         let now = self.now();
-        let secret = token::issue_to_client(&*self.records, now, &client.key, &granted, purpose).await?;
-        Ok(json!({
+        let (secret, token) = token::issue_to_client(&*self.records, now, &client.key, &granted, purpose).await?;
+        let answer = json!({
             "access_token": secret.expose(),
             "token_type": "Bearer",
             "expires_in": token::SYSTEM_LIFETIME / SECOND,
             "scope": granted.to_string(),
-        }))
+        });
+        Ok(Issued { answer, caller: context::caller(&Active { token, client: client.clone(), granted: None }) })
     }
 
     /// AUTH-4
@@ -89,9 +116,11 @@ impl AuthorizationServer {
         pair: Pair,
         nonce: Option<String>,
         now: Micros,
-    ) -> Result<Value, Error> {
-        let Pair { access, refresh, scopes, authorization } = pair;
+    ) -> Result<Issued, Error> {
+        let Pair { access, token, refresh, scopes, authorization } = pair;
         let of = &authorization.value;
+        let user = crate::user::find(&*self.records, &of.user).await?;
+        let user = user.ok_or(Error::InvalidGrant("the user is not there any more"))?;
         let expires_in = (token::USER_LIFETIME.min(authorization.expires.saturating_sub(now))) / SECOND;
         // The context of the launch, with names of its own: patient, encounter, need_patient_banner …
         let context = serde_json::to_value(&of.context).map_err(|_| Error::BadRecord)?;
@@ -107,23 +136,23 @@ impl AuthorizationServer {
             answer.insert("refresh_token".into(), refresh.expose().into());
         }
         if scopes.contains(&Scope::OpenId) {
-            answer.insert("id_token".into(), self.id_token(client, &authorization, &scopes, nonce, now).await?.into());
+            let id_token = self.id_token(client, of, &user, &scopes, nonce, now).await?;
+            answer.insert("id_token".into(), id_token.into());
         }
-        Ok(Value::Object(answer))
+        let caller = context::caller(&Active { token, client: client.clone(), granted: Some((authorization, user)) });
+        Ok(Issued { answer: Value::Object(answer), caller })
     }
 
     /// AUTH-10
     async fn id_token(
         &self,
         client: &Kept<Client>,
-        authorization: &Kept<authorization::Authorization>,
+        of: &Authorization,
+        user: &Kept<User>,
         scopes: &Scopes,
         nonce: Option<String>,
         now: Micros,
     ) -> Result<String, Error> {
-        let of = &authorization.value;
-        let user = crate::user::find(&*self.records, &of.user).await?;
-        let user = user.ok_or(Error::InvalidGrant("the user is not there any more"))?;
         let mut claims = self.identity(&of.user, user.value.fhir_user.as_deref(), scopes);
         let seconds = now / SECOND;
         claims.insert("aud".into(), client.key.as_str().into());

@@ -10,6 +10,7 @@ use crate::{
     token,
 };
 use serde_json::{Map, Value, json};
+use tessera_model::Caller;
 
 impl AuthorizationServer {
     /// Answers a request to the introspection endpoint: its `Authorization` header and its form.
@@ -23,7 +24,7 @@ impl AuthorizationServer {
                 active.client.value.introspects && active.granted.is_none()
             }
             None => {
-                let caller = self.caller(authorization, form).await?;
+                let caller = self.shown_by(authorization, form).await?;
                 caller.client.value.introspects && !caller.client.value.is_public()
             }
         };
@@ -54,12 +55,12 @@ impl AuthorizationServer {
         Ok(Value::Object(answer))
     }
 
-    /// Answers a request to the revocation endpoint. Whatever the token was: afterwards it is not good, if it was the caller's.
+    /// Answers a request to the revocation endpoint: who has asked. Whatever the token was: afterwards it is not good, if it was the caller's.
     ///
     /// # Errors
     /// [`Error::InvalidClient`]; [`Error::InvalidRequest`] without a token; [`Error::Store`].
-    pub async fn revoke(&self, authorization: Option<&str>, form: &Form) -> Result<(), Error> {
-        let client = self.caller(authorization, form).await?.client.key;
+    pub async fn revoke(&self, authorization: Option<&str>, form: &Form) -> Result<Caller, Error> {
+        let client = self.shown_by(authorization, form).await?.client.key;
         let secret = one(form, "token")?.ok_or(Error::InvalidRequest("there is no token"))?;
         if let Some(found) = authorization::of_refresh_token(&*self.records, secret).await?
             && found.value.client == client
@@ -72,6 +73,6 @@ impl AuthorizationServer {
             token::revoke(&*self.records, &access.digest()).await?;
         }
         self.forget();
-        Ok(())
+        Ok(Caller::of_client(&client))
     }
 }

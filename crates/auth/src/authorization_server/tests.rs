@@ -88,7 +88,7 @@ impl Bench {
     }
 
     async fn token(&self, pairs: &[(&str, &str)]) -> Result<Value, Error> {
-        self.server.token(None, &form(pairs)).await
+        self.server.token(None, &form(pairs)).await.map(|issued| issued.answer).map_err(|refused| refused.error)
     }
 
     async fn redeem(&self, code: &str, verifier: &str) -> Result<Value, Error> {

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use tessera_auth::{
-    AuthorizationServer, Error, MasterKey, Parts, authorization, client, code,
+    AuthorizationServer, Error, MasterKey, NotIssued, Parts, authorization, client, code,
     launch::LaunchContext,
     outbound::{Fetch, Fetched},
     scope::Scopes,
@@ -58,6 +58,7 @@ struct Pair {
 }
 
 /// Runs the body on SQLite and on PostgreSQL.
+#[expect(clippy::needless_pass_by_value, reason = "a closure is written where it is passed")]
 fn on_both(name: &str, body: impl AsyncFn(&Pair)) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -82,6 +83,7 @@ impl Pair {
                 synchronous: Synchronous::Full,
                 accept_fsync_off: true,
                 search_timeout: Duration::from_secs(10),
+                audit: None,
             };
             let parts = Parts {
                 records: Arc::new(SqlStore::open(options).await.unwrap()),
@@ -127,8 +129,9 @@ impl Pair {
         let form: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         loop {
             match self.servers[server].token(None, &form).await {
-                Err(Error::Store(tessera_store::Error::Busy)) => {}
-                result => return result,
+                Ok(issued) => return Ok(issued.answer),
+                Err(NotIssued { error: Error::Store(tessera_store::Error::Busy), .. }) => {}
+                Err(refused) => return Err(refused.error),
             }
         }
     }

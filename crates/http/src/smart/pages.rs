@@ -9,6 +9,7 @@ mod login;
 mod manage;
 mod words;
 
+use super::Desk;
 use crate::Context;
 use askama::Template;
 use axum::{
@@ -20,13 +21,6 @@ use axum::{
 };
 use std::sync::Arc;
 use tessera_auth::{AuthorizationServer, Error, Refusal};
-
-/// What pages are made with.
-#[derive(Clone)]
-struct Desk {
-    context: Context,
-    server: Arc<AuthorizationServer>,
-}
 
 /// Why there is no page.
 enum Stop {

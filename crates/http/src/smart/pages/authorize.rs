@@ -69,14 +69,14 @@ pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Answer 
 /// `POST /auth/authorize`: the same request as a form. Cookies do not come with forms of other sites, but with the GET that
 /// follows.
 pub(super) async fn posted(State(desk): State<Desk>, request: Request) -> Answer {
-    let (_, form) = form(request).await?;
+    let form = form(request).await?;
     Ok(see(&format!("{}/authorize?{}", desk.server.urls().auth, query_string(&form))))
 }
 
 /// `POST /auth/consent`: what the user has chosen, and in the end decided.
 pub(super) async fn decide(State(desk): State<Desk>, request: Request) -> Answer {
     let headers = request.headers().clone();
-    let (_, form) = form(request).await?;
+    let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
     browser.check(&form)?;
     step(&desk, &browser, value(&form, "request").unwrap_or_default(), &form).await

@@ -82,7 +82,7 @@ pub(super) async fn start(State(desk): State<Desk>, request: Request) -> Respons
 
 async fn by_user(desk: &Desk, request: Request) -> Answer {
     let headers = request.headers().clone();
-    let (_, form) = form(request).await?;
+    let form = form(request).await?;
     let browser = Browser::of(desk, &headers).await?;
     browser.check(&form)?;
     let Some(login) = &browser.login else { return Ok(see(&format!("{}/manage", desk.server.urls().auth))) };

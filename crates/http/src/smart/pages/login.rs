@@ -5,7 +5,10 @@ use super::{
     browser::{Browser, value},
     page, see,
 };
-use crate::{links::query_string, smart::form};
+use crate::{
+    links::query_string,
+    smart::{ENDED, LOGIN, form},
+};
 use askama::Template;
 use axum::{
     body::Body,
@@ -13,8 +16,8 @@ use axum::{
     http::{Response, StatusCode},
 };
 use std::net::{IpAddr, SocketAddr};
-use tessera_auth::{Error, session};
-use tessera_model::interaction::query_pairs;
+use tessera_auth::{Error, Kept, session, user::User};
+use tessera_model::{Caller, interaction::query_pairs};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -36,18 +39,20 @@ pub(super) fn show(browser: &Browser, request: &str, app: Option<&str>, target: 
 pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer {
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>().and_then(|from| limited(from.0.ip()));
     let headers = request.headers().clone();
-    let (_, form) = form(request).await?;
+    let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
     browser.check(&form)?;
     let [name, password, next] = ["name", "password", "request"].map(|field| value(&form, field).unwrap_or_default());
     let (records, now) = (desk.server.records(), desk.server.now());
     let user = match desk.server.logins().log_in(records, now, from, name, password).await {
         Ok(user) => user,
+        // What was typed as a name may be a password: it is not recorded.
         Err(error @ (Error::AccessDenied(_) | Error::TooManyAttempts)) => {
             let status = match error {
                 Error::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
                 _ => StatusCode::FORBIDDEN,
             };
+            desk.record(&headers, LOGIN, None, Some(&error)).await?;
             let error = Some(error.to_string());
             let template = LoginPage { form_token: browser.token(), request: next, app: None, name, error };
             // Where the next try may lead to, if the request is one.
@@ -56,12 +61,18 @@ pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer 
         }
         Err(error) => return Err(error.into()),
     };
+    desk.record(&headers, LOGIN, Some(&caller(&user)), None).await?;
     if let Some(login) = &browser.login {
         session::end(records, &login.session.key).await?;
         desk.server.forget();
     }
     let secret = session::create(records, now, &user.key).await?;
     Ok(browser.set_session(see(&after(&desk, next)), Some(secret.expose())))
+}
+
+/// Who it is, for the audit record.
+fn caller(user: &Kept<User>) -> Caller {
+    Caller { user: user.value.fhir_user.clone().or_else(|| Some(user.key.clone())), ..Caller::default() }
 }
 
 /// Where a login leads to. That the user was to log in, or not too long ago, has been done.
@@ -84,10 +95,11 @@ fn after(desk: &Desk, request: &str) -> String {
 
 pub(super) async fn logout(State(desk): State<Desk>, request: Request) -> Answer {
     let headers = request.headers().clone();
-    let (_, form) = form(request).await?;
+    let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
     browser.check(&form)?;
     if let Some(login) = &browser.login {
+        desk.record(&headers, ENDED, Some(&caller(&login.user)), None).await?;
         session::end(desk.server.records(), &login.session.key).await?;
         desk.server.forget();
     }

@@ -56,7 +56,7 @@ pub(super) async fn show(State(desk): State<Desk>, request: Request) -> Answer {
 /// `POST /auth/manage`: takes one back.
 pub(super) async fn revoke(State(desk): State<Desk>, request: Request) -> Answer {
     let headers = request.headers().clone();
-    let (_, form) = form(request).await?;
+    let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
     browser.check(&form)?;
     let records = desk.server.records();
