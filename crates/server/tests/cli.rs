@@ -22,7 +22,7 @@ fn help_names_every_command_with_a_sentence() {
     let output = tessera(&["--help"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success());
-    for command in ["serve", "demo", "load", "migrate", "check"] {
+    for command in ["serve", "demo", "load", "migrate", "client", "user", "check"] {
         let line = text.lines().find(|line| line.trim_start().starts_with(command));
         assert!(line.is_some_and(|line| line.split_whitespace().count() > 3), "{command}: {text}");
         assert!(tessera(&[command, "--help"]).status.success());
@@ -30,8 +30,8 @@ fn help_names_every_command_with_a_sentence() {
 }
 
 #[test]
-fn auth_40_the_server_does_not_start_without_authentication_unless_told_to() {
-    refused(&["serve", "--listen", "127.0.0.1:0"], "--insecure-no-auth");
+fn http_1_a_server_that_others_can_reach_is_told_its_base_url() {
+    refused(&["serve", "--listen", "0.0.0.0:0"], "--base-url");
 }
 
 #[test]
@@ -52,9 +52,30 @@ fn auth_40_no_environment_variable_and_no_setting_turns_authentication_off() {
     let path = file.display().to_string();
     refused(&["serve", "--listen", "127.0.0.1:0", "--config", &path], "insecure_no_auth");
     let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
+    // Were it off, the address would be refused for that.
     let output =
-        command.args(["serve", "--listen", "127.0.0.1:0"]).env("TESSERA_INSECURE_NO_AUTH", "true").output().unwrap();
-    assert!(!output.status.success());
+        command.args(["serve", "--listen", "0.0.0.0:0"]).env("TESSERA_INSECURE_NO_AUTH", "true").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("--base-url") && !text.contains("loopback"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_may_not_be_registered_is_refused_with_its_reason() {
+    let folder = std::env::temp_dir().join(format!("tessera-cli-client-{}", std::process::id()));
+    let url = format!("sqlite:{}", folder.join("t.db").display());
+    let client = |more: &[&str], words: &str| {
+        let given = ["client", "add", "c", "--name", "C", "--database-url", &url];
+        refused(&[&given[..], more].concat(), words);
+    };
+    client(&["--authentication", "none", "--scope", "system/*.rs"], "private_key_jwt");
+    client(&["--authentication", "none", "--scope", "patient/*.rs"], "redirect URI");
+    client(&["--authentication", "none", "--scope", "patient/Observaton.rs"], "is no scope");
+    client(&["--authentication", "client_secret_basic", "--scope", "openid", "--policy", "Patient?x=1"], "Patient?x=1");
+    let keys = ["--authentication", "private_key_jwt", "--jwks-url", "https://c.example.org/jwks"];
+    client(&[&keys[..], &["--scope", "system/*.rs"]].concat(), "need a policy");
+    refused(&["client", "disable", "nobody", "--database-url", &url], "there is no client nobody");
+    refused(&["user", "passwd", "nobody", "--database-url", &url], "there is no user nobody");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
