@@ -2,6 +2,7 @@
 //! apart from the others by a tag.
 
 use std::{
+    any::Any,
     cell::RefCell,
     collections::HashMap,
     future::Future,
@@ -19,22 +20,39 @@ const TAGS: &str = "https://tessera.example/tests";
 
 /// Runs a test on each backend, on the second even if it fails on the first: the difference tells where to look.
 pub(crate) fn on_each_backend(test: impl Fn(&Space)) {
-    let current = thread::current();
     let mut failure = None;
     for backend in Backend::ALL {
-        if let Some(server) = Server::shared(backend, current.name().unwrap_or_default()) {
-            // Shown only if the test fails.
-            println!("on {backend}, {}", server.base());
-            let space = Space::new(server.client(), server.base());
-            match catch_unwind(AssertUnwindSafe(|| test(&space))) {
-                Ok(()) => println!("passed on {backend}"),
-                Err(panic) => failure = failure.or(Some(panic)),
-            }
+        if let Some(server) = Server::shared(backend, thread::current().name().unwrap_or_default()) {
+            failure = failure.or(on_server(backend, server, &test));
         }
     }
     if let Some(panic) = failure {
         resume_unwind(panic);
     }
+}
+
+/// The same, each on a server and database of the test's own: for what other tests' data would make slow.
+pub(crate) fn on_each_backend_alone(test: impl Fn(&Space)) {
+    let mut failure = None;
+    for backend in Backend::ALL {
+        if let Some(server) = Server::start(backend, thread::current().name().unwrap_or_default()) {
+            failure = failure.or(on_server(backend, &server, &test));
+        }
+    }
+    if let Some(panic) = failure {
+        resume_unwind(panic);
+    }
+}
+
+fn on_server(backend: Backend, server: &Server, test: &impl Fn(&Space)) -> Option<Box<dyn Any + Send>> {
+    // Shown only if the test fails.
+    println!("on {backend}, {}", server.base());
+    let space = Space::new(server.client(), server.base());
+    let failure = catch_unwind(AssertUnwindSafe(|| test(&space))).err();
+    if failure.is_none() {
+        println!("passed on {backend}");
+    }
+    failure
 }
 
 /// The resources of one test on one server.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tessera_fixtures::observation;
 
 use crate::{
-    space::{Space, on_each_backend, refused_with},
+    space::{Space, on_each_backend, on_each_backend_alone, refused_with},
     terminology_expand::{system, value_set},
 };
 
@@ -38,7 +38,8 @@ fn ten_thousand_codes_are_expanded_at_a_time() {
 
 #[test]
 fn a_search_stands_for_a_hundred_thousand_codes() {
-    on_each_backend(|space| {
+    // PostgreSQL without statistics of a large table may plan such a search badly: docs/terminology.md
+    on_each_backend_alone(|space| {
         let (at, beyond) = (large(space, 100_000), large(space, 100_001));
         let coding = json!({ "coding": [{ "system": format!("{}100000", system(space)), "code": "c99999" }] });
         space.add("last", observation().set("code", coding).build());

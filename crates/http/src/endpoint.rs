@@ -16,7 +16,7 @@ use crate::{
 use axum::{
     body::{Body, to_bytes},
     extract::State,
-    http::{HeaderMap, HeaderValue, Response, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 use tessera_auth::Credentials;
@@ -68,9 +68,14 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     if let Some(content) = content {
         response = content.send(response);
     }
+    let status = response.status();
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding, prefer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A body that is too large is not read to its end: the next request goes over another connection.
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // "X-Request-Id: … assigned by either the client or the server": <https://hl7.org/fhir/R4/http.html#custom>
     if let Ok(id) = HeaderValue::from_str(&id) {
