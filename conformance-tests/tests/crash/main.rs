@@ -8,6 +8,7 @@ mod history;
 mod journal;
 mod parallel;
 mod power;
+mod t19_audit;
 mod t1_kill;
 mod t2_power_loss;
 mod t7_conditional_create;
