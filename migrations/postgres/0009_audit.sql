@@ -14,10 +14,23 @@ CREATE TABLE audit (
   hash TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (chain, seq)
 );
-CREATE INDEX audit_at ON audit (at);
-CREATE INDEX audit_agent ON audit (agent, at) WHERE agent <> '';
-CREATE INDEX audit_patient ON audit (patient, at) WHERE patient <> '';
-CREATE INDEX audit_what ON audit (what, at) WHERE what <> '';
+
+-- Where events are found: by the references in them, and all of them by the empty one. Filled behind the writes, many at a time,
+-- since each of its pages would make every write longer.
+CREATE TABLE audit_index (
+  reference TEXT COLLATE "C" NOT NULL,
+  at BIGINT NOT NULL,
+  chain BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  PRIMARY KEY (reference, at, chain, seq)
+);
+
+-- Up to where the chains of writes are in it.
+CREATE TABLE audit_indexed (
+  chain BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  PRIMARY KEY (chain)
+);
 
 -- What a chain's last row was at a time, signed.
 CREATE TABLE audit_checkpoint (

@@ -6,6 +6,11 @@
 //! with that of its children, those that have ended too. The server must hold patients and observations, for example
 //! Synthea's. The result is a table in Markdown: for each kind of request and number of connections the requests a
 //! second, the median and the 99th percentile of their times, and the CPU milliseconds a request.
+//!
+//! `MEASURE_ONLY=create` measures what begins so alone.
+//!
+//! With `BASE_URL PID[,PID…]` of a second server, the two are measured in turns, and the result is how many requests a second
+//! the first answers for each of the second's, and how much CPU it takes: so one sees what a setting costs (AUD-8).
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what this program is for")]
 
@@ -27,6 +32,10 @@ const CONNECTIONS: [usize; 3] = [1, 4, 16];
 /// How long each measurement takes.
 const SPAN: Duration = Duration::from_secs(5);
 
+/// How often two servers take turns, and how long a turn is.
+const TURNS: usize = 5;
+const TURN: Duration = Duration::from_secs(1);
+
 /// Clock ticks a second in `/proc/PID/stat`: USER_HZ, which is 100 on every Linux that one meets.
 const TICKS: f64 = 100.0;
 
@@ -41,27 +50,96 @@ enum Kind {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [base, ids] = &arguments[..] else { return fail("usage: measure BASE_URL PID[,PID…]") };
-    let Ok(ids) = ids.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>() else {
-        return fail("the process ids are no numbers");
+    let result = match &arguments[..] {
+        [base, ids] => one(base, ids).await,
+        [base, ids, other_base, other_ids] => two([(base, ids), (other_base, other_ids)]).await,
+        _ => Err("usage: measure BASE_URL PID[,PID…] [BASE_URL PID[,PID…]]".to_owned()),
     };
-    if cpu(&ids).is_none() {
-        return fail("there is no such process, or no /proc");
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
-    let kinds = match kinds(&Client::new(base)).await {
-        Ok(kinds) => kinds,
-        Err(error) => return fail(&error),
-    };
+}
+
+fn process_ids(text: &str) -> Result<Vec<u32>, String> {
+    let ids = text.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>();
+    let ids = ids.map_err(|_| "the process ids are no numbers".to_owned())?;
+    cpu(&ids).map(|_| ids).ok_or_else(|| "there is no such process, or no /proc".to_owned())
+}
+
+/// What one server answers.
+async fn one(base: &str, ids: &str) -> Result<(), String> {
+    let ids = process_ids(ids)?;
     println!("| request | connections | requests/s | median ms | p99 ms | CPU ms a request |\n|{}", " --- |".repeat(6));
-    for (name, kind) in kinds {
-        let kind = Arc::new(kind);
+    for (name, kind) in kinds(&Client::new(base)).await? {
         for connections in CONNECTIONS {
-            if let Err(error) = measure(base, &name, &kind, connections, &ids).await {
-                return fail(&error);
-            }
+            let mut taken = measure(base, &kind, connections, SPAN, &ids).await?;
+            taken.times.sort_unstable();
+            let (median, late) = (taken.at(500), taken.at(990));
+            let (rate, cost) = (taken.rate(), taken.cost());
+            println!("| {name} | {connections} | {rate:.0} | {median:.2} | {late:.2} | {cost:.3} |");
         }
     }
-    ExitCode::SUCCESS
+    Ok(())
+}
+
+/// What the first of two servers answers beside the second.
+async fn two(servers: [(&str, &str); 2]) -> Result<(), String> {
+    let mut sides = Vec::new();
+    for (base, ids) in servers {
+        sides.push((base, process_ids(ids)?, kinds(&Client::new(base)).await?));
+    }
+    println!("| request | connections | requests/s | beside | CPU ms a request | beside |\n|{}", " --- |".repeat(6));
+    let count = sides.iter().map(|(_, _, kinds)| kinds.len()).min().unwrap_or(0);
+    for n in 0..count {
+        for connections in [1, 16] {
+            let mut taken = [Taken::default(), Taken::default()];
+            for _ in 0..TURNS {
+                for (taken, (base, ids, kinds)) in taken.iter_mut().zip(&sides) {
+                    taken.add(measure(base, &kinds[n].1, connections, TURN, ids).await?);
+                }
+            }
+            let (name, [first, second]) = (&sides[0].2[n].0, &taken);
+            let (rate, cost) = (first.rate(), first.cost());
+            let (rates, costs) = (100.0 * rate / second.rate(), 100.0 * cost / second.cost());
+            println!("| {name} | {connections} | {rate:.0} | {rates:.0} % | {cost:.3} | {costs:.0} % |");
+        }
+    }
+    Ok(())
+}
+
+/// What was measured.
+#[derive(Default)]
+struct Taken {
+    times: Vec<Duration>,
+    seconds: f64,
+    cpu: f64,
+}
+
+impl Taken {
+    fn add(&mut self, other: Self) {
+        self.times.extend(other.times);
+        self.seconds += other.seconds;
+        self.cpu += other.cpu;
+    }
+
+    fn requests(&self) -> f64 {
+        self.times.iter().map(|_| 1.0).sum()
+    }
+
+    fn rate(&self) -> f64 {
+        self.requests() / self.seconds
+    }
+
+    fn cost(&self) -> f64 {
+        self.cpu * 1000.0 / self.requests()
+    }
+
+    /// The time that so many of a thousand did not exceed, in milliseconds; they are sorted.
+    fn at(&self, part: usize) -> f64 {
+        let last = self.times.len().saturating_sub(1);
+        self.times.get((self.times.len() * part / 1000).min(last)).map_or(0.0, |t| t.as_secs_f64() * 1000.0)
+    }
 }
 
 fn fail(text: &str) -> ExitCode {
@@ -70,7 +148,7 @@ fn fail(text: &str) -> ExitCode {
 }
 
 /// The requests, made of what the server holds.
-async fn kinds(client: &Client) -> Result<Vec<(String, Kind)>, String> {
+async fn kinds(client: &Client) -> Result<Vec<(String, Arc<Kind>)>, String> {
     let page = client.get("Patient?_count=200&_elements=id").await;
     let ids =
         |resources: &[&Value]| resources.iter().filter_map(|r| r["id"].as_str().map(str::to_owned)).collect::<Vec<_>>();
@@ -90,7 +168,7 @@ async fn kinds(client: &Client) -> Result<Vec<(String, Kind)>, String> {
         "effectiveDateTime": "2020-01-01T12:00:00Z",
         "valueQuantity": { "value": 70.5, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg" },
     });
-    Ok(vec![
+    let kinds: Vec<(String, Kind)> = vec![
         ("read `Patient/[id]`".into(), each(&|id| format!("Patient/{id}"))),
         (
             "page `Observation?patient=&category=&_sort=-date&_count=50`".into(),
@@ -110,39 +188,38 @@ async fn kinds(client: &Client) -> Result<Vec<(String, Kind)>, String> {
             each(&|id| format!("Encounter?patient={id}&_include=Encounter:practitioner&_count=50")),
         ),
         ("create `Observation`".into(), Kind::Create(observation)),
-    ])
+    ];
+    let only = env::var("MEASURE_ONLY").unwrap_or_default();
+    let wanted = kinds.into_iter().filter(|(name, _)| name.starts_with(&only));
+    Ok(wanted.map(|(name, kind)| (name, Arc::new(kind))).collect())
 }
 
-/// Keeps so many connections busy for the span, and prints a line.
-async fn measure(base: &str, name: &str, kind: &Arc<Kind>, connections: usize, ids: &[u32]) -> Result<(), String> {
+/// Keeps so many connections busy for the span.
+async fn measure(
+    base: &str,
+    kind: &Arc<Kind>,
+    connections: usize,
+    span: Duration,
+    ids: &[u32],
+) -> Result<Taken, String> {
     let (before, start) = (cpu(ids).unwrap_or_default(), Instant::now());
     let mut workers = JoinSet::new();
     for worker in 0..connections {
         let (client, kind) = (Client::new(base), Arc::clone(kind));
-        workers.spawn(async move { busy(&client, &kind, worker, start).await });
+        workers.spawn(async move { busy(&client, &kind, worker, start + span).await });
     }
     let mut times = Vec::new();
     while let Some(worker) = workers.join_next().await {
         times.extend(worker.map_err(|error| error.to_string())??);
     }
-    let (elapsed, used) = (start.elapsed().as_secs_f64(), cpu(ids).unwrap_or_default() - before);
-    times.sort_unstable();
-    let at = |part: usize| {
-        times
-            .get((times.len() * part / 1000).min(times.len().saturating_sub(1)))
-            .map_or(0.0, |t| t.as_secs_f64() * 1000.0)
-    };
-    let requests = times.iter().map(|_| 1.0).sum::<f64>();
-    let (rate, cost) = (requests / elapsed, used * 1000.0 / requests);
-    println!("| {name} | {connections} | {rate:.0} | {:.2} | {:.2} | {cost:.3} |", at(500), at(990));
-    Ok(())
+    Ok(Taken { times, seconds: start.elapsed().as_secs_f64(), cpu: cpu(ids).unwrap_or_default() - before })
 }
 
-async fn busy(client: &Client, kind: &Kind, worker: usize, start: Instant) -> Result<Vec<Duration>, String> {
+async fn busy(client: &Client, kind: &Kind, worker: usize, end: Instant) -> Result<Vec<Duration>, String> {
     let mut times = Vec::new();
     // Each connection begins at another place.
     let mut number = worker * 7;
-    while start.elapsed() < SPAN {
+    while Instant::now() < end {
         let begun = Instant::now();
         let reply = match kind {
             Kind::Get(paths) => client.get(&paths[number % paths.len()]).await,

@@ -4,6 +4,7 @@
 
 mod chain;
 mod drain;
+mod index;
 mod keys;
 mod record;
 mod search;
@@ -62,8 +63,8 @@ pub(crate) struct Audit {
     always_sync: bool,
     segment: Segment,
     keys: Keys,
-    /// One drains at a time; where checkpoints stand.
-    draining: tokio::sync::Mutex<drain::Checkpoints>,
+    /// One drains at a time.
+    draining: tokio::sync::Mutex<drain::Drained>,
     /// The highest of the process's chains.
     lanes: AtomicI64,
     /// Keeps others out of the folder.

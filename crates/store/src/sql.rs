@@ -108,6 +108,13 @@ impl Sql {
     }
 }
 
+impl Value {
+    /// The text; of another type none.
+    pub(crate) fn text(&self) -> &str {
+        if let Self::Text(text) = self { text } else { "" }
+    }
+}
+
 impl Row {
     /// The integer in that column; 0 where there is none.
     pub(crate) fn int(&self, column: usize) -> i64 {

@@ -4,16 +4,11 @@
 use super::{
     Audit, SEGMENTS,
     chain::Head,
-    chain_of,
+    chain_of, index,
     record::{AUDIT, Record},
     segment, take,
 };
-use crate::{
-    Error, SqlStore,
-    backend::Isolation,
-    job::job,
-    sql::{Sql, Value},
-};
+use crate::{Error, SqlStore, backend::Isolation, job::job, sql::Sql};
 use std::{
     collections::HashMap,
     io,
@@ -36,11 +31,17 @@ const SIGN_INTERVAL: Micros = 600_000_000;
 /// Or if it has moved so far.
 const SIGN_RECORDS: i64 = 10_000;
 
-/// What was signed last.
+/// How far it is.
 #[derive(Default)]
-pub(super) struct Checkpoints {
+pub(super) struct Drained {
+    /// What was left by processes before this one is in the index.
+    begun: bool,
+    /// When it was last looked whether there is something to sign.
     looked: Micros,
+    /// What was signed last of each chain, and when.
     signed: HashMap<i64, (i64, Micros)>,
+    /// Up to where the chains of writes are in the index.
+    pub(super) indexed: HashMap<i64, i64>,
 }
 
 impl SqlStore {
@@ -62,15 +63,20 @@ impl SqlStore {
     /// Drains what there is; `sign`: signs what has moved, too.
     pub(crate) async fn drain(&self, sign: bool) -> Result<(), Error> {
         let Some(audit) = self.audit() else { return Ok(()) };
-        let mut checkpoints = audit.draining.lock().await;
+        let mut drained = audit.draining.lock().await;
         self.audit_keys(audit).await?;
         for path in audit.segment.ended().map_err(|error| unreadable(&error))? {
             self.drain_file(path).await?;
         }
+        if !drained.begun {
+            self.index_abandoned().await?;
+            drained.begun = true;
+        }
+        self.index_writes(audit, &mut drained).await?;
         let now = self.shared().clock.now();
-        if sign || now.saturating_sub(checkpoints.looked) >= LOOK_INTERVAL {
-            checkpoints.looked = now;
-            self.sign(audit, &mut checkpoints, now, sign).await?;
+        if sign || now.saturating_sub(drained.looked) >= LOOK_INTERVAL {
+            drained.looked = now;
+            self.sign(audit, &mut drained, now, sign).await?;
         }
         Ok(())
     }
@@ -120,33 +126,38 @@ impl SqlStore {
         let text = tokio::task::spawn_blocking(move || segment::read(&reading)).await;
         let text = text.map_err(|error| Error::Backend(error.to_string()))?.map_err(|error| unreadable(&error))?;
         let mut strange = 0;
-        let mut rows: Vec<Vec<Value>> = Vec::with_capacity(ROWS_MAX);
+        let mut records = Vec::with_capacity(ROWS_MAX);
         for line in text.lines() {
             match Record::parse(line) {
-                Some(record) => rows.push(record.into_row()),
+                Some(record) => records.push(record),
                 None => strange += 1,
             }
-            if rows.len() == ROWS_MAX {
-                self.insert(std::mem::take(&mut rows)).await?;
+            if records.len() == ROWS_MAX {
+                self.insert(std::mem::take(&mut records)).await?;
             }
         }
-        self.insert(rows).await?;
+        self.insert(records).await?;
         settle(&path, strange).map_err(|error| unreadable(&error))
     }
 
-    async fn insert(&self, rows: Vec<Vec<Value>>) -> Result<(), Error> {
-        if rows.is_empty() {
+    async fn insert(&self, records: Vec<Record>) -> Result<(), Error> {
+        if records.is_empty() {
             return Ok(());
         }
-        let insert = job(rows, |rows, c| Box::pin(async move { c.insert(&AUDIT, rows.to_vec()).await }));
+        let insert = job(records, |records, c| {
+            Box::pin(async move {
+                c.insert(&AUDIT, records.iter().cloned().map(Record::into_row).collect()).await?;
+                index::enter(&records, c).await
+            })
+        });
         self.writing(Isolation::ReadCommitted, insert).await
     }
 
     /// Signs the ends of this process's chains: in the database, and for the log that is kept elsewhere.
-    async fn sign(&self, audit: &Audit, checkpoints: &mut Checkpoints, now: Micros, all: bool) -> Result<(), Error> {
+    async fn sign(&self, audit: &Audit, drained: &mut Drained, now: Micros, all: bool) -> Result<(), Error> {
         for lane in 0..=audit.lanes.load(Ordering::Relaxed) {
             let head = self.head(chain_of(audit.node, lane)).await?;
-            let (seq, at) = checkpoints.signed.get(&head.chain).copied().unwrap_or((0, 0));
+            let (seq, at) = drained.signed.get(&head.chain).copied().unwrap_or((0, 0));
             let moved = head.seq > seq && (seq > 0 || !self.is_signed(&head).await?);
             if !moved || !(all || head.seq - seq >= SIGN_RECORDS || now - at >= SIGN_INTERVAL) {
                 continue;
@@ -158,7 +169,7 @@ impl SqlStore {
             sql.push(", ").bind(signature.as_str()).push(") ON CONFLICT (chain, seq) DO NOTHING");
             let insert = job(sql, |sql, c| Box::pin(async move { c.query(&sql).await.map(drop) }));
             self.writing(Isolation::ReadCommitted, insert).await?;
-            checkpoints.signed.insert(head.chain, (head.seq, now));
+            drained.signed.insert(head.chain, (head.seq, now));
             let (chain, key) = (format!("{:x}", head.chain), audit.keys.public());
             tracing::info!(%chain, seq = head.seq, at = now, %hash, %signature, %key, "audit checkpoint");
         }

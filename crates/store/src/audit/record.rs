@@ -106,7 +106,7 @@ pub(super) static AUDIT: Table = Table {
 
 /// The columns, in the order in which [`Record::of_row`] reads them.
 pub(super) const COLUMNS: &str =
-    "chain, seq, at, interaction, action, outcome, client, agent, patient, what, rest, hash";
+    "a.chain, a.seq, a.at, a.interaction, a.action, a.outcome, a.client, a.agent, a.patient, a.what, a.rest, a.hash";
 
 /// An event in its place in a chain, as its row has it. `rest` is what no search looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +147,21 @@ impl Record {
         head.seq = record.seq;
         record.hash = head.hash.text();
         record
+    }
+
+    /// On whose behalf it was done.
+    pub(super) fn agent(&self) -> &str {
+        &self.texts[3]
+    }
+
+    /// The patient it is about, as a reference.
+    pub(super) fn patient_reference(&self) -> String {
+        if self.texts[4].is_empty() { String::new() } else { format!("Patient/{}", self.texts[4]) }
+    }
+
+    /// The resource it was done to.
+    pub(super) fn what(&self) -> &str {
+        &self.texts[5]
     }
 
     /// What the chain covers: everything but the hash, in one line that can be read in one way only.

@@ -1,4 +1,4 @@
-//! Finds recorded events: by their own few columns, not by the index of resources (AUD-9).
+//! Finds recorded events: by an index of their own, not by that of resources (AUD-9).
 
 use super::{
     Audit, Event,
@@ -79,15 +79,23 @@ pub(crate) async fn find(
     if page.count == 0 {
         return Ok(Events { total, ..Events::default() });
     }
-    let mut sql = Sql::new("SELECT ");
-    sql.push(COLUMNS).push(" FROM audit");
-    conditions(query, &mut sql);
+    let lead = lead(query);
+    let mut sql = Sql::new(if lead.len() > 1 { "SELECT DISTINCT " } else { "SELECT " });
+    sql.push(COLUMNS);
+    conditions(query, &lead, &mut sql);
     if let Some(cursor) = &page.cursor {
         let (at, chain, seq) = parse(cursor).ok_or(Error::BadCursor)?;
-        sql.push(" AND (at, chain, seq) ").push(if page.oldest_first { "> (" } else { "< (" });
+        sql.push(if query.ids.is_some() { " AND (a.at, a.chain, a.seq) " } else { " AND (i.at, i.chain, i.seq) " });
+        sql.push(if page.oldest_first { "> (" } else { "< (" });
         sql.bind(at).push(", ").bind(chain).push(", ").bind(seq).push(")");
     }
-    sql.push(if page.oldest_first { " ORDER BY at, chain, seq" } else { " ORDER BY at DESC, chain DESC, seq DESC" });
+    // By the index where it has one value, by the rows where they must be told apart.
+    sql.push(match (lead.len() > 1 || query.ids.is_some(), page.oldest_first) {
+        (false, true) => " ORDER BY i.at, i.chain, i.seq",
+        (false, false) => " ORDER BY i.at DESC, i.chain DESC, i.seq DESC",
+        (true, true) => " ORDER BY a.at, a.chain, a.seq",
+        (true, false) => " ORDER BY a.at DESC, a.chain DESC, a.seq DESC",
+    });
     sql.push(" LIMIT ").bind(i64::from(page.count) + 1);
     let mut rows = connection.query(&sql).await?;
     let more = rows.len() > usize::try_from(page.count).unwrap_or(usize::MAX);
@@ -106,55 +114,79 @@ pub(crate) async fn find(
 }
 
 async fn count(query: &EventQuery, connection: &mut dyn Connection) -> Result<i64, Error> {
-    let mut sql = Sql::new("SELECT COUNT(*) FROM audit");
-    conditions(query, &mut sql);
+    let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT DISTINCT a.chain, a.seq");
+    conditions(query, &lead(query), &mut sql);
+    sql.push(") AS found");
     Ok(connection.query(&sql).await?.first().map_or(0, |row| row.int(0)))
 }
 
-fn conditions(query: &EventQuery, sql: &mut Sql) {
-    sql.push(" WHERE 1 = 1");
+/// The references by which the index is entered: those of the first condition that names some, or the one that all events have.
+fn lead(query: &EventQuery) -> Vec<String> {
+    let references = |field: &EventField| match field {
+        EventField::Agent(values) | EventField::What(values) => Some(values.clone()),
+        EventField::Patient(values) => Some(values.iter().map(|id| format!("Patient/{id}")).collect()),
+        EventField::Interaction(_)
+        | EventField::Action(_)
+        | EventField::Client(_)
+        | EventField::Operations
+        | EventField::Rest => None,
+    };
+    let of_all = |any: &Vec<EventField>| any.iter().map(references).collect::<Option<Vec<Vec<String>>>>();
+    let mut lead = query.fields.iter().find_map(of_all).map_or_else(|| vec![String::new()], |lists| lists.concat());
+    lead.sort_unstable();
+    lead.dedup();
+    lead
+}
+
+/// Ids are places; else the index goes first, and whatever more is asked is looked for in the rows that it leads to.
+fn conditions(query: &EventQuery, lead: &[String], sql: &mut Sql) {
+    let by_id = query.ids.is_some();
     if let Some(ids) = &query.ids {
-        let places = ids.iter().filter_map(|id| place_of(id));
-        sql.push(" AND (1 = 0");
-        for (chain, seq) in places {
-            sql.push(" OR (chain = ").bind(chain).push(" AND seq = ").bind(seq).push(")");
+        sql.push(" FROM audit a WHERE (1 = 0");
+        for (chain, seq) in ids.iter().filter_map(|id| place_of(id)) {
+            sql.push(" OR (a.chain = ").bind(chain).push(" AND a.seq = ").bind(seq).push(")");
         }
         sql.push(")");
+    } else {
+        sql.push(" FROM audit_index i CROSS JOIN audit a WHERE a.chain = i.chain AND a.seq = i.seq AND i.reference");
+        match lead {
+            [one] => sql.push(" = ").bind(one.as_str()),
+            several => sql.push(" IN ").bind_list(several.iter().map(String::as_str)),
+        };
     }
     for (from, before) in &query.times {
         if let Some(from) = from {
-            sql.push(" AND at >= ").bind(*from);
+            sql.push(if by_id { " AND a.at >= " } else { " AND i.at >= " }).bind(*from);
         }
         if let Some(before) = before {
-            sql.push(" AND at < ").bind(*before);
+            sql.push(if by_id { " AND a.at < " } else { " AND i.at < " }).bind(*before);
         }
     }
     if let Some(outcomes) = &query.outcomes {
-        sql.push(" AND outcome IN ").bind_list(outcomes.iter().copied());
+        sql.push(" AND a.outcome IN ").bind_list(outcomes.iter().copied());
     }
     for any in &query.fields {
         sql.push(" AND (").join(" OR ", any, field).push(")");
     }
 }
 
-/// The indexes hold no empty values, which a condition must say to be found there.
 fn field(sql: &mut Sql, field: &EventField) {
     // Names of operations begin with a dollar sign, codes of DICOM with a digit.
     let (column, values) = match field {
         EventField::Operations => {
-            sql.push("interaction >= '$' AND interaction < '%'");
+            sql.push("(a.interaction >= '$' AND a.interaction < '%')");
             return;
         }
         EventField::Rest => {
-            sql.push("(interaction < '0' OR interaction >= ':')");
+            sql.push("(a.interaction < '0' OR a.interaction >= ':')");
             return;
         }
-        EventField::Interaction(values) => ("interaction IN ", values),
-        EventField::Action(values) => ("action IN ", values),
-        EventField::Client(values) => ("client IN ", values),
-        EventField::Agent(values) => ("agent <> '' AND agent IN ", values),
-        EventField::Patient(values) => ("patient <> '' AND patient IN ", values),
-        EventField::What(values) => ("what <> '' AND what IN ", values),
+        EventField::Interaction(values) => ("a.interaction IN ", values),
+        EventField::Action(values) => ("a.action IN ", values),
+        EventField::Client(values) => ("a.client IN ", values),
+        EventField::Agent(values) => ("a.agent IN ", values),
+        EventField::Patient(values) => ("a.patient IN ", values),
+        EventField::What(values) => ("a.what IN ", values),
     };
     sql.push(column).bind_list(values.iter().map(String::as_str));
 }

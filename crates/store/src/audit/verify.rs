@@ -123,18 +123,18 @@ impl SqlStore {
     }
 
     /// The chain that follows, in the order of their numbers.
-    async fn chain_after(&self, after: i64) -> Result<Option<i64>, Error> {
+    pub(super) async fn chain_after(&self, after: i64) -> Result<Option<i64>, Error> {
         let mut sql = Sql::new("SELECT MIN(chain) FROM (SELECT MIN(chain) AS chain FROM audit WHERE chain > ");
         sql.bind(after).push(" UNION ALL SELECT MIN(chain) FROM audit_checkpoint WHERE chain > ").bind(after);
         sql.push(") AS chains");
-        Ok(self.rows(sql).await?.first().map(|row| row.int(0)).filter(|chain| *chain > 0))
+        Ok(self.audit_rows(sql).await?.first().map(|row| row.int(0)).filter(|chain| *chain > 0))
     }
 
     async fn records(&self, chain: i64, after: i64) -> Result<Vec<Record>, Error> {
         let mut sql = Sql::new("SELECT ");
-        sql.push(COLUMNS).push(" FROM audit WHERE chain = ").bind(chain).push(" AND seq > ").bind(after);
-        sql.push(" ORDER BY seq LIMIT ").bind(ROWS);
-        Ok(self.rows(sql).await?.iter_mut().map(Record::of_row).collect())
+        sql.push(COLUMNS).push(" FROM audit a WHERE a.chain = ").bind(chain).push(" AND a.seq > ").bind(after);
+        sql.push(" ORDER BY a.seq LIMIT ").bind(ROWS);
+        Ok(self.audit_rows(sql).await?.iter_mut().map(Record::of_row).collect())
     }
 
     async fn checkpoints(&self, chain: i64) -> Result<VecDeque<Checkpoint>, Error> {
@@ -146,10 +146,10 @@ impl SqlStore {
             hash: row.take_text(2),
             signature: row.take_text(3),
         };
-        Ok(self.rows(sql).await?.iter_mut().map(of_row).collect())
+        Ok(self.audit_rows(sql).await?.iter_mut().map(of_row).collect())
     }
 
-    async fn rows(&self, sql: Sql) -> Result<Vec<Row>, Error> {
+    pub(super) async fn audit_rows(&self, sql: Sql) -> Result<Vec<Row>, Error> {
         self.reading(true, job(sql, |sql, c| Box::pin(async move { c.query(&sql).await }))).await
     }
 }
