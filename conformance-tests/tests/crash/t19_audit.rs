@@ -83,8 +83,8 @@ async fn events(client: &Client) -> BTreeMap<String, usize> {
     let mut page = client.get("AuditEvent?_count=1000&_sort=date").await.expect_status(200);
     loop {
         for event in page.resources() {
-            let entities = event["entity"].as_array().into_iter().flatten();
-            let request = entities.filter(|entity| entity["type"]["code"] == "XrequestId").next_back();
+            let mut entities = event["entity"].as_array().into_iter().flatten();
+            let request = entities.rfind(|entity| entity["type"]["code"] == "XrequestId");
             if let Some(id) = request.and_then(|entity| entity["what"]["identifier"]["value"].as_str()) {
                 *events.entry(id.to_owned()).or_default() += 1;
             }
