@@ -1,7 +1,9 @@
 //! Settings: the command line before the environment before the file before `config.default.toml`.
 
+mod layers;
+
 use crate::{error::Error, secret};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -9,10 +11,8 @@ use std::{
 use tessera_http::ConditionalDelete;
 use tessera_store::{AuditOptions, Location};
 
-/// The defaults, with a line of help each.
-pub(crate) const DEFAULTS: &str = include_str!("../config.default.toml");
-
-/// What the settings are.
+/// What the settings are. Each has its default, its help and so its name in the environment in `config.default.toml`;
+/// a section there is a structure here, in a file of its own below `config/` as soon as it means something.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
@@ -38,57 +38,43 @@ pub(crate) struct Config {
     pub log: String,
 }
 
-/// A file may leave out what it does not change.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Partial {
-    listen: Option<String>,
-    database_url: Option<String>,
-    base_url: Option<String>,
-    conditional_delete: Option<String>,
-    search_timeout_ms: Option<u64>,
-    audit: Option<String>,
-    audit_folder: Option<String>,
-    audit_sync: Option<String>,
-    secret_key_file: Option<String>,
-    log: Option<String>,
-}
-
-/// Settings that the command line and the environment share.
-#[derive(Clone, Debug, Default, clap::Args)]
+/// Settings that the command line has, named as they are in the file. The environment has all of them.
+#[derive(Clone, Debug, Default, clap::Args, Serialize)]
+#[command(next_help_heading = "Settings, each also a TESSERA_ variable and a line of the file")]
 pub(crate) struct Settings {
     /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(global = true, long, env = "TESSERA_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(global = true, long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
     /// Where resources are kept: sqlite:PATH or postgres://… [default: sqlite:tessera-data/tessera.db]
-    #[arg(global = true, long, env = "TESSERA_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(global = true, long, value_name = "URL")]
     pub database_url: Option<String>,
     /// The URL under which clients reach the FHIR API [default: http://LISTEN/fhir]
-    #[arg(global = true, long, env = "TESSERA_BASE_URL", value_name = "URL")]
+    #[arg(global = true, long, value_name = "URL")]
     pub base_url: Option<String>,
     /// How many resources a conditional delete may delete: single or multiple [default: single]
-    #[arg(global = true, long, env = "TESSERA_CONDITIONAL_DELETE", value_name = "single|multiple")]
+    #[arg(global = true, long, value_name = "single|multiple")]
     pub conditional_delete: Option<String>,
     /// How long a search may run, in milliseconds, 60000 at most [default: 10000]
-    #[arg(global = true, long, env = "TESSERA_SEARCH_TIMEOUT_MS", value_name = "MILLISECONDS")]
+    #[arg(global = true, long, value_name = "MILLISECONDS")]
     pub search_timeout_ms: Option<u64>,
     /// Whether it is recorded who does what: on or off [default: on]
-    #[arg(long, env = "TESSERA_AUDIT", value_name = "on|off")]
+    #[arg(long, value_name = "on|off")]
     pub audit: Option<String>,
     /// Where events of the record wait for the database [default: beside it]
-    #[arg(long, env = "TESSERA_AUDIT_FOLDER", value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER")]
     pub audit_folder: Option<String>,
     /// When a read is answered, its event on disk within 20 ms or before: interval or always [default: interval]
-    #[arg(long, env = "TESSERA_AUDIT_SYNC", value_name = "interval|always")]
+    #[arg(long, value_name = "interval|always")]
     pub audit_sync: Option<String>,
     /// The file with the server's secret, made if it is not there [default: beside the database]
-    #[arg(global = true, long, env = "TESSERA_SECRET_KEY_FILE", value_name = "FILE")]
+    #[arg(global = true, long, value_name = "FILE")]
     pub secret_key_file: Option<String>,
     /// A file of settings; config.default.toml in the sources lists them all
     #[arg(global = true, long, env = "TESSERA_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
     pub config: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, or a filter [default: info,sqlx=error]
-    #[arg(global = true, long, env = "TESSERA_LOG", value_name = "FILTER")]
+    #[arg(global = true, long, value_name = "FILTER")]
     pub log: Option<String>,
 }
 
@@ -96,31 +82,10 @@ impl Settings {
     /// The settings in force.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the file cannot be read or has a setting that does not exist.
+    /// [`Error::Usage`] if the file cannot be read or has a setting that does not exist, or a value is of another type.
     pub(crate) fn resolve(&self) -> Result<Config, Error> {
-        let bad = |file: &str, error: &dyn std::fmt::Display| Error::Usage(format!("{file}: {error}"));
-        let defaults: Config = toml::from_str(DEFAULTS).map_err(|e| bad("config.default.toml", &e))?;
-        let file: Partial = match &self.config {
-            None => Partial::default(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| bad(&path.display().to_string(), &e))?;
-                toml::from_str(&text).map_err(|e| bad(&path.display().to_string(), &e))?
-            }
-        };
-        let choose =
-            |own: &Option<String>, file: Option<String>, default: String| own.clone().or(file).unwrap_or(default);
-        Ok(Config {
-            listen: choose(&self.listen, file.listen, defaults.listen),
-            database_url: choose(&self.database_url, file.database_url, defaults.database_url),
-            base_url: choose(&self.base_url, file.base_url, defaults.base_url),
-            conditional_delete: choose(&self.conditional_delete, file.conditional_delete, defaults.conditional_delete),
-            search_timeout_ms: self.search_timeout_ms.or(file.search_timeout_ms).unwrap_or(defaults.search_timeout_ms),
-            audit: choose(&self.audit, file.audit, defaults.audit),
-            audit_folder: choose(&self.audit_folder, file.audit_folder, defaults.audit_folder),
-            audit_sync: choose(&self.audit_sync, file.audit_sync, defaults.audit_sync),
-            secret_key_file: choose(&self.secret_key_file, file.secret_key_file, defaults.secret_key_file),
-            log: choose(&self.log, file.log, defaults.log),
-        })
+        let environment = |name: &str| std::env::var(name).ok();
+        layers::resolve(self.config.as_deref(), environment, self)
     }
 }
 
@@ -229,8 +194,7 @@ mod tests {
 
     #[test]
     fn the_documented_defaults_are_the_settings() {
-        let config: Config = toml::from_str(DEFAULTS).unwrap();
-        assert_eq!(Settings::default().resolve().unwrap(), config);
+        let config = layers::resolve(None, |_| None, &Settings::default()).unwrap();
         assert_eq!(config.search_timeout().unwrap(), tessera_store::SEARCH_TIMEOUT);
         assert_eq!(config.base_at("127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
     }
