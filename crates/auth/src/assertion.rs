@@ -6,7 +6,7 @@ use crate::{
     client::{self, Authentication, Client, Keys},
     jws::{self, Algorithm, Jws},
     kept::{self, Kept, SECOND},
-    outbound::ClientKeys,
+    outbound::Documents,
     secret,
 };
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ const JTI_BYTES_MAX: usize = 255;
 /// What assertions are checked against.
 pub(crate) struct Checks<'a> {
     pub(crate) records: &'a dyn Records,
-    pub(crate) client_keys: &'a ClientKeys,
+    pub(crate) client_keys: &'a Documents,
     pub(crate) now: Micros,
     /// Whom an assertion may be for: the token endpoint, and the issuer.
     pub(crate) audiences: [&'a str; 2],

@@ -14,7 +14,7 @@ pub use grant::{Issued, NotIssued};
 use crate::{
     Error, context,
     jwks::SigningKeys,
-    outbound::{ClientKeys, Fetch},
+    outbound::{Documents, Feature, Fetch},
     policy::Reading,
     seal::MasterKey,
     token::{self, Active},
@@ -83,7 +83,7 @@ pub struct AuthorizationServer {
     records: Arc<dyn Records>,
     clock: Arc<dyn Clock>,
     keys: SigningKeys,
-    client_keys: ClientKeys,
+    client_keys: Documents,
     urls: Urls,
     logins: Logins,
     cache: Cache,
@@ -105,7 +105,7 @@ impl AuthorizationServer {
         let Parts { records, clock, master, fetch, base } = parts;
         let server = Self {
             keys: SigningKeys::new(records.clone(), master),
-            client_keys: ClientKeys::new(fetch),
+            client_keys: Documents::new(fetch, Feature::ClientKeys, 0),
             urls: Urls::of(&base),
             logins: Logins::new()?,
             cache: Cache::default(),

@@ -33,6 +33,9 @@ pub enum Error {
     /// Keys cannot be made or read.
     #[error("{0}")]
     Keys(&'static str),
+    /// Another server that is needed does not answer; to be sent again later.
+    #[error("{0}")]
+    Unavailable(&'static str),
     /// The store has failed.
     #[error(transparent)]
     Store(#[from] tessera_store::Error),
@@ -50,7 +53,9 @@ impl Error {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::AccessDenied(_) => "access_denied",
-            Self::TooManyAttempts | Self::Store(tessera_store::Error::Busy) => "temporarily_unavailable",
+            Self::TooManyAttempts | Self::Unavailable(_) | Self::Store(tessera_store::Error::Busy) => {
+                "temporarily_unavailable"
+            }
             Self::BadRecord | Self::Keys(_) | Self::Store(_) => "server_error",
         }
     }

@@ -3,7 +3,7 @@
 use crate::{
     jwks::{Family, generate},
     jws::{Algorithm, sign_bytes},
-    outbound::{Fetch, Fetched},
+    outbound::{Ask, Fetch, Fetched},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{FutureExt as _, future::BoxFuture};
@@ -14,7 +14,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 use tessera_model::temporal::Micros;
 use tessera_store::{Error, Record, RecordChange, RecordKey, Records, clock::Clock};
@@ -138,9 +137,9 @@ impl Web {
 }
 
 impl Fetch for Web {
-    fn fetch<'a>(&'a self, url: &'a str, _bytes_max: usize, _timeout: Duration) -> BoxFuture<'a, Option<Fetched>> {
+    fn fetch<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Fetched>> {
         self.count.fetch_add(1, Ordering::Relaxed);
-        let page = self.pages.lock().unwrap().get(url).cloned();
+        let page = self.pages.lock().unwrap().get(ask.url).cloned();
         async move { page }.boxed()
     }
 }

@@ -192,6 +192,7 @@ fn answer(server: &AuthorizationServer, header: Option<&str>, result: Result<Val
         Error::Store(tessera_store::Error::Busy) => {
             (StatusCode::SERVICE_UNAVAILABLE, "the server is busy; try again".to_owned())
         }
+        Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         Error::BadRecord | Error::Keys(_) | Error::Store(_) => {
             tracing::error!(%error, "the authorization server has failed");
             (StatusCode::INTERNAL_SERVER_ERROR, "the server has failed; what went wrong is in its log".to_owned())

@@ -36,6 +36,18 @@ pub(crate) struct Config {
     pub secret_key_file: String,
     /// What is logged.
     pub log: String,
+    /// Where the server may fetch from.
+    pub outbound: Outbound,
+}
+
+/// Where the server may fetch from (HTTP-30).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outbound {
+    /// Origins that may be at any address and port.
+    pub trusted_origins: Vec<String>,
+    /// The only origins where clients may have their keys; empty: any.
+    pub client_key_origins: Vec<String>,
 }
 
 /// Settings that the command line has, named as they are in the file. The environment has all of them.

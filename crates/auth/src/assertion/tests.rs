@@ -1,6 +1,7 @@
 //! Each way to fail of AUTH-21 by itself: the assertion differs from a good one in that alone.
 
 use super::*;
+use crate::outbound::Feature;
 use crate::testing::{Memory, SignedBy, Web};
 use serde_json::json;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ const JWKS_URL: &str = "https://app/jwks";
 struct Bench {
     memory: Arc<Memory>,
     web: Arc<Web>,
-    keys: ClientKeys,
+    keys: Documents,
     es: SignedBy,
     rs: SignedBy,
 }
@@ -23,7 +24,7 @@ impl Bench {
         let (memory, web) = (Memory::new(), Web::new());
         let (es, rs) = (SignedBy::es384("es"), SignedBy::rs384("rs"));
         let jwks = json!({"keys": [es.public, rs.public]});
-        let bench = Self { keys: ClientKeys::new(web.clone()), memory, web, es, rs };
+        let bench = Self { keys: Documents::new(web.clone(), Feature::ClientKeys, 0), memory, web, es, rs };
         bench.web.put(JWKS_URL, &jwks.to_string(), None);
         bench.register("inline", json!({"jwks": jwks, "algorithms": ["ES384", "RS384"]}), true).await;
         bench.register("by-url", json!({"jwks_url": JWKS_URL, "algorithms": ["ES384", "RS384"]}), true).await;

@@ -16,7 +16,7 @@ use std::{
 use tessera_auth::{
     AuthorizationServer, Error, MasterKey, NotIssued, Parts, authorization, client, code,
     launch::LaunchContext,
-    outbound::{Fetch, Fetched},
+    outbound::{Ask, Fetch, Fetched},
     scope::Scopes,
     session, user,
 };
@@ -44,7 +44,7 @@ impl Clock for TestClock {
 struct NoWeb;
 
 impl Fetch for NoWeb {
-    fn fetch<'a>(&'a self, _url: &'a str, _bytes_max: usize, _timeout: Duration) -> BoxFuture<'a, Option<Fetched>> {
+    fn fetch<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Fetched>> {
         async { None }.boxed()
     }
 }

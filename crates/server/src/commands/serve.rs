@@ -4,7 +4,7 @@ use super::{context, open};
 use crate::{
     config::{Config, Settings, is_local},
     error::Error,
-    outbound::Outbound,
+    outbound::{Outbound, Rules},
     secret, telemetry,
 };
 use std::{future::IntoFuture as _, net::SocketAddr, sync::Arc, time::Duration};
@@ -46,7 +46,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         (Authenticator::InsecureNoAuth, None)
     } else {
         let master = MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?);
-        let server = authorization_server(&store, master.clone()).await?;
+        let rules = Rules::new(&config.outbound.trusted_origins, &config.outbound.client_key_origins)?;
+        rules.check(address.ip().is_loopback())?;
+        let server = authorization_server(&store, master.clone(), Outbound::new(rules)?).await?;
         (Authenticator::Smart(server), Some(Arc::new(master)))
     };
     println!("Tessera listens on http://{address}/fhir");
@@ -54,12 +56,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 }
 
 /// The authorization server over what the store keeps.
-async fn authorization_server(store: &SqlStore, master: MasterKey) -> Result<Arc<AuthorizationServer>, Error> {
+async fn authorization_server(
+    store: &SqlStore,
+    master: MasterKey,
+    outbound: Outbound,
+) -> Result<Arc<AuthorizationServer>, Error> {
     let parts = Parts {
         records: Arc::new(store.clone()),
         clock: Arc::new(SystemClock),
         master,
-        fetch: Arc::new(Outbound::new()?),
+        fetch: Arc::new(outbound),
         base: store.base().to_owned(),
     };
     Ok(Arc::new(AuthorizationServer::new(parts).await?))
