@@ -15,6 +15,8 @@ use watched::Watched;
 
 /// Longest name of an operation that is recorded: clients make them up.
 const NAME_CHARS_MAX: usize = 64;
+/// DICOM's code of what leaves for another organization: "Export".
+pub(crate) const DISCLOSURE: &str = "110106";
 
 /// The trail of one interaction.
 pub(crate) struct Trail {
@@ -83,6 +85,8 @@ impl Trail {
         }
         if result.is_ok() {
             events.extend(seen.reads);
+            // Without them on the disk nothing is disclosed (AUD-4).
+            urgent |= disclose(&self.context, &mut events);
         }
         self.context.store.record(events, urgent).await?;
         result
@@ -208,6 +212,22 @@ fn refused(event: &mut Event, error: &Error) -> bool {
     };
     event.outcome = if status >= 500 { 8 } else { 4 };
     matches!(status, 401 | 403 | 404 | 421)
+}
+
+/// Adds the disclosures: what a client of another organization has read of a patient (AUD-3). Whether there are any.
+fn disclose(context: &Context, events: &mut Vec<Event>) -> bool {
+    let own = context.organization.as_deref().unwrap_or_default();
+    let reads = |event: &&Event| {
+        let elsewhere = !event.organization.is_empty() && event.organization != own;
+        let handed_out = matches!(event.action, AuditAction::Read | AuditAction::Execute) && event.outcome == 0;
+        elsewhere && handed_out && !event.patient.is_empty()
+    };
+    let disclosure =
+        |event: &Event| Event { interaction: DISCLOSURE.to_owned(), action: AuditAction::Read, ..event.clone() };
+    let disclosures: Vec<Event> = events.iter().filter(reads).map(disclosure).collect();
+    let some = !disclosures.is_empty();
+    events.extend(disclosures);
+    some
 }
 
 /// One event for each patient it is about, or one that is about none.

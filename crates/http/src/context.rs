@@ -41,6 +41,8 @@ pub struct Context {
     pub definitions: &'static Definitions,
     /// This server's base URL, without a slash at its end.
     pub base: Arc<str>,
+    /// The organization whose records these are: a reference or a URI, as clients' organizations are named; `None`: not said.
+    pub organization: Option<Arc<str>>,
     /// What a conditional delete may delete.
     pub conditional_delete: ConditionalDelete,
     /// The clock.

@@ -34,11 +34,11 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
 }
 
 async fn permitted(context: &Context, access: &AccessContext, request: Request) -> Result<Reply, Error> {
-    if !is_permitted(access, &request) {
-        return Err(Error::Forbidden);
-    }
     if audit_event::is_asked(&request.interaction) {
         return audit_event::perform(context, access, request).await;
+    }
+    if !is_permitted(access, &request) {
+        return Err(Error::Forbidden);
     }
     match &request.interaction {
         Interaction::Capabilities => Ok(Reply::json(capability::statement_of_mode(context, &request.parameters)?)),

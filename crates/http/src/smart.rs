@@ -27,6 +27,8 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 const GRANTED: &str = "110142";
 const LOGIN: &str = "110122";
 const ENDED: &str = "110123";
+/// A user lets an app have something, or takes it back: "User security Attributes Changed".
+const CONSENT: &str = "110137";
 
 /// The routes of the authorization server, if there is one.
 pub(crate) fn routes(context: &Context) -> Router<Context> {

@@ -165,6 +165,21 @@ impl AccessContext {
         }
     }
 
+    /// The patients whose own audit record may be asked for: AuditEvents are in nobody's record, and no condition of a grant
+    /// is asked of them. Administrators need not be among those whom this is for.
+    #[must_use]
+    pub fn audited(&self, permission: Permission, audit_event: ResourceType) -> Vec<Id> {
+        let Rights::Granted(granted) = &self.rights else { return Vec::new() };
+        let covering = granted.grants.iter().filter(|grant| grant.covers(permission, audit_event));
+        let mut patients: Vec<Id> = covering
+            .filter(|grant| grant.filter.is_always())
+            .filter_map(|grant| if let Within::Patient(id) = &grant.within { Some(id.clone()) } else { None })
+            .collect();
+        patients.sort_unstable();
+        patients.dedup();
+        patients
+    }
+
     /// On what it is allowed, by type: the types of which the same may be seen stand together. `None`: on everything.
     #[must_use]
     pub fn visible_by_type(&self, permission: Permission) -> Option<Vec<(Vec<ResourceType>, Visible)>> {

@@ -47,6 +47,7 @@ fn context(
         base: store.base().into(),
         store: Arc::new(store),
         definitions: Definitions::r4(),
+        organization: Some(config.organization.as_str()).filter(|name| !name.is_empty()).map(Into::into),
         conditional_delete: config.conditional_delete()?,
         clock: Arc::new(SystemClock),
         authenticator,

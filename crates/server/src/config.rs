@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub database_url: String,
     /// The URL of the FHIR API; empty: made of the address listened on.
     pub base_url: String,
+    /// The organization whose records these are; empty: not said.
+    pub organization: String,
     /// How many resources a conditional delete may delete: `single` or `multiple`.
     pub conditional_delete: String,
     /// How long a search may run, in milliseconds.

@@ -15,10 +15,10 @@ use crate::{
 };
 use serde_json::{Value, json};
 use tessera_model::{
-    AccessContext, Error as ModelError,
+    AccessContext, Definitions, Error as ModelError, Id, Key, Permission,
     interaction::{Interaction, InteractionCode, Level},
 };
-use tessera_store::{EventPage, EventQuery};
+use tessera_store::{EventField, EventPage, EventQuery, RecordedEvent};
 
 /// The type that is answered from the audit record.
 pub(crate) const TYPE: &str = "AuditEvent";
@@ -48,22 +48,7 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
         Interaction::Update(_) | Interaction::ConditionalUpdate(_) => refused("PUT"),
         Interaction::Patch(_) | Interaction::ConditionalPatch(_) => refused("PATCH"),
         Interaction::Delete(_) | Interaction::ConditionalDelete(_) => refused("DELETE"),
-        Interaction::Read(_) | Interaction::SearchType(_) | Interaction::SearchCompartment(..)
-            if !access.administers() =>
-        {
-            Err(Error::Forbidden)
-        }
-        Interaction::Read(key) => {
-            if let Some((name, _)) = request.parameters.first() {
-                return Err(Error::BadRequest(format!("{name} means nothing when an AuditEvent is read")));
-            }
-            let query = EventQuery { ids: Some(vec![key.id.to_string()]), ..EventQuery::default() };
-            let page = EventPage { count: 1, ..EventPage::default() };
-            let found = context.store.events(query, page).await?;
-            let event = found.events.first().ok_or_else(|| Error::NotFound(key.clone()))?;
-            let last_modified = Some(event.event.at);
-            Ok(Reply { last_modified, ..Reply::json(render::resource(context, event).to_string()) })
-        }
+        Interaction::Read(key) => read(context, access, &request, key).await,
         Interaction::SearchType(_) | Interaction::SearchCompartment(..) => search(context, access, &request).await,
         Interaction::Capabilities
         | Interaction::Bundle
@@ -80,11 +65,88 @@ pub(crate) async fn perform(context: &Context, access: &AccessContext, request: 
     }
 }
 
+/// Whose events may be asked for.
+enum Whose {
+    /// Everybody's, by administrators.
+    Everybodys,
+    /// Those about these patients, by themselves or on their behalf.
+    About(Vec<String>),
+}
+
+impl Whose {
+    fn of(access: &AccessContext, permission: Permission) -> Result<Self, Error> {
+        let audit_event = Definitions::r4().resource_type(TYPE).ok_or(Error::Forbidden)?;
+        if access.administers() && access.allows(permission, audit_event) {
+            return Ok(Self::Everybodys);
+        }
+        let patients = access.audited(permission, audit_event);
+        if patients.is_empty() {
+            return Err(Error::Forbidden);
+        }
+        Ok(Self::About(patients.iter().map(ToString::to_string).collect()))
+    }
+
+    fn restrict(&self, query: &mut EventQuery) {
+        if let Self::About(patients) = self {
+            query.fields.push(vec![EventField::Patient(patients.clone())]);
+        }
+    }
+
+    /// The resource as it is shown. Who reads about themselves alone is not shown what was asked, which may be about others,
+    /// nor what it was done to where they do not see that.
+    async fn show(
+        &self,
+        context: &Context,
+        access: &AccessContext,
+        mut recorded: RecordedEvent,
+    ) -> Result<Value, Error> {
+        if let Self::About(_) = self {
+            recorded.event.query.clear();
+            let seen = match recorded.event.what.split_once('/') {
+                None => false,
+                Some((name, id)) => match (Definitions::r4().resource_type(name), Id::parse(id)) {
+                    (Some(resource_type), Some(id)) => {
+                        context.store.read(access, &Key::new(resource_type, id)).await?.is_some()
+                    }
+                    _ => false,
+                },
+            };
+            if !seen {
+                recorded.event.what.clear();
+            }
+        }
+        Ok(render::resource(context, &recorded))
+    }
+}
+
+async fn read(context: &Context, access: &AccessContext, request: &Request, key: &Key) -> Result<Reply, Error> {
+    let whose = Whose::of(access, Permission::Read)?;
+    if let Some((name, _)) = request.parameters.first() {
+        return Err(Error::BadRequest(format!("{name} means nothing when an AuditEvent is read")));
+    }
+    let mut query = EventQuery { ids: Some(vec![key.id.to_string()]), ..EventQuery::default() };
+    whose.restrict(&mut query);
+    let page = EventPage { count: 1, ..EventPage::default() };
+    let mut found = context.store.events(query, page).await?;
+    let event = found.events.pop().ok_or_else(|| Error::NotFound(key.clone()))?;
+    let last_modified = Some(event.event.at);
+    let resource = whose.show(context, access, event).await?;
+    Ok(Reply { last_modified, ..Reply::json(resource.to_string()) })
+}
+
 async fn search(context: &Context, access: &AccessContext, request: &Request) -> Result<Reply, Error> {
+    let whose = Whose::of(access, Permission::Search)?;
     let pages = Pages::of(context, access);
     let (parameters, cursor) = pages.resolve(&request.parameters)?;
     let owner = if let Interaction::SearchCompartment(owner, _) = &request.interaction { Some(owner) } else { None };
-    let asked = parameters::parse(context, owner, &parameters, request.preferences.lenient)?;
+    if let Whose::About(_) = whose {
+        // It would tell which others' resources have events about this patient.
+        if parameters.iter().any(|(name, _)| name.split(':').next() == Some("entity")) {
+            return Err(Error::Forbidden);
+        }
+    }
+    let mut asked = parameters::parse(context, owner, &parameters, request.preferences.lenient)?;
+    whose.restrict(&mut asked.query);
     let page = EventPage { cursor, ..asked.page };
     let found = context.store.events(asked.query, page).await?;
     let url = request.shaped(&super::search::url(context, &request.interaction));
@@ -97,12 +159,12 @@ async fn search(context: &Context, access: &AccessContext, request: &Request) ->
         bundle["total"] = json!(total);
     }
     bundle["link"] = json!(link);
-    let entry = |event| {
-        let resource = render::resource(context, event);
+    let mut entries = Vec::with_capacity(found.events.len());
+    for event in found.events {
         let full_url = format!("{}/{TYPE}/{}", context.base, event.id);
-        json!({"fullUrl": full_url, "resource": resource, "search": {"mode": "match"}})
-    };
-    let entries: Vec<Value> = found.events.iter().map(entry).collect();
+        let resource = whose.show(context, access, event).await?;
+        entries.push(json!({"fullUrl": full_url, "resource": resource, "search": {"mode": "match"}}));
+    }
     if !entries.is_empty() {
         bundle["entry"] = json!(entries);
     }

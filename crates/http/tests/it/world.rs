@@ -6,19 +6,19 @@ use tessera_auth::{Authenticator, MasterKey};
 use tessera_fixtures::postgres;
 use tessera_http::{Answer, ConditionalDelete, Context, Local};
 use tessera_model::{AccessContext, Caller, Definitions, Filter, Grant, Id, Permissions, Within, interaction::Method};
-use tessera_store::{Location, Options, SqlStore, Synchronous, clock::SystemClock, migrate};
+use tessera_store::{AuditOptions, Location, Options, SqlStore, Synchronous, clock::SystemClock, migrate};
 
 pub(crate) const BASE: &str = "http://here/fhir";
 
 /// A server without a socket.
 pub(crate) struct Server {
     context: Context,
-    folder: Option<std::path::PathBuf>,
+    folders: Vec<std::path::PathBuf>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(folder) = &self.folder {
+        for folder in &self.folders {
             let _ = std::fs::remove_dir_all(folder);
         }
     }
@@ -42,10 +42,25 @@ pub(crate) fn on_both(name: &str, body: &impl AsyncFn(&(dyn Fn() -> Location + S
 
 impl Server {
     pub(crate) async fn new(location: Location) -> Self {
+        Self::open(location, None).await
+    }
+
+    /// A server that records who does what.
+    pub(crate) async fn audited(location: Location) -> Self {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("tessera-http-audit-{}-{number}", std::process::id()));
+        let options = AuditOptions { folder: folder.clone(), always_sync: false, secret: [2; 32] };
+        let mut server = Self::open(location, Some(options)).await;
+        server.folders.push(folder);
+        server
+    }
+
+    async fn open(location: Location, audit: Option<AuditOptions>) -> Self {
         migrate(&location).await.unwrap();
-        let folder = match &location {
-            Location::Sqlite(path) => path.parent().map(std::path::Path::to_owned),
-            Location::Postgres(_) => None,
+        let folders = match &location {
+            Location::Sqlite(path) => path.parent().map(std::path::Path::to_owned).into_iter().collect(),
+            Location::Postgres(_) => Vec::new(),
         };
         let options = Options {
             location,
@@ -54,19 +69,20 @@ impl Server {
             synchronous: Synchronous::Normal,
             accept_fsync_off: true,
             search_timeout: std::time::Duration::from_secs(10),
-            audit: None,
+            audit,
         };
         let key = MasterKey::new([1; 32]);
         let context = Context {
             store: Arc::new(SqlStore::open(options).await.unwrap()),
             definitions: Definitions::r4(),
             base: BASE.into(),
+            organization: Some("Organization/own".into()),
             conditional_delete: ConditionalDelete::Single,
             clock: Arc::new(SystemClock),
             authenticator: Authenticator::InsecureNoAuth,
             master_key: Some(Arc::new(key)),
         };
-        Self { context, folder }
+        Self { context, folders }
     }
 
     pub(crate) fn as_patient(&self, id: &str) -> Local {
@@ -78,6 +94,22 @@ impl Server {
         let grant = Grant { within, resource_type: None, permissions, filter: Filter::always() };
         let caller = Caller { user: Some(format!("Patient/{id}")), ..Caller::of_client(client) };
         Local::new(self.context.clone(), AccessContext::granted(caller, vec![grant], false))
+    }
+
+    /// A client that sees everything, of an organization.
+    pub(crate) fn of_organization(&self, organization: &str) -> Local {
+        let caller = Caller { organization: Some(organization.to_owned()), ..Caller::of_client("client") };
+        let grant = Grant {
+            within: Within::Everything,
+            resource_type: None,
+            permissions: Permissions::ALL,
+            filter: Filter::always(),
+        };
+        Local::new(self.context.clone(), AccessContext::granted(caller, vec![grant], false))
+    }
+
+    pub(crate) fn as_administrator(&self) -> Local {
+        Local::new(self.context.clone(), AccessContext::internal("administrator"))
     }
 
     pub(crate) async fn put(&self, resource: &Value) {

@@ -1,7 +1,7 @@
 //! The search parameters of AuditEvent that the audit record answers. Others are refused.
 //! <https://hl7.org/fhir/R4/auditevent.html#search>
 
-use crate::{Context, error::Error, links::Parameters};
+use crate::{Context, audit::DISCLOSURE, error::Error, links::Parameters};
 use tessera_model::{
     Error as ModelError, Id, Key,
     reference::{self, Literal},
@@ -24,6 +24,7 @@ const VALUES_MAX: usize = 200;
 const TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
 const INTERACTIONS: &str = "http://hl7.org/fhir/restful-interaction";
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+const LIFECYCLE: &str = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle";
 const ACTIONS: &str = "http://hl7.org/fhir/audit-event-action";
 const OUTCOMES: &str = "http://terminology.hl7.org/CodeSystem/audit-event-outcome";
 
@@ -97,7 +98,11 @@ fn one(context: &Context, asked: &mut Asked, name: &str, value: &str) -> Result<
             });
         }
         "subtype" => {
-            let of = |value| code(value, INTERACTIONS).or_else(|| code(value, DICOM));
+            let of = |value| match code(value, INTERACTIONS).or_else(|| code(value, DICOM)) {
+                None => code(value, LIFECYCLE).filter(|code| *code == "disclose").map(|_| DISCLOSURE),
+                Some("disclose") => Some(DISCLOSURE),
+                code => code,
+            };
             let subtypes: Option<Vec<&str>> = values.iter().copied().map(of).collect();
             let subtypes = subtypes.ok_or_else(other_system)?;
             let mut fields = vec![EventField::Interaction(owned(&subtypes))];

@@ -1,7 +1,7 @@
 //! A recorded event as an AuditEvent, in the shape of IHE's Basic Audit Log Patterns (AUD-2).
 //! <https://profiles.ihe.net/ITI/BALP/content.html>
 
-use crate::Context;
+use crate::{Context, audit::DISCLOSURE};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tessera_model::{interaction::percent_decode, temporal::format_instant};
@@ -23,8 +23,11 @@ const NOT_REST: [(&str, &str, &str, &str); 8] = [
     ("110142", "Token granted", "110114", "User Authentication"),
 ];
 
-/// The subtypes of a type of DICOM.
+/// The subtypes of a type of DICOM; a disclosure has its type alone.
 pub(super) fn subtypes(code: &str) -> Vec<&'static str> {
+    if code == DISCLOSURE {
+        return vec![DISCLOSURE];
+    }
     NOT_REST.iter().filter(|(_, _, of, _)| *of == code).map(|(subtype, ..)| *subtype).collect()
 }
 
@@ -34,6 +37,10 @@ pub(super) fn resource(context: &Context, recorded: &RecordedEvent) -> Value {
     let mut resource = json!({"resourceType": "AuditEvent", "id": recorded.id});
     if let Some(profile) = profile(event) {
         resource["meta"] = json!({"profile": [format!("{BALP}/StructureDefinition/IHE.BasicAudit.{profile}")]});
+    }
+    if event.interaction == DISCLOSURE {
+        resource["meta"] =
+            json!({"profile": [format!("{BALP}/StructureDefinition/IHE.BasicAudit.PrivacyDisclosure.Source")]});
     }
     let (of_type, subtype) = codes(event);
     resource["type"] = of_type;
@@ -80,6 +87,14 @@ fn codes(event: &Event) -> (Value, Option<Value>) {
     let dicom = |code: &str, display: &str| json!({"system": DICOM, "code": code, "display": display});
     if let Some((code, display, of, of_display)) = NOT_REST.iter().find(|(code, ..)| *code == event.interaction) {
         return (dicom(of, of_display), Some(dicom(code, display)));
+    }
+    if event.interaction == DISCLOSURE {
+        let disclose = json!({
+            "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
+            "code": "disclose",
+            "display": "Disclose Record Lifecycle Event",
+        });
+        return (dicom(DISCLOSURE, "Export"), Some(disclose));
     }
     let rest = json!({
         "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
@@ -130,7 +145,7 @@ fn agents(context: &Context, event: &Event) -> Vec<Value> {
     let name = if event.client.is_empty() { "unknown" } else { &event.client };
     let mut who = json!({"identifier": {"value": name}, "display": name});
     if !event.organization.is_empty() {
-        who["identifier"]["assigner"] = json!({"reference": event.organization});
+        who["identifier"]["assigner"] = organization(&event.organization);
     }
     let mut client = json!({"type": of_client, "who": who});
     if !event.client.is_empty() {
@@ -148,6 +163,19 @@ fn agents(context: &Context, event: &Event) -> Vec<Value> {
         "network": {"address": &*context.base, "type": "5"},
     });
     let mut agents = vec![client, server];
+    if event.interaction == DISCLOSURE
+        && let Some(custodian) = context.organization.as_deref()
+    {
+        agents.push(json!({
+            "type": {"coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type",
+                "code": "custodian",
+                "display": "Custodian",
+            }]},
+            "who": organization(custodian),
+            "requestor": false,
+        }));
+    }
     if !event.agent.is_empty() {
         let mut user = json!({
             "type": {"coding": [{
@@ -164,6 +192,15 @@ fn agents(context: &Context, event: &Event) -> Vec<Value> {
         agents.push(user);
     }
     agents
+}
+
+/// An organization by the name that is known of it: a reference or a URI.
+fn organization(name: &str) -> Value {
+    if name.starts_with("Organization/") {
+        json!({"reference": name})
+    } else {
+        json!({"identifier": {"system": "urn:ietf:rfc:3986", "value": name}})
+    }
 }
 
 /// What it was done to, whom it is about, what was asked, and in which request.

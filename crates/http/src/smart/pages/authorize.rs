@@ -8,12 +8,15 @@ use super::{
     login, page, see,
     words::{self, Item},
 };
-use crate::{links::query_string, smart::form};
+use crate::{
+    links::query_string,
+    smart::{CONSENT, form},
+};
 use askama::Template;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Response, StatusCode},
+    http::{HeaderMap, Response, StatusCode},
 };
 use tessera_auth::{
     AuthorizationRequest, Error, Form, consent,
@@ -21,7 +24,7 @@ use tessera_auth::{
     scope::{Context, Scope, Scopes},
     user::Role,
 };
-use tessera_model::{Definitions, interaction::query_pairs};
+use tessera_model::{Caller, Definitions, interaction::query_pairs};
 
 /// Longest request: it comes back in a URL.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
@@ -61,9 +64,10 @@ struct ConsentPage<'a> {
 
 /// `GET /auth/authorize`
 pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Answer {
+    let headers = request.headers().clone();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let browser = Browser::of(&desk, request.headers()).await?;
-    step(&desk, &browser, &query, &[]).await
+    let browser = Browser::of(&desk, &headers).await?;
+    step(&desk, &browser, &headers, &query, &[]).await
 }
 
 /// `POST /auth/authorize`: the same request as a form. Cookies do not come with forms of other sites, but with the GET that
@@ -79,11 +83,11 @@ pub(super) async fn decide(State(desk): State<Desk>, request: Request) -> Answer
     let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
     browser.check(&form)?;
-    step(&desk, &browser, value(&form, "request").unwrap_or_default(), &form).await
+    step(&desk, &browser, &headers, value(&form, "request").unwrap_or_default(), &form).await
 }
 
 /// What comes next, given what the user has chosen so far.
-async fn step(desk: &Desk, browser: &Browser, query: &str, given: &Form) -> Answer {
+async fn step(desk: &Desk, browser: &Browser, headers: &HeaderMap, query: &str, given: &Form) -> Answer {
     if query.len() > REQUEST_BYTES_MAX {
         return Err(Error::InvalidRequest("the request is too long").into());
     }
@@ -100,14 +104,17 @@ async fn step(desk: &Desk, browser: &Browser, query: &str, given: &Form) -> Answ
     let Some(context) = desk.server.launched(&request, &login.session).await? else {
         return Err(refuse("invalid_request", "the launch is not valid, or has waited too long"));
     };
-    let visit = Visit { desk, browser, query, given, request: &request, login };
+    let visit = Visit { desk, browser, headers, query, given, request: &request, login };
     let chosen = match visit.choose(context).await? {
         Next::Page(_) if request.is_silent => return Err(refuse("interaction_required", "a patient is to be chosen")),
         Next::Page(response) => return Ok(browser.remember(response)),
         Next::Chosen(chosen) => chosen,
     };
     match value(given, "decision") {
-        Some("deny") => Err(refuse("access_denied", "the user has said no")),
+        Some("deny") => {
+            visit.record(Some(&Error::AccessDenied("the user has said no"))).await?;
+            Err(refuse("access_denied", "the user has said no"))
+        }
         Some("allow") => {
             let granted = granted(&request.scopes, given);
             visit.agree(chosen, granted, value(given, "remember").is_some()).await
@@ -124,6 +131,7 @@ async fn step(desk: &Desk, browser: &Browser, query: &str, given: &Form) -> Answ
 struct Visit<'a> {
     desk: &'a Desk,
     browser: &'a Browser,
+    headers: &'a HeaderMap,
     query: &'a str,
     given: &'a Form,
     request: &'a AuthorizationRequest,
@@ -144,6 +152,12 @@ enum Next {
 }
 
 impl Visit<'_> {
+    /// Records what the user has decided (AUD-1).
+    async fn record(&self, refused: Option<&Error>) -> Result<(), Error> {
+        let caller = Caller { client: self.request.client.key.clone(), ..login::caller(&self.login.user) };
+        self.desk.record(self.headers, CONSENT, Some(&caller), refused).await
+    }
+
     fn refuse(&self, code: &str, text: &str) -> Stop {
         Stop::Redirect(self.desk.server.refusal(self.request, code, text))
     }
@@ -275,6 +289,7 @@ impl Visit<'_> {
             }
             agreed => agreed?,
         };
+        self.record(None).await?;
         if remember {
             let of = (client.key.as_str(), client.value.is_public());
             consent::remember(server.records(), server.now(), user, of, &granted).await?;

@@ -71,7 +71,8 @@ pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer 
 }
 
 /// Who it is, for the audit record.
-fn caller(user: &Kept<User>) -> Caller {
+/// The user, for the audit record.
+pub(super) fn caller(user: &Kept<User>) -> Caller {
     Caller { user: user.value.fhir_user.clone().or_else(|| Some(user.key.clone())), ..Caller::default() }
 }
 

@@ -5,7 +5,7 @@ use super::{
     browser::{Browser, value},
     login, page, see, words,
 };
-use crate::smart::form;
+use crate::smart::{CONSENT, form};
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -13,7 +13,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use tessera_auth::{Error, authorization, client, consent};
-use tessera_model::temporal::Micros;
+use tessera_model::{Caller, temporal::Micros};
 
 /// Most that are shown.
 const SHOWN_MAX: u32 = 200;
@@ -68,6 +68,8 @@ pub(super) async fn revoke(State(desk): State<Desk>, request: Request) -> Answer
     if let (Some(found), Some(login)) = (found, &browser.login)
         && found.value.user == login.user.key
     {
+        let caller = Caller { client: found.value.client.clone(), ..login::caller(&login.user) };
+        desk.record(&headers, CONSENT, Some(&caller), None).await?;
         authorization::revoke(records, &found.key).await?;
         consent::forget(records, &login.user.key, &found.value.client).await?;
         desk.server.forget();

@@ -1,0 +1,123 @@
+//! Patients read who looked at their record, and learn nothing of others from it (AUD-1, docs/audit.md).
+
+use crate::world::{Server, get, on_both};
+use serde_json::{Value, json};
+use tessera_http::Local;
+use tessera_model::interaction::Method;
+
+/// The events that a search finds.
+async fn found(local: &Local, path: &str) -> Vec<Value> {
+    let answer = get(local, path).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    let bundle: Value = serde_json::from_str(&answer.text).unwrap();
+    bundle["entry"].as_array().into_iter().flatten().map(|entry| entry["resource"].clone()).collect()
+}
+
+async fn status(local: &Local, method: Method, path: &str) -> u16 {
+    local.send(method, path, b"{\"resourceType\":\"AuditEvent\"}".to_vec(), None).await.status
+}
+
+/// What it was done to.
+fn data(event: &Value) -> Option<&str> {
+    let entities = event["entity"].as_array()?;
+    entities.iter().find(|entity| entity["role"]["code"] == "4")?["what"]["reference"].as_str()
+}
+
+#[test]
+fn aud_1_patients_read_the_events_about_themselves_and_no_others() {
+    on_both("own-events", &async |location| {
+        let server = Server::audited(location()).await;
+        server.fill(&["a", "b"]).await;
+        let (a, b, administrator) = (server.as_patient("a"), server.as_patient("b"), server.as_administrator());
+        // Of a search with a secret in it, and of B's record, in which there is something about A.
+        let about_both = json!({"resourceType": "Observation", "id": "both", "status": "final", "code": {"text": "x"},
+            "subject": {"reference": "Patient/b"}, "performer": [{"reference": "Patient/a"}]});
+        server.put(&about_both).await;
+        for path in [
+            "Patient?_id=a,b&address=Secretstreet,Street&_id=a,b",
+            "Encounter/e-a",
+            "Patient/b/$everything",
+            "Observation/both",
+        ] {
+            get(&administrator, path).await;
+        }
+        let events = found(&a, "AuditEvent?_count=1000").await;
+        assert!(events.len() > 5, "{events:?}");
+        assert!(events.iter().any(|event| data(event).is_some_and(|data| data.starts_with("Patient/a"))));
+        for event in &events {
+            let text = event.to_string();
+            assert!(text.contains("\"Patient/a\""), "{text}");
+            for other in ["Patient/b", "Observation/both", "Secretstreet", "\"query\""] {
+                assert!(!text.contains(other), "{other}: {text}");
+            }
+        }
+        let all = found(&administrator, "AuditEvent?_count=1000&patient=Patient/a").await;
+        assert!(
+            all.iter().any(|event| event.to_string().contains("Patient/b/")
+                || data(event).is_some_and(|data| data.starts_with("Patient/b"))),
+            "nothing was hidden"
+        );
+        assert_eq!(found(&a, "AuditEvent?_count=1000&patient=Patient/b").await, Vec::<Value>::new());
+        assert_eq!(found(&a, "Patient/b/AuditEvent?_count=1000").await, Vec::<Value>::new());
+        assert!(found(&a, "Patient/a/AuditEvent").await.len() > 5);
+        assert_eq!(get(&a, "AuditEvent?entity=Patient/b&_count=0").await.status, 403);
+
+        let of_b = found(&b, "AuditEvent?_count=1000&subtype=update").await;
+        let id = of_b[0]["id"].as_str().unwrap();
+        assert_eq!(get(&b, &format!("AuditEvent/{id}")).await.status, 200);
+        assert_eq!(get(&a, &format!("AuditEvent/{id}")).await.status, 404);
+        assert_eq!(found(&a, &format!("AuditEvent?_id={id}")).await, Vec::<Value>::new());
+    });
+}
+
+#[test]
+fn aud_5_nobody_writes_events_and_who_may_not_search_sees_none() {
+    on_both("no-events", &async |location| {
+        let server = Server::audited(location()).await;
+        server.fill(&["a"]).await;
+        for local in [server.as_patient("a"), server.as_administrator()] {
+            assert_eq!(status(&local, Method::Post, "AuditEvent").await, 405);
+            for method in [Method::Put, Method::Delete] {
+                assert_eq!(status(&local, method, "AuditEvent/1-1").await, 405);
+            }
+        }
+        let nobody = server.as_patient_with("a", tessera_model::Permissions::NONE, "app");
+        assert_eq!(get(&nobody, "AuditEvent").await.status, 403);
+        assert_eq!(get(&nobody, "AuditEvent/1-1").await.status, 403);
+    });
+}
+
+#[test]
+fn aud_3_what_other_organizations_read_of_a_patient_is_a_disclosure() {
+    on_both("disclosures", &async |location| {
+        let server = Server::audited(location()).await;
+        server.fill(&["a", "b"]).await;
+        let (theirs, ours) =
+            (server.of_organization("http://other.example.org"), server.of_organization("Organization/own"));
+        for local in [&theirs, &ours] {
+            for (path, status) in
+                [("Encounter/e-a", 200), ("Patient?_id=a,b", 200), ("Patient/nobody", 404), ("Organization/org", 200)]
+            {
+                assert_eq!(get(local, path).await.status, status, "{path}");
+            }
+        }
+        let administrator = server.as_administrator();
+        let disclosed = found(&administrator, "AuditEvent?type=110106&_sort=date").await;
+        let patients: Vec<&str> = disclosed.iter().map(patient).collect();
+        assert_eq!(patients, ["Patient/a", "Patient/a", "Patient/b"]);
+        let event = &disclosed[0];
+        assert_eq!(event["subtype"][0]["code"], "disclose");
+        assert!(data(event).is_some_and(|data| data.starts_with("Encounter/e-a/_history/")), "{event}");
+        let agents = event["agent"].to_string();
+        assert!(agents.contains("http://other.example.org") && agents.contains("Organization/own"), "{agents}");
+        assert_eq!(found(&administrator, "AuditEvent?subtype=disclose").await.len(), 3);
+        // The reads are recorded all the same.
+        assert_eq!(found(&administrator, "AuditEvent?subtype=read&entity=Encounter/e-a").await.len(), 2);
+    });
+}
+
+/// Whom it is about.
+fn patient(event: &Value) -> &str {
+    let entities = event["entity"].as_array().unwrap();
+    entities.iter().find(|entity| entity["role"]["code"] == "1").unwrap()["what"]["reference"].as_str().unwrap()
+}
