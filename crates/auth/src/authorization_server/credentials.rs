@@ -4,6 +4,7 @@ use super::{AuthorizationServer, Form, one};
 use crate::{
     Error,
     assertion::{ASSERTION_TYPE, Asserted, Checks},
+    authorization,
     client::{self, Authentication, Client, is_secret},
     kept::Kept,
 };
@@ -60,11 +61,25 @@ impl AuthorizationServer {
                 Ok(Shown { client, claims: Some(claims) })
             }
             (None, None, None) => {
-                let id = id.ok_or(refuse("there is no client_id"))?;
-                self.shown(id, |kind| matches!(kind, Authentication::None)).await
+                let id = match id {
+                    Some(id) => id.to_owned(),
+                    None => self.refreshing(form).await?.ok_or(refuse("there is no client_id"))?,
+                };
+                self.shown(&id, |kind| matches!(kind, Authentication::None)).await
             }
             _ => Err(Error::InvalidRequest("a client authenticates in one way")),
         }
+    }
+
+    /// The client whose refresh token is to be refreshed. A public app need not say then who it is:
+    /// <https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#refresh-access-token>
+    async fn refreshing(&self, form: &Form) -> Result<Option<String>, Error> {
+        if one(form, "grant_type")? != Some("refresh_token") {
+            return Ok(None);
+        }
+        let Some(secret) = one(form, "refresh_token")? else { return Ok(None) };
+        let found = authorization::of_refresh_token(&*self.records, secret).await?;
+        Ok(found.map(|authorization| authorization.value.client))
     }
 
     async fn shown(&self, id: &str, holds: impl Fn(&Authentication) -> bool) -> Result<Shown, Error> {

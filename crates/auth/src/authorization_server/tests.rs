@@ -277,6 +277,25 @@ async fn auth_9_a_refresh_token_is_used_once() {
 }
 
 #[tokio::test]
+async fn auth_9_a_public_app_refreshes_without_saying_who_it_is_and_nobody_else_does() {
+    let bench = Bench::new().await;
+    let refresh = async |of: &Value| {
+        let secret = of["refresh_token"].as_str().unwrap();
+        bench.token(&[("grant_type", "refresh_token"), ("refresh_token", secret)]).await
+    };
+    let first = bench.begin("offline_access patient/*.rs").await;
+    let second = refresh(&first).await.unwrap();
+    assert!(bench.is_good(&second).await);
+    refused(refresh(&json!({"refresh_token": "nonsense"})).await, "invalid_client");
+    // One that keeps a secret must show it.
+    let code = bench.code("post", "offline_access patient/*.rs").await;
+    let secret = [("client_id", "post"), ("client_secret", "secret")];
+    let pairs = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", REDIRECT)];
+    let confidential = bench.token(&[&pairs[..], &[("code_verifier", VERIFIER)], &secret].concat()).await.unwrap();
+    refused(refresh(&confidential).await, "invalid_client");
+}
+
+#[tokio::test]
 async fn auth_9_when_the_answer_was_lost_the_same_token_is_taken_again_within_a_minute() {
     let bench = Bench::new().await;
     let first = bench.begin("offline_access patient/*.rs").await;

@@ -109,7 +109,7 @@ fn page(status: StatusCode, template: &impl Template, target: Option<&str>) -> R
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // Browsers ask form-action also where a form's answer redirects to.
-    let target = target.and_then(origin).unwrap_or_default();
+    let target = target.and_then(source).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; style-src 'self'; form-action 'self' {target}; frame-ancestors 'none'; base-uri 'none'"
     );
@@ -119,7 +119,18 @@ fn page(status: StatusCode, template: &impl Template, target: Option<&str>) -> R
     response
 }
 
-/// What a content security policy calls the place of a URL: its origin, or its scheme if it is an app's own.
+/// What a content security policy calls the place of a URL: its origin. It has no words for an address of IPv6, which is then
+/// called by its scheme.
+/// <https://www.w3.org/TR/CSP3/#framework-directive-source-list>
+fn source(url: &str) -> Option<&str> {
+    let origin = origin(url)?;
+    match origin.split_once("//[") {
+        Some((scheme, _)) => Some(scheme),
+        None => Some(origin),
+    }
+}
+
+/// The place of a URL: its origin, or its scheme if it is an app's own.
 fn origin(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once(':')?;
     let length = match (scheme, rest.strip_prefix("//")) {
@@ -145,9 +156,10 @@ mod tests {
 
     #[test]
     fn auth_7_a_policy_names_the_origin_of_an_app_and_nothing_else() {
-        let check = |url: &str, expect: Option<&str>| assert_eq!(origin(url), expect, "{url}");
+        let check = |url: &str, expect: Option<&str>| assert_eq!(source(url), expect, "{url}");
         check("https://app.example/cb?x=y", Some("https://app.example"));
         check("http://127.0.0.1:4711", Some("http://127.0.0.1:4711"));
+        check("http://[::1]:4711/cb", Some("http:"));
         check("com.example.app:/cb", Some("com.example.app:"));
         check("https://a;script-src *", None);
         check("https://a, b/", None);

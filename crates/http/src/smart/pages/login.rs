@@ -19,11 +19,14 @@ use std::net::{IpAddr, SocketAddr};
 use tessera_auth::{Error, Kept, session, user::User};
 use tessera_model::{Caller, interaction::query_pairs};
 
+/// What comes after a login that was for the page of launches.
+pub(super) const LAUNCH: &str = "page=launch";
+
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     form_token: String,
-    /// What comes after: a request for authorization, or nothing.
+    /// What comes after: a request for authorization, [`LAUNCH`], or nothing.
     request: &'a str,
     app: Option<&'a str>,
     name: &'a str,
@@ -79,6 +82,9 @@ pub(super) fn caller(user: &Kept<User>) -> Caller {
 /// Where a login leads to. That the user was to log in, or not too long ago, has been done.
 fn after(desk: &Desk, request: &str) -> String {
     let auth = &desk.server.urls().auth;
+    if request == LAUNCH {
+        return format!("{auth}/launch");
+    }
     let mut pairs = query_pairs(request);
     if pairs.is_empty() {
         return format!("{auth}/manage");
