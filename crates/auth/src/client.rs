@@ -1,5 +1,7 @@
 //! Clients: the apps and systems that may ask for access, as the operator has registered them (AUTH-20, ORG-1).
 
+pub use crate::jwks::new_client_keys as new_keys;
+
 use crate::{
     Error,
     jws::Algorithm,

@@ -9,7 +9,7 @@ use crate::{
     secret,
 };
 use aws_lc_rs::{
-    encoding::{AsDer as _, Pkcs8V1Der},
+    encoding::{AsBigEndian as _, AsDer as _, EcPrivateKeyBin, Pkcs8V1Der},
     rsa::{KeyPair as RsaKeyPair, KeySize},
     signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RsaPublicKeyComponents},
 };
@@ -147,6 +147,22 @@ impl SigningKeys {
     }
 }
 
+/// A new key pair for a client that signs by ES384: the JWKS with the private key, for the client, and the one to register.
+///
+/// # Errors
+/// [`Error::Keys`] if none can be made.
+pub fn new_client_keys() -> Result<(Value, Value), Error> {
+    let failed = || Error::Keys("a key cannot be made");
+    let (pkcs8, mut public) = generate(Family::Ec).ok_or_else(failed)?;
+    public["kid"] = secret::sha256(public.to_string().as_bytes()).into();
+    public["use"] = "sig".into();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &pkcs8).map_err(|_| failed())?;
+    let d: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().map_err(|_| failed())?;
+    let mut private = public.clone();
+    private["d"] = URL_SAFE_NO_PAD.encode(d.as_ref()).into();
+    Ok((json!({"keys": [private]}), json!({"keys": [public]})))
+}
+
 /// A new key: in PKCS #8, and its public half as a JWK.
 pub(crate) fn generate(family: Family) -> Option<(Vec<u8>, Value)> {
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -220,6 +236,20 @@ mod tests {
         keys.maintain(now).await.unwrap();
         let last = kids(&keys.jwks(now).await.unwrap());
         assert!(last.len() == 2 && last.iter().all(|kid| !first_signers.contains(kid)));
+    }
+
+    #[test]
+    fn the_keys_of_a_client_are_a_pair() {
+        let (private, public) = new_client_keys().unwrap();
+        let (private, public) = (&private["keys"][0], &public["keys"][0]);
+        assert!(public["d"].is_null() && private["kid"] == public["kid"] && jws::is_for(public, Algorithm::Es384));
+        let bytes = |key: &Value, name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
+        let point = [&[4][..], &bytes(private, "x"), &bytes(private, "y")].concat();
+        let algorithm = &ECDSA_P384_SHA384_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &bytes(private, "d"), &point).unwrap();
+        let pkcs8 = pair.to_pkcs8v1().unwrap();
+        let text = jws::sign(&json!({"sub": "x"}), Algorithm::Es384, "a", pkcs8.as_ref()).unwrap();
+        assert!(Jws::parse(&text).unwrap().is_signed_by(public, Algorithm::Es384));
     }
 
     #[tokio::test]

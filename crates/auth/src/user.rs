@@ -2,7 +2,7 @@
 
 mod password;
 
-pub use password::{Logins, hash};
+pub use password::{Logins, hash, random as random_password};
 
 use crate::{
     Error,

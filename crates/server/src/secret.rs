@@ -35,6 +35,16 @@ fn parse(path: &Path, text: &str) -> Result<[u8; 32], Error> {
         .ok_or_else(|| Error::Usage(format!("the secret key file {}: expected 64 hexadecimal digits", path.display())))
 }
 
+/// Writes a new file that only its owner may read (HTTP-12).
+///
+/// # Errors
+/// Those of the file system; also if there is such a file.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
 /// Writes a new secret under another name first, so that nobody reads half of one. `None`: there is one already.
 fn make(path: &Path) -> io::Result<Option<[u8; 32]>> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

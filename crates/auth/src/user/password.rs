@@ -3,7 +3,10 @@
 use crate::{Error, kept::Kept, kept::SECOND, user::User};
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::{constant_time::verify_slices_are_equal, rand};
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -54,6 +57,16 @@ pub fn hash(password: &str) -> Result<String, Error> {
     argon2.hash_password_into(password.as_bytes(), &salt, &mut out).map_err(|_| failed())?;
     let (salt, out) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(out));
     Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${salt}${out}"))
+}
+
+/// A new password, of 96 random bits.
+///
+/// # Errors
+/// [`Error::Keys`] without random numbers.
+pub fn random() -> Result<String, Error> {
+    let mut bytes = [0; 12];
+    rand::fill(&mut bytes).map_err(|_| Error::Keys("there are no random numbers"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Whether it is the password of which this is kept.

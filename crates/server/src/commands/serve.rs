@@ -45,30 +45,30 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let (authenticator, master) = if insecure {
         (Authenticator::InsecureNoAuth, None)
     } else {
-        let master = MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?);
-        let rules = Rules::new(&config.outbound.trusted_origins, &config.outbound.client_key_origins)?;
-        rules.check(address.ip().is_loopback())?;
-        let server = authorization_server(&store, master.clone(), Outbound::new(rules)?).await?;
-        (Authenticator::Smart(server), Some(Arc::new(master)))
+        let (server, master) = authorization_server(&store, &config, address).await?;
+        (Authenticator::Smart(server), Some(master))
     };
     println!("Tessera listens on http://{address}/fhir");
     serve(listener, context(store, &config, authenticator, master)?).await
 }
 
-/// The authorization server over what the store keeps.
-async fn authorization_server(
+/// The authorization server of a server that listens there, over what the store keeps, and the key that the server's secret is.
+pub(crate) async fn authorization_server(
     store: &SqlStore,
-    master: MasterKey,
-    outbound: Outbound,
-) -> Result<Arc<AuthorizationServer>, Error> {
+    config: &Config,
+    address: SocketAddr,
+) -> Result<(Arc<AuthorizationServer>, Arc<MasterKey>), Error> {
+    let master = MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?);
+    let rules = Rules::new(&config.outbound.trusted_origins, &config.outbound.client_key_origins)?;
+    rules.check(address.ip().is_loopback())?;
     let parts = Parts {
         records: Arc::new(store.clone()),
         clock: Arc::new(SystemClock),
-        master,
-        fetch: Arc::new(outbound),
+        master: master.clone(),
+        fetch: Arc::new(Outbound::new(rules)?),
         base: store.base().to_owned(),
     };
-    Ok(Arc::new(AuthorizationServer::new(parts).await?))
+    Ok((Arc::new(AuthorizationServer::new(parts).await?), Arc::new(master)))
 }
 
 /// Listens. Clients must be told a URL that they can reach.
