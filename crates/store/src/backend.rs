@@ -10,7 +10,7 @@ use crate::{
     sql::{Row, Sql, Value},
 };
 use futures::future::BoxFuture;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tessera_model::temporal::Micros;
 
 /// What a job does its work on: one connection inside one transaction.
@@ -32,9 +32,16 @@ pub(crate) trait Connection: Send {
     fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>>;
     /// The head of the chain of audit records that this connection writes; `None`: nothing is recorded.
     fn head(&mut self) -> Option<&mut Head>;
+    /// Whether the statements that follow are a search's: within a write, too, they run out of time as searches do (HTTP-5), and
+    /// none begins [`SEARCHING_MAX`] after its job.
+    fn searching(&mut self, yes: bool);
     /// The words that differ.
     fn dialect(&self) -> &'static Dialect;
 }
+
+/// How long the job of a write may look for what its conditions mean, all its searches together: as long as its client waits
+/// for an answer (HTTP-3).
+pub(crate) const SEARCHING_MAX: Duration = Duration::from_secs(60);
 
 /// What is locked; a transaction takes them in this order, so that no two wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

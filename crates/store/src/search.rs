@@ -30,6 +30,13 @@ pub(crate) async fn run(search: &Search, connection: &mut dyn Connection) -> Res
     if search.query.explain {
         return explain::run(search, connection.dialect());
     }
+    connection.searching(true);
+    let found = find(search, connection).await;
+    connection.searching(false);
+    found
+}
+
+async fn find(search: &Search, connection: &mut dyn Connection) -> Result<Matches, Error> {
     if search.query.summary == Summary::Count || search.query.count == 0 {
         return Ok(Matches { total: Some(count(search, connection).await?), ..Matches::default() });
     }

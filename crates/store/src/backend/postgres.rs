@@ -2,7 +2,7 @@
 
 mod chains;
 
-use super::{Connection, Dialect, Isolation, Job, Kind, Lock, Stamp, Table};
+use super::{Connection, Dialect, Isolation, Job, Kind, Lock, SEARCHING_MAX, Stamp, Table};
 use crate::{
     Error,
     audit::{Audit, Head},
@@ -15,7 +15,12 @@ use sqlx::{
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow},
     query::Query,
 };
-use std::{fmt::Write as _, str::FromStr as _, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    str::FromStr as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tessera_model::temporal::Micros;
 
 static DIALECT: Dialect = Dialect {
@@ -50,6 +55,8 @@ pub(crate) struct Postgres {
     readers: PgPool,
     writers: PgPool,
     chains: Chains,
+    /// How long a statement of a search may run, in the form of the setting.
+    search_timeout: String,
 }
 
 /// Options for a connection to `url`: the limits that every statement runs under.
@@ -80,8 +87,8 @@ impl Postgres {
         // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. Statements stay
         // parsed, up to a number: their texts are as many as there are forms of searches.
         // In milliseconds, of which 0 would mean no limit.
-        let timeout = search_timeout.as_millis().max(1).to_string();
-        let reading = [("statement_timeout", timeout.as_str()), ("plan_cache_mode", "force_custom_plan")];
+        let search_timeout = search_timeout.as_millis().max(1).to_string();
+        let reading = [("statement_timeout", search_timeout.as_str()), ("plan_cache_mode", "force_custom_plan")];
         let readers =
             pool().connect_with(options(url)?.options(reading).statement_cache_capacity(STATEMENTS_KEPT)).await?;
         let setting = async |sql: &'static str| -> Result<String, Error> {
@@ -93,18 +100,18 @@ impl Postgres {
         if setting("SHOW fsync").await? == "off" && !accept_fsync_off {
             return Err(Error::Backend("PostgreSQL runs with fsync=off: it would lose acknowledged writes".to_owned()));
         }
-        Ok(Self { readers, writers, chains: Chains::new(audit, CONNECTIONS_MAX) })
+        Ok(Self { readers, writers, chains: Chains::new(audit, CONNECTIONS_MAX), search_timeout })
     }
 
     pub(crate) async fn read<T>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
         let mut connection = self.readers.acquire().await?;
         if !snapshot {
-            return job(&mut PostgresConnection { connection: &mut connection, head: None }).await.map_err(again);
+            return job(&mut PostgresConnection::reading(&mut connection)).await.map_err(again);
         }
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let mut transaction =
             sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
-        let result = job(&mut PostgresConnection { connection: &mut transaction, head: None }).await.map_err(again)?;
+        let result = job(&mut PostgresConnection::reading(&mut transaction)).await.map_err(again)?;
         transaction.commit().await?;
         Ok(result)
     }
@@ -114,13 +121,20 @@ impl Postgres {
             Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
-        let mut connection = self.writers.acquire().await.map_err(|e| again(e.into()))?;
+        let mut connection = self.writers.acquire().await.map_err(|error| match error {
+            // It has waited long enough (T12).
+            sqlx::Error::PoolTimedOut => Error::Busy,
+            error => again(error.into()),
+        })?;
         let mut turn = self.chains.take(&mut connection).await.map_err(again)?;
         // Dropped on any error, and a dropped transaction is rolled back.
         let mut transaction =
             sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
         let head = turn.as_mut().map(Turn::head);
-        let result = job(&mut PostgresConnection { connection: &mut transaction, head }).await?;
+        let mut writing = PostgresConnection::reading(&mut transaction);
+        writing.head = head;
+        writing.limits = Some(Limits::new(&self.search_timeout));
+        let result = job(&mut writing).await?;
         transaction.commit().await?;
         if let Some(turn) = turn {
             turn.committed();
@@ -138,9 +152,46 @@ struct PostgresConnection<'c> {
     connection: &'c mut PgConnection,
     /// Of the chain that the transaction writes.
     head: Option<&'c mut Head>,
+    /// Of a transaction that writes: its searches have another limit than the rest.
+    limits: Option<Limits<'c>>,
 }
 
-impl PostgresConnection<'_> {
+/// How long the statements of a transaction that writes may run. The setting is changed when a statement is about to run that
+/// has another limit than the one before it.
+struct Limits<'c> {
+    search: &'c str,
+    began: Instant,
+    searching: bool,
+    set: bool,
+}
+
+impl<'c> Limits<'c> {
+    fn new(search: &'c str) -> Self {
+        Self { search, began: Instant::now(), searching: false, set: false }
+    }
+}
+
+impl<'c> PostgresConnection<'c> {
+    fn reading(connection: &'c mut PgConnection) -> Self {
+        Self { connection, head: None, limits: None }
+    }
+
+    /// The connection, once the limit of the next statement is set.
+    async fn limited(&mut self) -> Result<&mut PgConnection, Error> {
+        if let Some(limits) = &mut self.limits {
+            if limits.searching && limits.began.elapsed() > SEARCHING_MAX {
+                return Err(Error::TooCostly);
+            }
+            if limits.searching != limits.set {
+                let timeout = if limits.searching { limits.search } else { WRITE_TIMEOUT };
+                let set = sqlx::query("SELECT set_config('statement_timeout', $1, true)").bind(timeout);
+                self.connection.execute(set).await?;
+                limits.set = limits.searching;
+            }
+        }
+        Ok(self.connection)
+    }
+
     async fn rows(&mut self, sql: &Sql) -> Result<Vec<Row>, Error> {
         let mut query = sqlx::query(AssertSqlSafe(sql.text()));
         for value in sql.binds() {
@@ -151,11 +202,11 @@ impl PostgresConnection<'_> {
                 Value::Text(text) => query.bind(text.clone()),
             };
         }
-        decode(&self.connection.fetch_all(query).await?)
+        decode(&self.limited().await?.fetch_all(query).await?)
     }
 
     async fn run(&mut self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<(), Error> {
-        self.connection.execute(query).await?;
+        self.limited().await?.execute(query).await?;
         Ok(())
     }
 }
@@ -251,7 +302,7 @@ impl Connection for PostgresConnection<'_> {
                  JOIN resource r ON r.type = k.type AND r.id = k.id"
             };
             let (types, ids): (Vec<i64>, Vec<String>) = keys.iter().cloned().unzip();
-            decode(&self.connection.fetch_all(sqlx::query(text).bind(types).bind(ids)).await?)
+            decode(&self.limited().await?.fetch_all(sqlx::query(text).bind(types).bind(ids)).await?)
         }
         .boxed()
     }
@@ -276,14 +327,15 @@ impl Connection for PostgresConnection<'_> {
         async move {
             let count = i64::try_from(count).unwrap_or(0);
             let rids = sqlx::query_scalar("SELECT nextval('rid') FROM generate_series(1, $1)").bind(count);
-            Ok(rids.fetch_all(&mut *self.connection).await?)
+            Ok(rids.fetch_all(self.limited().await?).await?)
         }
         .boxed()
     }
 
     fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>> {
         async move {
-            let row = self.connection.fetch_one(sqlx::query("SELECT seq, at, parameters FROM tessera_stamp()")).await?;
+            let row =
+                self.limited().await?.fetch_one(sqlx::query("SELECT seq, at, parameters FROM tessera_stamp()")).await?;
             let (seq, now, parameters): (i64, Micros, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let at = now - now.rem_euclid(1000);
             if at > after {
@@ -301,6 +353,12 @@ impl Connection for PostgresConnection<'_> {
 
     fn head(&mut self) -> Option<&mut Head> {
         self.head.as_deref_mut()
+    }
+
+    fn searching(&mut self, yes: bool) {
+        if let Some(limits) = &mut self.limits {
+            limits.searching = yes;
+        }
     }
 
     fn dialect(&self) -> &'static Dialect {

@@ -73,7 +73,10 @@ impl Sqlite {
         let clock_of_writer = clock.clone();
         let mut connection = SqliteConnection::new(connection, clock_of_writer);
         connection.audit(chain);
-        spawn("sqlite-writer", move || write_loop(&mut connection, &jobs))?;
+        spawn("sqlite-writer", move || {
+            connection.limit_time(search_timeout);
+            write_loop(&mut connection, &jobs);
+        })?;
         let (readers, jobs) = bounded(QUEUE_MAX);
         for _ in 0..thread::available_parallelism().map_or(2, usize::from).clamp(2, 8) {
             let mut connection = reader(path, clock)?;

@@ -7,6 +7,7 @@ mod audit;
 mod conditional;
 mod contained;
 mod history;
+mod locks;
 mod once;
 mod paging;
 mod parameters;

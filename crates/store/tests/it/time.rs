@@ -1,9 +1,11 @@
-//! The time limit of searches (HTTP-5), which writes do not have.
+//! The time limit of searches (HTTP-5), which writes do not have, but what they look for.
 
-use crate::store::{TestStore, everything, on_both, parsed, put};
+use crate::store::{TestStore, criteria, everything, on_both, parsed, post, put, resource};
+use futures::future::join_all;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::time::{Duration, Instant};
-use tessera_store::{Error, Matches, SqlStore, Store as _, Work};
+use tessera_store::{Action, Change, Error, Location, Matches, Precondition, Read, SqlStore, Store as _, Work};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
@@ -34,7 +36,7 @@ fn http_5_a_search_that_takes_too_long_is_ended_and_its_connection_goes_on() {
         // One statement, and several in a snapshot; more of them than there are connections.
         for url in [slow(), format!("{}&_total=accurate", slow())] {
             let started = Instant::now();
-            let all = futures::future::join_all((0..12).map(|_| search(&store, &url))).await;
+            let all = join_all((0..12).map(|_| search(&store, &url))).await;
             assert!(all.iter().all(|one| matches!(one, Err(Error::TooCostly))), "{:?}", all.first());
             assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
         }
@@ -54,15 +56,71 @@ fn http_5_writes_are_not_ended_by_the_time_limit_of_searches() {
         store.transact(&everything(), Work { changes, ..Work::default() }).await.unwrap();
         assert!(started.elapsed() > Duration::from_millis(1));
         assert!(matches!(search(&store, &slow()).await, Err(Error::TooCostly)));
-        // What a write looks for is part of the write.
-        let criteria = slow().replace("Patient?", "");
-        let found = store
-            .transact(
-                &everything(),
-                Work { changes: vec![crate::store::post(&patient(0), Some(&criteria))], ..Work::default() },
-            )
-            .await;
-        assert!(matches!(found, Err(Error::Entry { error, .. }) if matches!(*error, Error::MultipleMatches(_))));
         assert_eq!(t.search("Patient?_id=p0,p1799").await.len(), 2);
+    });
+}
+
+/// A Basic that refers to a patient by criteria.
+fn basic(id: &str, criteria: &str) -> Change {
+    let subject = json!({"reference": criteria});
+    put(&json!({"resourceType": "Basic", "id": id, "code": {"text": "x"}, "subject": subject}))
+}
+
+#[test]
+fn http_5_what_a_write_looks_for_has_the_time_limit_of_searches() {
+    on_both("http_5_conditions", async |t| {
+        fill(&t).await;
+        let store = t.another_in_a_hurry(LIMIT).await;
+        let transact = async |work: Work| {
+            let result = store.transact(&everything(), work).await;
+            result.map(|transacted| transacted.changed.len()).map_err(|error| match error {
+                Error::Entry { error, .. } => *error,
+                error => error,
+            })
+        };
+        let changes = |changes: Vec<Change>| transact(Work { changes, ..Work::default() });
+        let slow = slow();
+        let criteria = slow.replace("Patient?", "");
+        let read = Read::Search(Box::new(parsed(&slow).unwrap().query));
+        // All at once, so that on SQLite they share a commit with each other and with what is in time.
+        let (conditional, reference, reading, all) = tokio::join!(
+            changes(vec![post(&patient(0), Some(&criteria))]),
+            changes(vec![put(&patient(2000)), basic("slow", &slow)]),
+            transact(Work { changes: vec![put(&patient(2001))], reads: vec![read], ..Work::default() }),
+            join_all((0..40).map(|n| changes(vec![put(&json!({"resourceType": "Basic", "id": format!("b{n}")}))]))),
+        );
+        for result in [conditional, reference, reading] {
+            assert!(matches!(result, Err(Error::TooCostly)), "{result:?}");
+        }
+        assert!(all.iter().all(|result| matches!(result, Ok(1))), "{all:?}");
+        assert_eq!(t.search("Basic?_count=1000").await.len(), 40);
+        assert_eq!(t.search("Patient?_id=p2000,p2001").await.len(), 0, "all or nothing");
+        let found = changes(vec![put(&patient(2000)), basic("quick", "Patient?_id=p1")]).await;
+        assert_eq!(found.unwrap(), 2, "the writer goes on");
+        t.is_sound().await;
+    });
+}
+
+/// Only the conditions have that limit, not the rest of their write: here it waits for a lock that another holds.
+#[test]
+fn http_5_a_write_with_conditions_may_take_longer_than_they() {
+    on_both("http_5_rest_of_write", async |t| {
+        let Location::Postgres(url) = &t.location else { return };
+        t.put(&patient(1)).await;
+        let store = t.another_in_a_hurry(Duration::from_millis(500)).await;
+        let mut other = PgConnection::connect(url).await.unwrap();
+        other.execute("BEGIN; SELECT rid FROM resource WHERE id = 'p1' FOR UPDATE").await.unwrap();
+        let action = Action::ConditionalUpdate {
+            criteria: criteria("Patient", "_id=p1"),
+            resource: resource(&json!({"resourceType": "Patient", "id": "p1", "gender": "male"})),
+            precondition: Precondition::default(),
+        };
+        let change = Work { changes: vec![Change { action, full_url: None }], ..Work::default() };
+        let access = everything();
+        let (written, ()) = tokio::join!(store.transact(&access, change), async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            other.execute("COMMIT").await.unwrap();
+        });
+        assert_eq!(written.unwrap().changed.len(), 1);
     });
 }

@@ -46,7 +46,7 @@ impl Chains {
         let mut turn = Turn { chains: self, lane, head, known };
         if !known {
             let chain = turn.head.chain;
-            let rows = PostgresConnection { connection, head: None }.query(&Head::select(chain)).await?;
+            let rows = PostgresConnection::reading(connection).query(&Head::select(chain)).await?;
             turn.head = Head::of_rows(chain, &rows);
         }
         turn.known = false;

@@ -3,7 +3,7 @@
 use crate::{
     Error,
     audit::Head,
-    backend::{Connection, Dialect, Lock, Stamp, Table},
+    backend::{Connection, Dialect, Lock, SEARCHING_MAX, Stamp, Table},
     clock::Clock,
     sql::{Row, Sql, Value},
 };
@@ -46,10 +46,12 @@ pub(crate) struct SqliteConnection {
     connection: rusqlite::Connection,
     clock: Arc<dyn Clock>,
     started: Instant,
-    /// How many milliseconds a read may take.
+    /// How many milliseconds a search may take.
     limit: u64,
-    /// When the running read must end, in milliseconds since `started`.
+    /// When what runs must end, in milliseconds since `started`.
     deadline: Arc<AtomicU64>,
+    /// When the last search of the running job that writes must end; `None`: it reads, and as a whole has a deadline.
+    searching_ends: Option<u64>,
     seq: i64,
     last_updated: Micros,
     rid: i64,
@@ -65,6 +67,7 @@ impl SqliteConnection {
             started: Instant::now(),
             limit: u64::MAX,
             deadline,
+            searching_ends: None,
             seq: 0,
             last_updated: 0,
             rid: 0,
@@ -77,9 +80,9 @@ impl SqliteConnection {
         self.head = chain.map(Head::start);
     }
 
-    /// Interrupts reads that take longer.
+    /// Interrupts searches that take longer.
     pub(super) fn limit_time(&mut self, timeout: Duration) {
-        self.limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.limit = duration(timeout);
         let (started, deadline) = (self.started, self.deadline.clone());
         let late = move || millis(started) > deadline.load(Ordering::Relaxed);
         if let Err(error) = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(late)) {
@@ -126,6 +129,7 @@ impl SqliteConnection {
 
     pub(super) fn in_savepoint(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.run("SAVEPOINT job")?;
+        self.searching_ends = Some(millis(self.started).saturating_add(duration(SEARCHING_MAX)));
         let head = self.head.clone();
         let result = body(self);
         if self.in_transaction() {
@@ -182,7 +186,11 @@ impl SqliteConnection {
 }
 
 fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    duration(since.elapsed())
+}
+
+fn duration(of: Duration) -> u64 {
+    u64::try_from(of.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn value(value: ValueRef<'_>) -> Value {
@@ -265,6 +273,13 @@ impl Connection for SqliteConnection {
 
     fn head(&mut self) -> Option<&mut Head> {
         self.head.as_mut()
+    }
+
+    /// What is interrupted only reads, so the transaction stays open, and the other jobs of its group with it.
+    fn searching(&mut self, yes: bool) {
+        let Some(ends) = self.searching_ends else { return };
+        let deadline = if yes { ends.min(millis(self.started).saturating_add(self.limit)) } else { u64::MAX };
+        self.deadline.store(deadline, Ordering::Relaxed);
     }
 
     fn dialect(&self) -> &'static Dialect {
