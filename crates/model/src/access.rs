@@ -7,8 +7,9 @@ pub use grant::{Caller, Grant, Permission, Permissions, Within};
 
 use crate::{
     Definitions, Filter, Id, Key, Query, ResourceType,
-    definitions::{ParameterId, PatientContext},
+    definitions::{ParameterId, PatientContext, SearchParameter, SearchType},
     interaction::InteractionCode,
+    search::query::{Include, SortKey},
 };
 use std::sync::Arc;
 
@@ -207,38 +208,45 @@ impl AccessContext {
         if self.is_shown_whole(resource_type) { &[] } else { definitions.withheld_elements(resource_type) }
     }
 
+    /// Whether nothing is granted in a patient's name, or everything of that type besides.
     fn is_shown_whole(&self, resource_type: ResourceType) -> bool {
-        match &self.rights {
-            Rights::Everything => true,
-            Rights::Granted(granted) => granted
-                .grants
-                .iter()
-                .any(|grant| grant.within == Within::Everything && grant.covers(Permission::Read, resource_type)),
-        }
+        let Rights::Granted(granted) = &self.rights else { return true };
+        let of_everybody = |grant: &&Grant| grant.within == Within::Everything;
+        let whole = |grant: &Grant| grant.covers(Permission::Read, resource_type) && grant.filter.is_always();
+        granted.grants.iter().all(|grant| of_everybody(&grant)) || granted.grants.iter().filter(of_everybody).any(whole)
     }
 
     /// Whether the search asks of nothing but what may be searched: every type that it goes through, and no element that is
     /// withheld. What it finds is restricted apart from this.
     #[must_use]
-    pub fn may_ask(&self, query: &Query) -> bool {
+    pub fn may_ask(&self, query: &Query, definitions: &Definitions) -> bool {
         if self.sees_everything() {
             return true;
         }
+        let asking = Asking { access: self, definitions };
         let includes = query.includes.iter().filter(|include| include.reverse);
         let mut reverse = includes.filter_map(|include| include.source);
         let sorts = query.sort.iter().filter_map(|sort| match &sort.key {
-            crate::search::query::SortKey::Parameter(parameters, _) => Some(parameters),
-            _ => None,
+            SortKey::Parameter(parameters, _) => Some(parameters),
+            SortKey::Id | SortKey::LastUpdated => None,
         });
         reverse.all(|source| self.allows(Permission::Search, source))
-            && sorts.flatten().all(|parameter| !self.is_unsearchable(*parameter))
-            && self.may_ask_of(&query.types, &query.filter)
+            && query.includes.iter().all(|include| asking.may_follow(include))
+            && sorts.flatten().all(|parameter| asking.is_searchable(*parameter))
+            && asking.may_ask_of(&query.types, &query.filter)
     }
+}
 
-    /// The same of a condition on resources of these types (none: any).
-    #[must_use]
-    pub fn may_ask_of(&self, types: &[ResourceType], filter: &Filter) -> bool {
-        let searchable = |parameters: &[ParameterId]| parameters.iter().all(|p| !self.is_unsearchable(*p));
+/// Which questions a caller may ask of which definitions.
+struct Asking<'a> {
+    access: &'a AccessContext,
+    definitions: &'a Definitions,
+}
+
+impl Asking<'_> {
+    /// A condition on resources of these types (none: any).
+    fn may_ask_of(&self, types: &[ResourceType], filter: &Filter) -> bool {
+        let searchable = |parameters: &[ParameterId]| parameters.iter().all(|p| self.is_searchable(*p));
         match filter {
             Filter::All(filters) | Filter::Any(filters) => filters.iter().all(|filter| self.may_ask_of(types, filter)),
             Filter::Not(filter) => self.may_ask_of(types, filter),
@@ -246,16 +254,16 @@ impl AccessContext {
             Filter::Composite(alternatives) => alternatives.iter().flatten().all(|(p, _)| searchable(&[*p])),
             // The words of a resource are those of its withheld elements, too.
             Filter::Words(..) => {
-                let withheld = |t: &ResourceType| !self.withheld(*t).is_empty();
-                !(if types.is_empty() { Definitions::r4().resource_types() } else { types }).iter().any(withheld)
+                let withheld = |t: &ResourceType| !self.access.withheld(*t).is_empty();
+                !(if types.is_empty() { self.definitions.resource_types() } else { types }).iter().any(withheld)
             }
             Filter::Chain { parameters, target, filter } => {
-                self.allows(Permission::Search, *target)
+                self.access.allows(Permission::Search, *target)
                     && searchable(parameters)
                     && self.may_ask_of(&[*target], filter)
             }
             Filter::Has { source, parameter, filter } => {
-                self.allows(Permission::Search, *source)
+                self.access.allows(Permission::Search, *source)
                     && searchable(&[*parameter])
                     && self.may_ask_of(&[*source], filter)
             }
@@ -266,8 +274,27 @@ impl AccessContext {
         }
     }
 
-    fn is_unsearchable(&self, parameter: ParameterId) -> bool {
-        Definitions::r4().unsearchable(parameter).is_some_and(|resource_type| !self.is_shown_whole(resource_type))
+    /// An include says what a reference says. One by all parameters is one by those that may not be asked, too.
+    fn may_follow(&self, include: &Include) -> bool {
+        let searchable = |parameters: &[ParameterId]| parameters.iter().all(|p| self.is_searchable(*p));
+        let of_source = |p: &&SearchParameter| include.source.is_none_or(|source| source == p.resource_type);
+        let references = |p: &&SearchParameter| p.search_type == SearchType::Reference;
+        match &include.parameters[..] {
+            [] => {
+                let stored = self.definitions.stored_parameters().filter(of_source).filter(references);
+                stored.map(|parameter| parameter.id).all(|parameter| self.is_searchable(parameter))
+            }
+            parameters => searchable(parameters),
+        }
+    }
+
+    /// What a parameter looks at that is no longer stored, nobody knows.
+    fn is_searchable(&self, parameter: ParameterId) -> bool {
+        let shown = |of: &ResourceType| self.access.withheld(*of).is_empty();
+        match self.definitions.unsearchable(parameter) {
+            Some(of) => shown(&of),
+            None => self.definitions.knows(parameter) || self.definitions.resource_types().iter().all(shown),
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Definitions {
     tables: &'static Tables,
     stored: search_parameter::ByType,
     stored_version: i64,
+    /// The parameters that look at elements which are withheld, of the specification's and the stored ones.
+    unsearchable: FxHashMap<ParameterId, ResourceType>,
 }
 
 /// The tables of R4.
@@ -84,7 +86,10 @@ impl Definitions {
         for parameter in parameters {
             stored.entry(parameter.resource_type).or_default().insert(parameter.code.clone(), parameter);
         }
-        Self { tables: &TABLES, stored, stored_version: version }
+        let specified = TABLES.parameters.values().flat_map(|by_code| by_code.values());
+        let all = specified.chain(stored.values().flat_map(|by_code| by_code.values()));
+        let unsearchable = patient_context::unsearchable(&TABLES.patient_contexts, all);
+        Self { tables: &TABLES, stored, stored_version: version, unsearchable }
     }
 
     /// The number of the state of the stored search parameters.
@@ -180,11 +185,18 @@ impl Definitions {
         self.tables.patient_contexts.get(&resource_type).map_or(&[], |entry| &entry.withheld)
     }
 
-    /// The type whose withheld elements that parameter searches.
+    /// The type whose withheld elements that parameter looks at.
     #[must_use]
     pub fn unsearchable(&self, parameter: ParameterId) -> Option<ResourceType> {
-        let mut entries = self.tables.patient_contexts.iter();
-        entries.find(|(_, entry)| entry.unsearchable.contains(&parameter)).map(|(resource_type, _)| *resource_type)
+        self.unsearchable.get(&parameter).copied()
+    }
+
+    /// Whether that number is one of the specification's, or of a parameter that is stored.
+    #[must_use]
+    pub fn knows(&self, parameter: ParameterId) -> bool {
+        let is_stored =
+            || self.stored_parameters().flat_map(SearchParameter::numbers).any(|number| number == parameter);
+        parameter.0 < ParameterId::STORED_FIRST || is_stored()
     }
 
     /// The operations that are defined, by the specification and by this server.

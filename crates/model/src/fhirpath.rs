@@ -22,6 +22,7 @@ mod operator;
 mod parser;
 mod path;
 mod quantity;
+mod reads;
 mod reflection;
 mod set;
 mod temporal;

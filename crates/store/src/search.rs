@@ -24,7 +24,7 @@ use tessera_model::search::query::{Summary, Total};
 
 /// Runs a search.
 pub(crate) async fn run(search: &Search, connection: &mut dyn Connection) -> Result<Matches, Error> {
-    if !search.access.may_ask(&search.query) {
+    if !search.access.may_ask(&search.query, &search.shared.definitions) {
         return Err(Error::Forbidden);
     }
     if search.query.explain {

@@ -3,8 +3,7 @@
 //! The parameters are those of the patient compartment, but for what docs/access.md names.
 //! <https://hl7.org/fhir/R4/compartmentdefinition-patient.html>
 
-use super::{ParameterId, SearchType};
-use super::{row::rows, search_parameter::ByType};
+use super::{ParameterId, SearchParameter, SearchType, row::rows, search_parameter::ByType};
 use crate::ResourceType;
 use rustc_hash::FxHashMap;
 
@@ -44,8 +43,6 @@ pub(super) struct Entry {
     pub(super) context: PatientContext,
     /// Elements that are not shown in a patient's name, nor searched.
     pub(super) withheld: Vec<Box<str>>,
-    /// The parameters that search them.
-    pub(super) unsearchable: Vec<ParameterId>,
 }
 
 pub(super) type ByResourceType = FxHashMap<ResourceType, Entry>;
@@ -68,17 +65,37 @@ pub(super) fn load(by_name: &FxHashMap<&'static str, ResourceType>, parameters: 
             ("member-or-shared", Some(_)) => PatientContext::MemberOrShared(ids),
             _ => PatientContext::Hidden,
         };
-        let unsearchable = row.texts("unsearchable");
-        let unsearchable = unsearchable.iter().filter_map(|code| Some(of_type?.get(code)?.id)).collect();
-        Some((resource_type, Entry { context, withheld: row.texts("withheld"), unsearchable }))
+        Some((resource_type, Entry { context, withheld: row.texts("withheld") }))
     };
     rows(PATIENT_CONTEXT).filter_map(entry).collect()
+}
+
+/// The parameters that look at withheld elements, each with the type that these are of. Also those of types which have none:
+/// a practitioner may be contained in anything. The narrative may say what is withheld.
+pub(super) fn unsearchable<'p>(
+    contexts: &ByResourceType,
+    parameters: impl Iterator<Item = &'p SearchParameter>,
+) -> FxHashMap<ParameterId, ResourceType> {
+    let withholding: Vec<(ResourceType, Vec<&str>)> = contexts
+        .iter()
+        .filter(|(_, entry)| !entry.withheld.is_empty())
+        .map(|(of, entry)| (*of, entry.withheld.iter().map(|name| &**name).chain(["text"]).collect()))
+        .collect();
+    let mut unsearchable = FxHashMap::default();
+    for parameter in parameters {
+        for (of, names) in &withholding {
+            if parameter.may_read(*of, names) {
+                unsearchable.extend(parameter.numbers().map(|number| (number, *of)));
+            }
+        }
+    }
+    unsearchable
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Definitions;
+    use crate::{Definitions, fhirpath::compile_or_interpret};
 
     #[test]
     fn core_4_every_type_is_declared() {
@@ -113,5 +130,65 @@ mod tests {
         }
         let named = ["AuditEvent", "Basic", "Coverage", "Device", "Group", "Patient", "Person", "Provenance"];
         assert_eq!(other, named);
+    }
+
+    #[test]
+    fn cmp_3_the_parameters_that_look_at_what_is_withheld() {
+        let definitions = Definitions::r4();
+        let all = definitions.resource_types().iter().flat_map(|&t| definitions.parameters(t));
+        let unsearchable: Vec<String> = all
+            .filter(|p| definitions.unsearchable(p.id).is_some())
+            .map(|p| format!("{}.{}", p.resource_type.name(), p.code))
+            .collect();
+        let codes = ["", "-city", "-country", "-postalcode", "-state", "-use"].map(|rest| format!("address{rest}"));
+        let codes = codes.into_iter().chain(["email", "phone", "telecom"].map(str::to_owned));
+        assert_eq!(unsearchable, codes.map(|code| format!("Practitioner.{code}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn cmp_3_an_expression_tells_what_it_may_look_at() {
+        let types = Definitions::r4().types();
+        let may_read = |of: &str, expression: &str| {
+            let of_type = types.named(of).unwrap();
+            let program = compile_or_interpret(expression, &[of_type], of_type, types).unwrap();
+            program.may_read(&["telecom", "birthDate", "text"], of == "Practitioner")
+        };
+        for expression in [
+            "Practitioner.telecom",
+            "Practitioner.telecom.where(use='mobile').value",
+            "Practitioner.where(telecom.exists()).name.family",
+            "Practitioner.name.family | Practitioner.birthDate",
+            "Practitioner.select($this.telecom.value)",
+            "iif(telecom.empty(), name.family, name.given)",
+            "Practitioner.name.family.where(%resource.telecom.exists())",
+            "name[telecom.count()].family",
+            "-(telecom.rank.first())",
+            "Practitioner.telecom.extension('http://x').value",
+            "Practitioner.text.status",
+            "Practitioner.children().value",
+            "Practitioner.descendants().ofType(ContactPoint).value",
+            "Practitioner.repeat(children()).value",
+        ] {
+            assert!(may_read("Practitioner", expression), "{expression}");
+        }
+        for expression in [
+            "Practitioner.name.family",
+            "Practitioner.extension('http://x').value",
+            "Practitioner.identifier.where(use='official').value.lower()",
+            "Practitioner.qualification.issuer",
+        ] {
+            assert!(!may_read("Practitioner", expression), "{expression}");
+        }
+        for (expression, expect) in [
+            ("Observation.contained.telecom.value", true),
+            ("Observation.contained.where($this is Practitioner).birthDate", true),
+            ("Observation.descendants().ofType(string)", true),
+            ("%rootResource.telecom.value", true),
+            ("Observation.contained.name.family", false),
+            ("Observation.note.text", false),
+            ("Observation.code.text.lower()", false),
+        ] {
+            assert_eq!(may_read("Observation", expression), expect, "{expression}");
+        }
     }
 }

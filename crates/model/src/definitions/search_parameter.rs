@@ -103,6 +103,19 @@ pub struct SearchParameter {
 }
 
 impl SearchParameter {
+    /// Whether it may look at elements of these names in a resource of that type: its own, or one that it reaches from there.
+    #[must_use]
+    pub fn may_read(&self, resource_type: ResourceType, names: &[&str]) -> bool {
+        let own = self.resource_type == resource_type;
+        let components = self.components.iter().map(|component| &component.program);
+        self.program.iter().chain(components).any(|program| program.may_read(names, own))
+    }
+
+    /// Under which numbers its values stand in databases.
+    pub fn numbers(&self) -> impl Iterator<Item = ParameterId> {
+        [self.id, self.id.by_type()].into_iter().chain(self.components.iter().map(|component| component.id))
+    }
+
     /// Itself, if a search by it finds everything that it should.
     ///
     /// # Errors

@@ -1,8 +1,12 @@
 //! One patient's record, and nothing of another's: security rules CMP-1 to CMP-6, on both databases.
 
-use crate::store::{TestStore, delete, ids, key, on_both, parsed, post, put};
+use crate::store::{BASE, TestStore, delete, ids, key, on_both, parsed, post, put};
 use serde_json::{Value, json};
-use tessera_model::{AccessContext, Caller, Filter, Grant, Permissions, Within};
+use tessera_model::{
+    AccessContext, Caller, Filter, Grant, Permissions, Within,
+    interaction::query_pairs,
+    search::{Context, NoTerminology, parse::parse},
+};
 use tessera_store::{Error, HistoryPage, HistoryScope, HistoryVersions, Outcome, Store as _};
 
 /// May do what is granted within the record of patient a.
@@ -138,6 +142,98 @@ fn cmp_3_a_practitioner_is_shown_without_what_is_private_and_that_is_not_searche
         let practitioner = json!({"resourceType": "Practitioner", "id": "p", "name": [{"family": "Mine"}]});
         assert!(t.write_as(&access, vec![put(&practitioner)]).await.is_err(), "shared data is not written");
         assert!(t.write_as(&access, vec![post(&practitioner, None)]).await.is_err());
+    });
+}
+
+#[test]
+fn cmp_3_stored_parameters_do_not_find_what_is_withheld_either() {
+    on_both("cmp_3_stored", async |t| {
+        let parameter = |code: &str, base: &str, of_type: &str, expression: &str| {
+            json!({"resourceType": "SearchParameter", "id": code, "url": format!("http://x/{code}"), "status": "active",
+            "name": "X", "description": "x", "code": code, "base": [base], "type": of_type, "expression": expression})
+        };
+        for (code, base, of_type, expression) in [
+            ("mobile", "Practitioner", "token", "Practitioner.telecom.where(use='mobile')"),
+            ("town", "Practitioner", "string", "Practitioner.address.city.lower()"),
+            ("all", "Practitioner", "string", "Practitioner.descendants().ofType(string)"),
+            ("via", "Practitioner", "reference", "Practitioner.telecom.extension('http://x').value.ofType(Reference)"),
+            ("inner", "Observation", "string", "Observation.contained.telecom.value"),
+            ("trained", "Practitioner", "string", "Practitioner.qualification.code.text"),
+            ("school", "Practitioner", "string", "Practitioner.qualification.identifier.value"),
+        ] {
+            t.put(&parameter(code, base, of_type, expression)).await;
+        }
+        let mut composite = parameter("pair", "Practitioner", "composite", "Practitioner");
+        composite["component"] = json!([{"definition": "http://hl7.org/fhir/SearchParameter/individual-telecom", "expression": "telecom"},
+            {"definition": "http://hl7.org/fhir/SearchParameter/individual-address-city", "expression": "address.city"}]);
+        t.put(&composite).await;
+        fill(&t).await;
+        t.put(&json!({"resourceType": "Practitioner", "id": "p", "name": [{"family": "Doe"}],
+            "telecom": [{"system": "phone", "value": "555", "use": "mobile",
+                "extension": [{"url": "http://x", "valueReference": {"reference": "Organization/o"}}]}],
+            "address": [{"city": "Hidden"}], "qualification": [{"identifier": [{"value": "S"}], "code": {"text": "md"}}]}))
+            .await;
+        t.put(&json!({"resourceType": "Organization", "id": "o", "name": "O"})).await;
+        let inner = json!({"contained": [{"resourceType": "Practitioner", "id": "k", "telecom": [{"value": "777"}]}],
+            "performer": [{"reference": "#k"}]});
+        t.put(&observation("inner", "Patient/a", &inner)).await;
+        let definitions = t.store.definitions();
+        let search = async |access: &AccessContext, url: &str| {
+            let (name, query) = url.split_once('?').unwrap();
+            let context =
+                Context { definitions: &definitions, base: BASE, now: 0, lenient: false, terminology: &NoTerminology };
+            let types: Vec<_> = definitions.resource_type(name).into_iter().collect();
+            let query = parse(&types, &query_pairs(query), context).unwrap().query;
+            t.store.search(access, query, None).await.map(|found| ids(&found.matches))
+        };
+        let (patient, everybody) = (all_of_a(), crate::store::everything());
+        for url in [
+            "Practitioner?mobile=555",
+            "Practitioner?mobile:not=555",
+            "Practitioner?mobile:missing=false",
+            "Practitioner?_filter=mobile eq 555",
+            "Practitioner?town=hidden",
+            "Practitioner?all=hidden",
+            "Practitioner?all:contains=idde",
+            "Practitioner?_sort=town",
+            "Practitioner?_sort=-family,mobile",
+            "Practitioner?pair=555$hidden",
+            "Patient?general-practitioner:Practitioner.town=hidden",
+            "Organization?_has:Practitioner:via:family=Doe",
+            "Practitioner?via=Organization/o",
+            "Practitioner?via:Organization.name=O",
+            "Practitioner?_include=Practitioner:via",
+            "Practitioner?_include=*",
+            "Organization?_revinclude=Practitioner:via",
+            "Organization?_revinclude=*",
+            "Observation?inner=777",
+            "Observation?_contained=both&inner=777",
+            "Practitioner?_contained=true&all=777",
+            "?_type=Practitioner&mobile=555",
+        ] {
+            assert!(matches!(search(&patient, url).await, Err(Error::Forbidden)), "{url}");
+            let found = search(&everybody, url).await.unwrap();
+            assert!(!found.is_empty() || url.contains(":not"), "{url} finds something for others");
+        }
+        // The narrative is withheld, so a `text` is not searched; what is harmless is.
+        assert!(search(&patient, "Practitioner?trained=md").await.is_err());
+        assert_eq!(search(&patient, "Practitioner?school=S").await.unwrap(), ["p"]);
+        let grant = |within, resource_type: &str, filter| Grant {
+            within,
+            resource_type: definitions.resource_type(resource_type),
+            permissions: Permissions::ALL,
+            filter,
+        };
+        let with = |other: Grant| {
+            let own = grant(Within::Patient(key("Patient/a").id), "*", Filter::always());
+            AccessContext::granted(Caller::of_client("app"), vec![own, other], false)
+        };
+        let of_some = parsed("Practitioner?family=Doe").unwrap().query.filter;
+        let (all, some) = (Filter::always(), of_some);
+        let url = "Practitioner?mobile=555";
+        assert!(search(&with(grant(Within::Everything, "Practitioner", all)), url).await.is_ok());
+        assert!(search(&with(grant(Within::Everything, "Practitioner", some)), url).await.is_err(), "not of all");
+        assert!(search(&with(grant(Within::Everything, "Patient", Filter::always())), url).await.is_err());
     });
 }
 
