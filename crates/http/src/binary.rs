@@ -1,7 +1,7 @@
 //! Binary in its own format: what is sent with another media type than FHIR's becomes the data of a Binary, and comes back
 //! as it was sent. <https://hl7.org/fhir/R4/binary.html#rest>
 //!
-//! Its `securityContext` is kept and shown; no access rule asks for it yet.
+//! Whom its `securityContext` shows it to is a rule of the model: docs/access.md.
 
 use crate::{
     error::Error,

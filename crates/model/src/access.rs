@@ -10,6 +10,7 @@ use crate::{
     definitions::{ParameterId, PatientContext, SearchParameter, SearchType},
     interaction::InteractionCode,
     search::query::{Include, SortKey},
+    subset::Withheld,
 };
 use std::sync::Arc;
 
@@ -144,25 +145,9 @@ impl AccessContext {
     /// On what of that type it is allowed.
     #[must_use]
     pub fn visible(&self, permission: Permission, resource_type: ResourceType) -> Visible {
-        let Rights::Granted(granted) = &self.rights else { return Visible::All };
-        let mut any = Vec::new();
-        for grant in granted.grants.iter().filter(|grant| grant.covers(permission, resource_type)) {
-            let Some(within) = granted.within(&grant.within, permission, resource_type) else { continue };
-            let filter = both(within, grant.filter.clone());
-            if filter.is_always() {
-                return Visible::All;
-            }
-            if !any.contains(&filter) {
-                any.push(filter);
-            }
-        }
-        match any.pop() {
-            None => Visible::None,
-            Some(one) if any.is_empty() => Visible::If(one),
-            Some(last) => {
-                any.push(last);
-                Visible::If(Filter::Any(any))
-            }
+        match &self.rights {
+            Rights::Everything => Visible::All,
+            Rights::Granted(granted) => granted.visible(permission, resource_type, None),
         }
     }
 
@@ -201,11 +186,14 @@ impl AccessContext {
         Some(by_type)
     }
 
-    /// The elements of that type which this caller is not shown: a patient does not see where a practitioner lives (CMP-3).
+    /// What this caller is not shown: a patient does not see where a practitioner lives (CMP-3).
     #[must_use]
-    pub fn withheld(&self, resource_type: ResourceType) -> &'static [Box<str>] {
-        let definitions = Definitions::r4();
-        if self.is_shown_whole(resource_type) { &[] } else { definitions.withheld_elements(resource_type) }
+    pub fn withheld(&self) -> Withheld {
+        if self.sees_everything() {
+            return Withheld::default();
+        }
+        let withheld = Definitions::r4().withheld_elements();
+        Withheld(withheld.filter(|(resource_type, _)| !self.is_shown_whole(*resource_type)).collect())
     }
 
     /// Whether nothing is granted in a patient's name, or everything of that type besides.
@@ -223,7 +211,7 @@ impl AccessContext {
         if self.sees_everything() {
             return true;
         }
-        let asking = Asking { access: self, definitions };
+        let asking = Asking { access: self, withheld: self.withheld(), definitions };
         let includes = query.includes.iter().filter(|include| include.reverse);
         let mut reverse = includes.filter_map(|include| include.source);
         let sorts = query.sort.iter().filter_map(|sort| match &sort.key {
@@ -240,6 +228,7 @@ impl AccessContext {
 /// Which questions a caller may ask of which definitions.
 struct Asking<'a> {
     access: &'a AccessContext,
+    withheld: Withheld,
     definitions: &'a Definitions,
 }
 
@@ -254,7 +243,7 @@ impl Asking<'_> {
             Filter::Composite(alternatives) => alternatives.iter().flatten().all(|(p, _)| searchable(&[*p])),
             // The words of a resource are those of its withheld elements, too.
             Filter::Words(..) => {
-                let withheld = |t: &ResourceType| !self.access.withheld(*t).is_empty();
+                let withheld = |t: &ResourceType| self.withheld.is_of(*t);
                 !(if types.is_empty() { self.definitions.resource_types() } else { types }).iter().any(withheld)
             }
             Filter::Chain { parameters, target, filter } => {
@@ -290,28 +279,106 @@ impl Asking<'_> {
 
     /// What a parameter looks at that is no longer stored, nobody knows.
     fn is_searchable(&self, parameter: ParameterId) -> bool {
-        let shown = |of: &ResourceType| self.access.withheld(*of).is_empty();
         match self.definitions.unsearchable(parameter) {
-            Some(of) => shown(&of),
-            None => self.definitions.knows(parameter) || self.definitions.resource_types().iter().all(shown),
+            Some(of) => !self.withheld.is_of(of),
+            None => self.definitions.knows(parameter) || self.withheld.0.is_empty(),
         }
     }
 }
 
 impl Granted {
+    /// On what of that type it is allowed, by the grants that are about these records (`None`: by all).
+    fn visible(&self, permission: Permission, resource_type: ResourceType, among: Option<&Within>) -> Visible {
+        let mut any = Vec::new();
+        let grants = self.grants.iter().filter(|grant| among.is_none_or(|within| grant.within == *within));
+        for grant in grants.filter(|grant| grant.covers(permission, resource_type)) {
+            let Some(within) = self.within(&grant.within, permission, resource_type) else { continue };
+            let filter = both(within, grant.filter.clone());
+            if filter.is_always() {
+                return Visible::All;
+            }
+            if !any.contains(&filter) {
+                any.push(filter);
+            }
+        }
+        match any.pop() {
+            None => Visible::None,
+            Some(one) if any.is_empty() => Visible::If(one),
+            Some(last) => {
+                any.push(last);
+                Visible::If(Filter::Any(any))
+            }
+        }
+    }
+
     /// What a grant is about: `None` if it is about nothing of that type.
     fn within(&self, within: &Within, permission: Permission, resource_type: ResourceType) -> Option<Filter> {
-        let Within::Patient(id) = within else { return Some(Filter::always()) };
+        let context = Definitions::r4().patient_context(resource_type);
+        let Within::Patient(id) = within else {
+            return Some(match context {
+                PatientContext::Secured { context, .. } => self.secured(*context),
+                _ => Filter::always(),
+            });
+        };
         let own = of_patient(id)?;
-        match Definitions::r4().patient_context(resource_type) {
-            PatientContext::Itself | PatientContext::Member(_) => Some(own),
+        match context {
+            PatientContext::Itself => Some(own),
+            PatientContext::Member(_) => Some(pointing(resource_type, permission, own)),
             PatientContext::MemberOrShared(_) if permission.writes() => Some(own),
             PatientContext::MemberOrShared(_) => Some(Filter::Any(vec![own, Filter::OfNoPatient])),
-            PatientContext::Targets(target) => {
-                Some(Filter::Every { parameters: vec![*target], filter: Box::new(self.readable(within)) })
+            PatientContext::Targets(target) => Some(every(*target, self.readable(within))),
+            PatientContext::Secured { context, .. } if permission.writes() => Some(self.readable(within))
+                .filter(|readable| *readable != never())
+                .map(|readable| every(*context, readable)),
+            PatientContext::Secured { context, pointers } => {
+                let readable = Some(self.readable_of_any_type(Some(within))).filter(|readable| *readable != never())?;
+                let mut any = vec![every(*context, readable)];
+                // The row of a past version says that it is the patient's, where the index knows it no longer.
+                if Definitions::r4().patient_type().is_some_and(|t| self.reads(t, within) == Some(own.clone())) {
+                    any.push(own);
+                }
+                let pointed = pointers.iter().filter_map(|(source, parameter)| {
+                    let filter = Box::new(self.reads(*source, within)?);
+                    Some(Filter::Has { source: *source, parameter: *parameter, filter })
+                });
+                any.push(Filter::All(vec![without(*context), Filter::Any(pointed.collect())]));
+                Some(Filter::Any(any))
             }
             PatientContext::Shared => (!permission.writes()).then(Filter::always),
             PatientContext::Hidden => None,
+        }
+    }
+
+    /// What has no security context, or one that may be read. Who may read everything may read that, whatever it is.
+    fn secured(&self, context: ParameterId) -> Filter {
+        match self.readable_of_any_type(None) {
+            readable if readable.is_always() => readable,
+            readable => Filter::Any(vec![without(context), every(context, readable)]),
+        }
+    }
+
+    /// What of that type may be read by the grants about these records; `None`: nothing.
+    fn reads(&self, resource_type: ResourceType, within: &Within) -> Option<Filter> {
+        filter_of(self.visible(Permission::Read, resource_type, Some(within)))
+    }
+
+    /// What may be read by the grants about these records (`None`: by all), of all types that are not themselves read as what
+    /// they refer to is.
+    fn readable_of_any_type(&self, among: Option<&Within>) -> Filter {
+        let definitions = Definitions::r4();
+        let mut by_filter: Vec<(Filter, Vec<ResourceType>)> = Vec::new();
+        let secured = |t: &&ResourceType| matches!(definitions.patient_context(**t), PatientContext::Secured { .. });
+        let types = || definitions.resource_types().iter().filter(|t| !secured(t));
+        for &resource_type in types() {
+            let Some(filter) = filter_of(self.visible(Permission::Read, resource_type, among)) else { continue };
+            match by_filter.iter_mut().find(|(other, _)| *other == filter) {
+                Some((_, types)) => types.push(resource_type),
+                None => by_filter.push((filter, vec![resource_type])),
+            }
+        }
+        match &by_filter[..] {
+            [(filter, of)] if filter.is_always() && of.len() == types().count() => Filter::always(),
+            _ => Filter::Any(by_filter.into_iter().map(|(filter, of)| both(Filter::Type(of), filter)).collect()),
         }
     }
 
@@ -337,6 +404,40 @@ impl Granted {
 /// It is of the record of the patient of that id.
 fn of_patient(id: &Id) -> Option<Filter> {
     Definitions::r4().patient_type().map(|resource_type| Filter::OfPatient(Key::new(resource_type, id.clone())))
+}
+
+/// What is said to be of a patient's record. What is written there points to no content but what is secured as of the same:
+/// whoever points to it sees it.
+fn pointing(resource_type: ResourceType, permission: Permission, own: Filter) -> Filter {
+    let parameters: Vec<ParameterId> = Definitions::r4().internal_parameters(resource_type).map(|p| p.id).collect();
+    if parameters.is_empty() || !matches!(permission, Permission::Create | Permission::Update) {
+        return own;
+    }
+    let to_own = Filter::Every { parameters: parameters.clone(), filter: Box::new(own.clone()) };
+    let to_none = Filter::Not(Box::new(Filter::Present(parameters, SearchType::Reference)));
+    Filter::All(vec![own, Filter::Any(vec![to_none, to_own])])
+}
+
+/// Holds of nothing.
+fn never() -> Filter {
+    Filter::Any(Vec::new())
+}
+
+fn every(parameter: ParameterId, filter: Filter) -> Filter {
+    Filter::Every { parameters: vec![parameter], filter: Box::new(filter) }
+}
+
+/// It has no value for that reference.
+fn without(parameter: ParameterId) -> Filter {
+    Filter::Not(Box::new(Filter::Present(vec![parameter], SearchType::Reference)))
+}
+
+fn filter_of(visible: Visible) -> Option<Filter> {
+    match visible {
+        Visible::All => Some(Filter::always()),
+        Visible::None => None,
+        Visible::If(filter) => Some(filter),
+    }
 }
 
 fn both(one: Filter, other: Filter) -> Filter {

@@ -41,6 +41,7 @@ struct Tables {
     compartments: compartment::Compartments,
     patient_contexts: patient_context::ByResourceType,
     parameters: search_parameter::ByType,
+    internal: search_parameter::ByType,
     bad_expressions: Vec<BadExpression>,
     operations: Vec<OperationDefinition>,
 }
@@ -56,16 +57,20 @@ impl Tables {
         let systems = |value_set: &str| {
             codes.get(value_set).map(|set| set.systems().map(Into::into).collect()).unwrap_or_default()
         };
-        let (parameters, bad_expressions) = search_parameter::load(&types, &resource_types, &systems);
+        let load = |table| search_parameter::load(table, &types, &resource_types, &systems);
+        let (parameters, mut bad_expressions) = load(search_parameter::SPECIFIED);
+        let (internal, bad) = load(search_parameter::INTERNAL);
+        bad_expressions.extend(bad);
         let by_name = resource_types.iter().map(|&t| (t.name(), t)).collect();
         Self {
-            patient_contexts: patient_context::load(&by_name, &parameters),
+            patient_contexts: patient_context::load(&by_name, &parameters, &internal),
             by_name,
             types,
             resource_types,
             codes,
             compartments: compartment::load(),
             parameters,
+            internal,
             bad_expressions,
             operations: operation::load(),
         }
@@ -157,6 +162,16 @@ impl Definitions {
             .flat_map(|by_code| by_code.values())
     }
 
+    /// What the index holds of a type for the server's own use, and nobody can search by.
+    pub fn internal_parameters(&self, resource_type: ResourceType) -> impl Iterator<Item = &SearchParameter> {
+        self.tables.internal.get(&resource_type).into_iter().flat_map(|by_code| by_code.values())
+    }
+
+    /// Everything that the index holds of a type.
+    pub fn indexed_parameters(&self, resource_type: ResourceType) -> impl Iterator<Item = &SearchParameter> {
+        self.parameters(resource_type).chain(self.internal_parameters(resource_type))
+    }
+
     /// The codes of the parameters through which a `resource_type` is a member of that compartment.
     #[must_use]
     pub fn compartment_parameters(&self, compartment: ResourceType, resource_type: ResourceType) -> &[Box<str>] {
@@ -179,10 +194,10 @@ impl Definitions {
         contexts.find(|(_, entry)| entry.context == PatientContext::Itself).map(|(resource_type, _)| *resource_type)
     }
 
-    /// The elements of that type which are not shown to them, nor searched.
-    #[must_use]
-    pub fn withheld_elements(&self, resource_type: ResourceType) -> &[Box<str>] {
-        self.tables.patient_contexts.get(&resource_type).map_or(&[], |entry| &entry.withheld)
+    /// The elements that are not shown to them, nor searched, of the types that have such.
+    pub fn withheld_elements(&self) -> impl Iterator<Item = (ResourceType, &'static [Box<str>])> {
+        let withheld = self.tables.patient_contexts.iter().filter(|(_, entry)| !entry.withheld.is_empty());
+        withheld.map(|(resource_type, entry)| (*resource_type, &*entry.withheld))
     }
 
     /// The type whose withheld elements that parameter looks at.

@@ -1,7 +1,7 @@
 //! `_summary` and `_elements`: a part of a resource, marked as such. <https://hl7.org/fhir/R4/search.html#summary>
 
 use crate::{
-    Definitions, Error, Resource,
+    Definitions, Error, Resource, ResourceType,
     definitions::{Element, TypeDefinition},
     json::{Kind, Node},
     search::query::{Query, Summary},
@@ -21,8 +21,53 @@ pub enum Subset {
     Data,
     /// These and what is mandatory.
     Elements(Vec<String>),
-    /// Everything but these, and but `text`, which may say the same.
-    Without(&'static [Box<str>]),
+    /// Everything but what is withheld of the resource, and of those that it contains.
+    Without(Withheld),
+}
+
+/// Elements that somebody is not shown, by resource type; nor is `text`, which may say the same (CMP-3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Withheld(pub Vec<(ResourceType, &'static [Box<str>])>);
+
+impl Withheld {
+    /// What anybody is not shown of anything.
+    #[must_use]
+    pub fn of_all(definitions: &Definitions) -> Self {
+        Self(definitions.withheld_elements().collect())
+    }
+
+    /// Whether something is withheld of that type.
+    #[must_use]
+    pub fn is_of(&self, resource_type: ResourceType) -> bool {
+        self.0.iter().any(|(of, _)| *of == resource_type)
+    }
+
+    /// The part of a stored resource that is shown, marked as such; `None`: all of it.
+    ///
+    /// # Errors
+    /// [`Error`] if the text is no resource.
+    pub fn from(
+        &self,
+        resource_type: ResourceType,
+        text: &str,
+        definitions: &Definitions,
+    ) -> Result<Option<String>, Error> {
+        // A name can be written with escapes.
+        let may_contain = || text.contains("contained") || text.contains("\\u");
+        if self.0.is_empty() || !self.is_of(resource_type) && !may_contain() {
+            return Ok(None);
+        }
+        let resource = Resource::parse(text, definitions)?;
+        let concerned = |resource: &Resource| self.is_of(resource.resource_type());
+        let concerns = concerned(&resource) || resource.contained(definitions).flatten().any(|inner| concerned(&inner));
+        Ok(concerns.then(|| Subset::Without(self.clone()).of_resource(&resource, definitions)))
+    }
+
+    /// Whether it holds that element of that type.
+    pub(crate) fn holds(&self, resource: &str, element: &str) -> bool {
+        let of = self.0.iter().find(|(of, _)| of.name() == resource);
+        of.is_some_and(|(_, names)| element == "text" || names.iter().any(|name| **name == *element))
+    }
 }
 
 impl Subset {
@@ -38,13 +83,13 @@ impl Subset {
         }
     }
 
-    fn keeps(&self, element: &Element) -> bool {
+    fn keeps(&self, element: &Element, of: &TypeDefinition) -> bool {
         let name = &*element.name;
         match self {
             Self::Summary => element.summary,
             Self::Data => name != "text",
             Self::Text => name == "text" || element.min > 0,
-            Self::Without(names) => name != "text" && !names.iter().any(|withheld| **withheld == *name),
+            Self::Without(withheld) => !withheld.holds(&of.name, name),
             Self::Elements(names) => element.min > 0 || names.iter().any(|n| n == name),
         }
     }
@@ -91,7 +136,7 @@ impl Subset {
             let name = member.name();
             let property = definition.property(name.trim_start_matches('_'));
             let always = top && matches!(&*name, "resourceType" | "id" | "meta");
-            if !always && !property.is_some_and(|p| self.keeps(&definition.elements[p.element])) {
+            if !always && !property.is_some_and(|p| self.keeps(&definition.elements[p.element], definition)) {
                 continue;
             }
             if !first {
@@ -103,10 +148,27 @@ impl Subset {
                 property.map(|p| &types[p.type_id]).filter(|t| t.name.contains('.') && *self == Self::Summary);
             match backbone {
                 _ if top && name == "meta" => tagged(member, out),
+                _ if top && name == "contained" => self.contained(member, definitions, out),
                 Some(inner) if !name.starts_with('_') => self.nested(member, inner, definitions, out),
                 _ => member.write_minified(out),
             }
         }
+    }
+
+    fn contained(&self, member: Node<'_>, definitions: &Definitions, out: &mut String) {
+        out.push('[');
+        for (n, item) in member.items().enumerate() {
+            if n > 0 {
+                out.push(',');
+            }
+            match (self, Resource::new(item, "", definitions).ok()) {
+                (Self::Without(withheld), Some(inner)) if withheld.is_of(inner.resource_type()) => {
+                    out.push_str(&self.of_resource(&inner, definitions));
+                }
+                _ => item.write_minified(out),
+            }
+        }
+        out.push(']');
     }
 
     fn nested(&self, member: Node<'_>, definition: &TypeDefinition, definitions: &Definitions, out: &mut String) {

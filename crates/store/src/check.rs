@@ -186,7 +186,7 @@ async fn forerunners(
 
 /// What the index must hold. What is being indexed for a stored parameter has a verification of its own.
 fn rows_of(resource: &Resource, shared: &Shared) -> Vec<tessera_model::IndexRow> {
-    let settled = |of_type| shared.definitions.parameters(of_type).filter(|p| is_settled(p)).collect();
+    let settled = |of_type| shared.definitions.indexed_parameters(of_type).filter(|p| is_settled(p)).collect();
     extract::extract_for(resource, &settled, &shared.base, &shared.definitions)
 }
 

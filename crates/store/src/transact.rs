@@ -20,6 +20,7 @@ use crate::{
     change::{Action, Precondition, Purge},
     parameters::{self, Redefinition},
     read,
+    version::shown_of,
 };
 use resolve::Target;
 use rustc_hash::FxHashMap;
@@ -92,6 +93,11 @@ impl Transaction {
             });
         }
         let made = self.made(&written);
+        // A patch keeps what its sender is not shown.
+        for changed in &mut changed {
+            let shown = |version| shown_of(version, &self.access, &self.shared.definitions);
+            changed.version = changed.version.take().map(shown).transpose()?;
+        }
         let touched = audit::touched(self.work.event.as_ref(), &written);
         let rids = write::write(&self.shared, written, stamp.seq, connection).await?;
         self.judge(&made, &rids, connection).await?;

@@ -1,7 +1,7 @@
 //! [`Version`]: what is kept of a resource at one time, and the columns it is read from.
 
 use crate::{Error, sql::Row};
-use tessera_model::{AccessContext, Definitions, Id, Key, VersionId, subset::Subset, temporal::Micros};
+use tessera_model::{AccessContext, Definitions, Id, Key, VersionId, temporal::Micros};
 
 /// How a version came to be: <https://hl7.org/fhir/R4/http.html#history>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,19 @@ pub(crate) const COLUMNS: [&str; 6] = ["type", "id", "version", "last_updated", 
 
 /// A version from a row that begins with [`COLUMNS`], without what this caller is not shown (CMP-3).
 pub(crate) fn shown(row: &mut Row, access: &AccessContext, definitions: &Definitions) -> Result<Version, Error> {
-    let mut version = from_row(row, definitions)?;
-    let withheld = access.withheld(version.key.resource_type);
-    if !withheld.is_empty() && !version.is_deletion() {
-        version.body = Subset::Without(withheld).apply(&version.body, definitions)?;
+    shown_of(from_row(row, definitions)?, access, definitions)
+}
+
+/// A version without what this caller is not shown.
+pub(crate) fn shown_of(
+    mut version: Version,
+    access: &AccessContext,
+    definitions: &Definitions,
+) -> Result<Version, Error> {
+    if !version.is_deletion()
+        && let Some(part) = access.withheld().from(version.key.resource_type, &version.body, definitions)?
+    {
+        version.body = part;
     }
     Ok(version)
 }

@@ -6,7 +6,7 @@ use tessera_http::Local;
 use tessera_model::{Permission, Permissions, interaction::Method};
 
 /// Texts that stand in patient b's record alone, as far as a request does not name them itself.
-const OF_B: [&str; 4] = ["family-b", "mrn-b", "8867-4 of b", "8302-2 of b"];
+const OF_B: [&str; 5] = ["family-b", "mrn-b", "8867-4 of b", "8302-2 of b", "Y29udGVudCBvZiBi"];
 
 #[test]
 fn bypass_reads_tell_nothing_of_another() {
@@ -80,6 +80,11 @@ fn bypass_reads_tell_nothing_of_another() {
             "Group/g-b/$everything",
             "Encounter/e-b/$everything",
             "Patient/b/$meta",
+            "Binary",
+            "Binary?_id=bin-b,att-b",
+            "Binary/bin-b/$meta",
+            "DocumentReference?_include=*",
+            "List?_include=List:item&_include:iterate=*",
         ] {
             nothing_of_b(search).await;
         }
@@ -95,6 +100,10 @@ fn bypass_reads_tell_nothing_of_another() {
             "Observation/o1-b/_history/1",
             "Observation/o1-b/_history",
             "Patient/b/_history",
+            "Binary/bin-b",
+            "Binary/att-b",
+            "Binary/bin-b/_history/1",
+            "Binary/att-b/_history",
         ] {
             let of_nobody = path.replace("-b", "-x").replace("/b", "/x");
             let (hidden, missing) = (nothing_of_b(path).await, get(&a, &of_nobody).await);

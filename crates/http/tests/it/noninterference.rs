@@ -97,7 +97,9 @@ fn pick<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {
     of[rng.usize(..of.len())]
 }
 
-const TYPES: [&str; 11] = [
+const TYPES: [&str; 13] = [
+    "Binary",
+    "DocumentReference",
     "Patient",
     "Observation",
     "Condition",
@@ -114,7 +116,10 @@ const TYPES: [&str; 11] = [
 /// A resource of the caller's, of another's, or of nobody's.
 fn path(rng: &mut Rng) -> String {
     let p = pick(rng, &["a", "b", "x"]);
-    match rng.u32(..12) {
+    match rng.u32(..15) {
+        12 => format!("Binary/bin-{p}"),
+        13 => format!("Binary/att-{p}"),
+        14 => format!("DocumentReference/doc-{p}"),
         0 => format!("Patient/{p}"),
         1 | 2 => format!("Observation/o1-{p}"),
         3 => format!("Observation/o2-{p}"),
@@ -191,6 +196,22 @@ fn observation(rng: &mut Rng, id: Option<&str>) -> serde_json::Value {
     observation
 }
 
+/// Content, or a document that points to some.
+fn attached(rng: &mut Rng) -> (&'static str, serde_json::Value) {
+    let p = pick(rng, &["a", "b", "x"]);
+    if rng.bool() {
+        let context = pick(rng, &["Patient", "Observation/o1-", "Binary/bin-"]);
+        let context = if context == "Patient" { format!("Patient/{p}") } else { format!("{context}{p}") };
+        let binary =
+            json!({"resourceType": "Binary", "contentType": "text/plain", "securityContext": {"reference": context}});
+        return ("Binary", binary);
+    }
+    let url = format!("Binary/{}-{p}", pick(rng, &["bin", "att"]));
+    let document = json!({"resourceType": "DocumentReference", "status": "current", "subject": {"reference": "Patient/a"},
+        "content": [{"attachment": {"url": url}}]});
+    ("DocumentReference", document)
+}
+
 fn request(rng: &mut Rng) -> Request {
     let reading = |url: String| Request(Method::Get, url, String::new());
     match rng.u32(..20) {
@@ -207,6 +228,10 @@ fn request(rng: &mut Rng) -> Request {
         )),
         12 => reading(format!("{}/$everything", path(rng))),
         13 => reading(format!("{}/$meta", path(rng))),
+        14 if rng.bool() => {
+            let (kind, body) = attached(rng);
+            Request(Method::Post, kind.to_owned(), body.to_string())
+        }
         14 => Request(Method::Post, "Observation".to_owned(), observation(rng, None).to_string()),
         15 => {
             let id = pick(rng, &["o1-a", "o1-b", "o1-x", "o2-a"]);

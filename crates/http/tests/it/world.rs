@@ -172,6 +172,12 @@ fn record(p: &str) -> Vec<Value> {
         json!({"resourceType": "Provenance", "id": format!("p-{p}"), "target": [{"reference": format!("Observation/o1-{p}")}],
             "recorded": "2020-01-01T00:00:00Z", "agent": [{"who": doc}]}),
         json!({"resourceType": "Group", "id": format!("g-{p}"), "type": "person", "actual": true, "member": [{"entity": patient}]}),
+        json!({"resourceType": "Binary", "id": format!("bin-{p}"), "contentType": "text/plain", "securityContext": patient,
+            "data": if p == "a" { "Y29udGVudCBvZiBh" } else { "Y29udGVudCBvZiBi" }}),
+        json!({"resourceType": "Binary", "id": format!("att-{p}"), "contentType": "text/plain",
+            "data": if p == "a" { "Y29udGVudCBvZiBh" } else { "Y29udGVudCBvZiBi" }}),
+        json!({"resourceType": "DocumentReference", "id": format!("doc-{p}"), "status": "current", "subject": patient,
+            "content": [{"attachment": {"url": format!("Binary/att-{p}")}}]}),
         json!({"resourceType": "List", "id": format!("l-{p}"), "status": "current", "mode": "working", "subject": patient,
             "entry": [{"item": {"reference": format!("Observation/o1-{p}")}}]}),
     ]

@@ -64,6 +64,9 @@ fn cmp_2_and_3_every_type_in_a_patients_name() {
             PatientContext::Itself | PatientContext::Member(_) => matches!(read, Visible::If(Filter::OfPatient(_))),
             PatientContext::MemberOrShared(_) => matches!(read, Visible::If(Filter::Any(_))),
             PatientContext::Targets(_) => matches!(read, Visible::If(Filter::Every { .. })),
+            PatientContext::Secured { .. } => {
+                matches!((&read, &write), (Visible::If(Filter::Any(_)), Visible::If(Filter::Every { .. })))
+            }
             PatientContext::Shared => read == Visible::All && write == Visible::None,
             PatientContext::Hidden => read == Visible::None && write == Visible::None,
         };

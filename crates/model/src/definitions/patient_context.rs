@@ -20,6 +20,14 @@ pub enum PatientContext {
     MemberOrShared(Vec<ParameterId>),
     /// What is about resources that may be seen, and about no others: provenance.
     Targets(ParameterId),
+    /// What this parameter leads to something visible from, or, without it, what something visible points to: content whose
+    /// access rules are those of its security context. <https://hl7.org/fhir/R4/binary.html#security>
+    Secured {
+        /// The reference to what is decisive.
+        context: ParameterId,
+        /// The types that point to it, and by which parameter.
+        pointers: Vec<(ResourceType, ParameterId)>,
+    },
     /// Everything; but none of it may be written in a patient's name.
     Shared,
     /// Nothing.
@@ -32,6 +40,7 @@ impl PatientContext {
     pub fn parameters(&self) -> &[ParameterId] {
         match self {
             Self::Member(parameters) | Self::MemberOrShared(parameters) => parameters,
+            Self::Secured { context, .. } => std::slice::from_ref(context),
             Self::Itself | Self::Targets(_) | Self::Shared | Self::Hidden => &[],
         }
     }
@@ -47,20 +56,30 @@ pub(super) struct Entry {
 
 pub(super) type ByResourceType = FxHashMap<ResourceType, Entry>;
 
-pub(super) fn load(by_name: &FxHashMap<&'static str, ResourceType>, parameters: &ByType) -> ByResourceType {
+pub(super) fn load(
+    by_name: &FxHashMap<&'static str, ResourceType>,
+    parameters: &ByType,
+    internal: &ByType,
+) -> ByResourceType {
     let entry = |row: super::row::Row| {
         let resource_type = *by_name.get(row.text("type"))?;
-        let of_type = parameters.get(&resource_type);
+        let (of_type, of_server) = (parameters.get(&resource_type), internal.get(&resource_type));
+        let pointers = || {
+            let all = internal.values().flat_map(|by_code| by_code.values());
+            all.filter(|p| p.targets == [resource_type]).map(|p| (p.resource_type, p.id)).collect()
+        };
         let ids: Vec<ParameterId> = row
             .texts("param")
             .iter()
-            .filter_map(|code| of_type?.get(code).filter(|p| p.search_type == SearchType::Reference))
+            .filter_map(|code| of_type.and_then(|t| t.get(code)).or_else(|| of_server?.get(code)))
+            .filter(|parameter| parameter.search_type == SearchType::Reference)
             .map(|parameter| parameter.id)
             .collect();
         let context = match (row.text("context"), ids.first()) {
             ("itself", _) => PatientContext::Itself,
             ("shared", _) => PatientContext::Shared,
             ("targets", Some(target)) => PatientContext::Targets(*target),
+            ("secured", Some(context)) => PatientContext::Secured { context: *context, pointers: pointers() },
             ("member", Some(_)) => PatientContext::Member(ids),
             ("member-or-shared", Some(_)) => PatientContext::MemberOrShared(ids),
             _ => PatientContext::Hidden,
@@ -105,7 +124,7 @@ mod tests {
         for row in rows(PATIENT_CONTEXT) {
             let context = row.text("context");
             assert!(
-                ["itself", "shared", "targets", "member", "member-or-shared", "hidden"].contains(&context),
+                ["itself", "shared", "targets", "secured", "member", "member-or-shared", "hidden"].contains(&context),
                 "{context}"
             );
         }
@@ -128,7 +147,7 @@ mod tests {
                 other.push(resource_type.name());
             }
         }
-        let named = ["AuditEvent", "Basic", "Coverage", "Device", "Group", "Patient", "Person", "Provenance"];
+        let named = ["AuditEvent", "Basic", "Binary", "Coverage", "Device", "Group", "Patient", "Person", "Provenance"];
         assert_eq!(other, named);
     }
 

@@ -9,7 +9,9 @@ use crate::{
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
-const SEARCH_PARAMETERS: &str = include_str!("../../definitions/r4/search-parameters.ndjson");
+pub(super) const SPECIFIED: &str = include_str!("../../definitions/r4/search-parameters.ndjson");
+/// What the index holds for the server's own use: nobody can search by these. Their numbers are above the specification's.
+pub(super) const INTERNAL: &str = include_str!("../../definitions/tessera/search-parameters.ndjson");
 
 /// How many numbers each resource type has for its parameters; the table's own numbers stay below.
 const NUMBERS_PER_TYPE: i64 = 2048;
@@ -111,6 +113,12 @@ impl SearchParameter {
         self.program.iter().chain(components).any(|program| program.may_read(names, own))
     }
 
+    /// Whether it is for the server's own use.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.code.starts_with('-')
+    }
+
     /// Under which numbers its values stand in databases.
     pub fn numbers(&self) -> impl Iterator<Item = ParameterId> {
         [self.id, self.id.by_type()].into_iter().chain(self.components.iter().map(|component| component.id))
@@ -181,11 +189,12 @@ struct Definition {
 }
 
 pub(super) fn load(
+    table: &'static str,
     types: &TypeTable,
     resource_types: &[ResourceType],
     code_systems: &dyn Fn(&str) -> Vec<Box<str>>,
 ) -> (ByType, Vec<BadExpression>) {
-    let definitions = read(types);
+    let definitions = read(table, types);
     let by_url: FxHashMap<&str, &Definition> = definitions.iter().map(|d| (&*d.url, d)).collect();
     let mut by_type = ByType::default();
     let mut bad = Vec::new();
@@ -207,12 +216,12 @@ pub(super) fn load(
     (by_type, bad)
 }
 
-fn read(types: &TypeTable) -> Vec<Definition> {
+fn read(table: &'static str, types: &TypeTable) -> Vec<Definition> {
     let resource = |name: &str| match types[types.named(name)?].kind {
         TypeKind::Resource(resource_type) => Some(resource_type),
         _ => None,
     };
-    rows(SEARCH_PARAMETERS)
+    rows(table)
         .map(|row| Definition {
             number: row.number("n").unwrap_or(0).into(),
             code: row.text("code").into(),

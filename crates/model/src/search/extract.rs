@@ -22,7 +22,7 @@ pub const CONTAINED_MAX: u32 = 1000;
 /// with it are local.
 #[must_use]
 pub fn extract(resource: &Resource, base: &str, definitions: &Definitions) -> Vec<IndexRow> {
-    extract_for(resource, &|of_type| definitions.parameters(of_type).collect(), base, definitions)
+    extract_for(resource, &|of_type| definitions.indexed_parameters(of_type).collect(), base, definitions)
 }
 
 /// The index rows for one parameter: of the resource and of what it contains, as far as they are of its type.
@@ -90,7 +90,14 @@ impl Extraction<'_> {
             (_, None, _) => {}
             (_, Some(program), SearchType::Composite) => self.composite(parameter, program, rows),
             (_, Some(program), of_type) => {
+                let start = rows.len();
                 self.values(program, resource, self.type_id, of_type, (parameter.id, None), rows);
+                // Most URLs lead elsewhere: an internal parameter holds what it is for.
+                if parameter.is_internal() && !parameter.targets.is_empty() {
+                    let wanted = |row: &IndexRow| matches!(&row.value, IndexValue::Reference(to) if parameter.targets.contains(&to.resource_type));
+                    let kept: Vec<IndexRow> = rows.drain(start..).filter(wanted).collect();
+                    rows.extend(kept);
+                }
             }
         }
     }

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     Definitions, Error,
-    definitions::{TypeDefinition, TypeId, TypeTable},
+    definitions::{TypeDefinition, TypeId},
     json::{Kind, Node},
+    subset::Withheld,
 };
 use std::collections::BTreeSet;
 
@@ -53,7 +54,7 @@ pub(super) fn extract(resource: Node<'_>, type_id: TypeId, definitions: &Definit
         add(&without_tags(&narrative), Place::Narrative, &mut words);
     }
     let types = definitions.types();
-    content(resource, &types[type_id], types, &mut words);
+    content(resource, &types[type_id], None, definitions, &mut words);
     (!words.is_empty()).then(|| words.into_iter().collect::<Vec<_>>().join(" "))
 }
 
@@ -74,16 +75,27 @@ pub(super) fn present(place: Place) -> Filter {
     Filter::Words(place, vec![String::new()])
 }
 
-/// Every text for people and every code; not ids, URIs, times or data.
-fn content(node: Node<'_>, definition: &TypeDefinition, types: &TypeTable, words: &mut BTreeSet<String>) {
+/// Every text for people and every code; not ids, URIs, times or data. Nor what is withheld from some of what is contained:
+/// they may search the container.
+fn content(
+    node: Node<'_>,
+    definition: &TypeDefinition,
+    withheld: Option<&Withheld>,
+    definitions: &Definitions,
+    words: &mut BTreeSet<String>,
+) {
+    let types = definitions.types();
     for member in node.children() {
         let name = member.name();
-        let Some(property) = definition.property(&name).filter(|_| name != "id") else { continue };
+        let left_out = name == "id" || withheld.is_some_and(|withheld| withheld.holds(&definition.name, &name));
+        let Some(property) = definition.property(&name).filter(|_| !left_out) else { continue };
         let of_type = &types[property.type_id];
         for item in member.items() {
             if item.kind() == Kind::Object {
-                let contained = item.get_str("resourceType").and_then(|name| types.named(&name));
-                content(item, contained.map_or(of_type, |id| &types[id]), types, words);
+                let inner = item.get_str("resourceType").and_then(|name| types.named(&name));
+                let all = inner.filter(|_| name == "contained").map(|_| Withheld::of_all(definitions));
+                let withheld = all.as_ref().or(withheld);
+                content(item, inner.map_or(of_type, |id| &types[id]), withheld, definitions, words);
             } else if let Some(text) = item.as_str() {
                 match &*of_type.name {
                     "string" | "markdown" | "code" => add(&text, Place::Content, words),

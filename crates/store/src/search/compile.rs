@@ -2,6 +2,7 @@
 
 use super::{contained, criterion, page::Window, plan};
 use crate::{
+    access::asks_index,
     backend::Dialect,
     sql::{Alias, Sql, Value},
 };
@@ -142,9 +143,17 @@ impl Compiler<'_> {
             Filter::All(all) => self.joined(" AND ", "1 = 1", all, at),
             Filter::Any(any) => self.joined(" OR ", "1 = 0", any, at),
             Filter::Not(filter) => {
+                // The index holds nothing of what is deleted: that it says nothing does not make it visible.
+                self.sql.push("(");
+                if self.ruling && asks_index(filter) {
+                    self.on_resource(at, |compiler, alias| {
+                        compiler.sql.column(alias, "deleted").push(" = 0");
+                    });
+                    self.sql.push(" AND ");
+                }
                 self.sql.push("NOT (");
                 self.condition(filter, at);
-                self.sql.push(")");
+                self.sql.push("))");
             }
             Filter::Type(types) => self.on_itself(at, |compiler, alias| {
                 compiler.sql.column(alias, "type").push(" IN ").bind_list(types.iter().copied());

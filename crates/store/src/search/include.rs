@@ -68,8 +68,13 @@ async fn follow(
     sql.push(" FROM idx_reference ").name(link).push(" WHERE ");
     let mut compiler = Compiler::new(sql, &search.access, connection.dialect());
     compiler.among(link, near, from);
-    if !include.parameters.is_empty() {
-        compiler.sql.push(" AND ");
+    compiler.sql.push(" AND ");
+    if include.parameters.is_empty() {
+        let definitions = &search.shared.definitions;
+        let internal = definitions.resource_types().iter().flat_map(|&t| definitions.internal_parameters(t));
+        compiler.sql.push("NOT ");
+        compiler.parameter(link, &internal.map(|parameter| parameter.id).collect::<Vec<_>>());
+    } else {
         compiler.parameter(link, &include.parameters);
     }
     compiler.sql.push(")");

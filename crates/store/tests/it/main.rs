@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod binary;
 mod conditional;
 mod contained;
 mod history;

@@ -3,11 +3,13 @@
 use crate::store::{BASE, TestStore, delete, ids, key, on_both, parsed, post, put};
 use serde_json::{Value, json};
 use tessera_model::{
-    AccessContext, Caller, Filter, Grant, Permissions, Within,
+    AccessContext, Caller, Filter, Grant, Patch, Permissions, Within,
     interaction::query_pairs,
     search::{Context, NoTerminology, parse::parse},
 };
-use tessera_store::{Error, HistoryPage, HistoryScope, HistoryVersions, Outcome, Store as _};
+use tessera_store::{
+    Action, Change, Error, HistoryPage, HistoryScope, HistoryVersions, Outcome, Precondition, Store as _,
+};
 
 /// May do what is granted within the record of patient a.
 fn of_a(scopes: &[(&str, Permissions)]) -> AccessContext {
@@ -234,6 +236,86 @@ fn cmp_3_stored_parameters_do_not_find_what_is_withheld_either() {
         assert!(search(&with(grant(Within::Everything, "Practitioner", all)), url).await.is_ok());
         assert!(search(&with(grant(Within::Everything, "Practitioner", some)), url).await.is_err(), "not of all");
         assert!(search(&with(grant(Within::Everything, "Patient", Filter::always())), url).await.is_err());
+    });
+}
+
+#[test]
+fn cmp_3_what_is_withheld_is_withheld_in_what_is_contained_too() {
+    on_both("cmp_3_contained", async |t| {
+        fill(&t).await;
+        let inner = |note: &str| {
+            let doctor = json!({"resourceType": "Practitioner", "id": "k", "name": [{"family": "Inner"}],
+                "text": {"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">secret777</div>"},
+                "telecom": [{"value": "secret777"}], "birthDate": "1977-07-07", "address": [{"text": "secret777"}]});
+            let house =
+                json!({"resourceType": "Organization", "id": "h", "name": "House", "telecom": [{"value": "888"}]});
+            observation(
+                "inner",
+                "Patient/a",
+                &json!({"contained": [house, doctor], "note": [{"text": note}],
+                "performer": [{"reference": "#k"}, {"reference": "#h"}], "hasMember": [{"reference": "Observation/a1"}]}),
+            )
+        };
+        t.put(&inner("before")).await;
+        t.put(&inner("now")).await;
+        let access = all_of_a();
+        let is_part = |body: &str| {
+            for shown in ["Inner", "House", "888", "SUBSETTED"] {
+                assert!(body.contains(shown), "{shown}: {body}");
+            }
+            assert!(!body.contains("secret777") && !body.contains("1977"), "{body}");
+        };
+        let inner_key = key("Observation/inner");
+        is_part(&t.store.read(&access, &inner_key).await.unwrap().unwrap().body);
+        is_part(&t.store.vread(&access, &inner_key, 1).await.unwrap().unwrap().body);
+        let page = HistoryPage { since: None, at: None, list: None, count: 100, cursor: None };
+        let history = t.store.history(&access, HistoryScope::Instance(inner_key.clone()), page).await.unwrap();
+        history.versions.iter().for_each(|version| is_part(&version.body));
+        for url in [
+            "Observation?_id=inner",
+            "Observation?_contained=both&_id=inner",
+            "Practitioner?_contained=true&family=inner",
+            "Practitioner?_contained=true&_containedType=contained&family=inner",
+            "Observation?performer:Practitioner.family=inner",
+        ] {
+            let found = t.matches(&access, url, None).await.matches;
+            assert_eq!(ids(&found), ["inner"], "{url}");
+            is_part(&found[0].body);
+        }
+        is_part(
+            &t.matches(&access, "Observation?_id=a1&_revinclude=Observation:has-member", None).await.included[0].body,
+        );
+        // A patch keeps what its sender is not shown, and does not show it.
+        let patch =
+            Patch::json(r#"[{"op": "replace", "path": "/note/0/text", "value": "patched"}]"#.to_owned()).unwrap();
+        let action = Action::Patch { key: inner_key, patch, precondition: Precondition::default() };
+        let changed = t.write_as(&access, vec![Change { action, full_url: None }]).await.unwrap();
+        is_part(&changed[0].version.as_ref().unwrap().body);
+        assert!(t.read("Observation/inner").await.unwrap().body.contains("secret777"));
+        // Nor is it searched.
+        for url in [
+            "Practitioner?_contained=true&phone=secret777",
+            "Practitioner?_contained=both&_content=secret777",
+            "Practitioner?_contained=true&_text=secret777",
+            "Observation?performer:Practitioner.phone=secret777",
+            "?_contained=both&_content=secret777",
+        ] {
+            assert!(
+                matches!(t.store.search(&access, parsed(url).unwrap().query, None).await, Err(Error::Forbidden)),
+                "{url}"
+            );
+        }
+        assert_eq!(found(&t, &access, "Observation?_content=secret777").await, [""; 0]);
+        assert_eq!(found(&t, &access, "Observation?_content=inner").await, ["inner"]);
+        // Others are shown all of it.
+        assert!(
+            t.matches(&crate::store::everything(), "Practitioner?_contained=true&_content=secret777", None)
+                .await
+                .matches[0]
+                .body
+                .contains("1977")
+        );
+        t.is_sound().await;
     });
 }
 

@@ -17,7 +17,7 @@ const UNLIKE: [&str; 2] = [
 /// Every parameter again, its expressions interpreted.
 fn all_interpreted(definitions: &Definitions) -> Vec<SearchParameter> {
     let types = definitions.types();
-    let read = read(types);
+    let read = read(SPECIFIED, types);
     let by_url: FxHashMap<&str, &Definition> = read.iter().map(|d| (&*d.url, d)).collect();
     let interpret: Compile = |expression, roots, _, types| {
         // Observation-code-value-date names FHIRPath's DateTime where it means FHIR's.
