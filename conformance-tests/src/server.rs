@@ -97,6 +97,12 @@ impl Database {
         self.folder.as_deref()
     }
 
+    /// A new, empty one of a PostgreSQL that the test has for itself, to stop it.
+    #[must_use]
+    pub fn on(cluster: &Cluster) -> Self {
+        Self { url: cluster.create_database(), folder: None }
+    }
+
     /// Starts a server on it, with extra environment variables. There may be several on PostgreSQL.
     ///
     /// # Panics
