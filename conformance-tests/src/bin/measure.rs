@@ -11,6 +11,8 @@
 //!
 //! With `BASE_URL PID[,PID…]` of a second server, the two are measured in turns, and the result is how many requests a second
 //! the first answers for each of the second's, and how much CPU it takes: so one sees what a setting costs (AUD-8).
+//!
+//! `MEASURE_TOKEN` is an access token for the first, of a client whose limits are high enough (HTTP-4).
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what this program is for")]
 
@@ -61,6 +63,27 @@ async fn main() -> ExitCode {
     }
 }
 
+/// A server, and what its clients show it.
+struct Target<'a> {
+    base: &'a str,
+    token: Option<String>,
+}
+
+impl Target<'_> {
+    /// A client with connections of its own.
+    fn client(&self) -> Client {
+        let client = Client::new(self.base);
+        match &self.token {
+            Some(token) => client.with("authorization", &format!("Bearer {token}")),
+            None => client,
+        }
+    }
+}
+
+fn token() -> Option<String> {
+    env::var("MEASURE_TOKEN").ok().filter(|token| !token.is_empty())
+}
+
 fn process_ids(text: &str) -> Result<Vec<u32>, String> {
     let ids = text.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>();
     let ids = ids.map_err(|_| "the process ids are no numbers".to_owned())?;
@@ -70,10 +93,11 @@ fn process_ids(text: &str) -> Result<Vec<u32>, String> {
 /// What one server answers.
 async fn one(base: &str, ids: &str) -> Result<(), String> {
     let ids = process_ids(ids)?;
+    let target = Target { base, token: token() };
     println!("| request | connections | requests/s | median ms | p99 ms | CPU ms a request |\n|{}", " --- |".repeat(6));
-    for (name, kind) in kinds(&Client::new(base)).await? {
+    for (name, kind) in kinds(&target.client()).await? {
         for connections in CONNECTIONS {
-            let mut taken = measure(base, &kind, connections, SPAN, &ids).await?;
+            let mut taken = measure(&target, &kind, connections, SPAN, &ids).await?;
             taken.times.sort_unstable();
             let (median, late) = (taken.at(500), taken.at(990));
             let (rate, cost) = (taken.rate(), taken.cost());
@@ -86,8 +110,10 @@ async fn one(base: &str, ids: &str) -> Result<(), String> {
 /// What the first of two servers answers beside the second.
 async fn two(servers: [(&str, &str); 2]) -> Result<(), String> {
     let mut sides = Vec::new();
-    for (base, ids) in servers {
-        sides.push((base, process_ids(ids)?, kinds(&Client::new(base)).await?));
+    for ((base, ids), token) in servers.into_iter().zip([token(), None]) {
+        let target = Target { base, token };
+        let kinds = kinds(&target.client()).await?;
+        sides.push((target, process_ids(ids)?, kinds));
     }
     println!("| request | connections | requests/s | beside | CPU ms a request | beside |\n|{}", " --- |".repeat(6));
     let count = sides.iter().map(|(_, _, kinds)| kinds.len()).min().unwrap_or(0);
@@ -95,8 +121,8 @@ async fn two(servers: [(&str, &str); 2]) -> Result<(), String> {
         for connections in [1, 16] {
             let mut taken = [Taken::default(), Taken::default()];
             for _ in 0..TURNS {
-                for (taken, (base, ids, kinds)) in taken.iter_mut().zip(&sides) {
-                    taken.add(measure(base, &kinds[n].1, connections, TURN, ids).await?);
+                for (taken, (target, ids, kinds)) in taken.iter_mut().zip(&sides) {
+                    taken.add(measure(target, &kinds[n].1, connections, TURN, ids).await?);
                 }
             }
             let (name, [first, second]) = (&sides[0].2[n].0, &taken);
@@ -196,7 +222,7 @@ async fn kinds(client: &Client) -> Result<Vec<(String, Arc<Kind>)>, String> {
 
 /// Keeps so many connections busy for the span.
 async fn measure(
-    base: &str,
+    target: &Target<'_>,
     kind: &Arc<Kind>,
     connections: usize,
     span: Duration,
@@ -205,7 +231,7 @@ async fn measure(
     let (before, start) = (cpu(ids).unwrap_or_default(), Instant::now());
     let mut workers = JoinSet::new();
     for worker in 0..connections {
-        let (client, kind) = (Client::new(base), Arc::clone(kind));
+        let (client, kind) = (target.client(), Arc::clone(kind));
         workers.spawn(async move { busy(&client, &kind, worker, start + span).await });
     }
     let mut times = Vec::new();
