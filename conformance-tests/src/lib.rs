@@ -23,6 +23,7 @@ mod process;
 mod proxy;
 mod record;
 pub mod server;
+mod wire;
 
 pub use binary::{BINARY_VARIABLE, check, tessera};
 pub use client::{Client, Reply, Request, Unanswered};
@@ -30,6 +31,7 @@ pub use folder::Folder;
 pub use proxy::PREFIX_VARIABLE;
 pub use record::RECORD_VARIABLE;
 pub use server::{BACKEND_VARIABLE, BASE_URL_VARIABLE, Backend, Database, Server};
+pub use wire::{Wire, WireReply};
 
 /// Runs a test's body against a fresh server on each backend. With [`BASE_URL_VARIABLE`] set, it runs once, against
 /// that server.

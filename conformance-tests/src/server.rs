@@ -264,6 +264,15 @@ impl Server {
         &self.base
     }
 
+    /// The address and port that the server itself listens on, whatever stands in front of it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        let process = self.local.as_ref().and_then(|local| local.process.as_ref());
+        let url = process.map_or(self.base.as_str(), Process::base);
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+
     /// A client of the server. It belongs to the runtime that uses it first, so that each test needs its own.
     #[must_use]
     pub fn client(&self) -> Client {

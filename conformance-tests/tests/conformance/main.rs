@@ -26,6 +26,7 @@ mod http_conditional;
 mod http_create;
 mod http_delete;
 mod http_history;
+mod http_limits;
 mod http_outcomes;
 mod http_patch_fhirpath;
 mod http_patch_json;

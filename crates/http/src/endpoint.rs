@@ -1,12 +1,13 @@
 //! The front door: read the request, let it in, perform, respond.
 
 use crate::{
-    Context, audit, binary,
+    Context, audit, binary, body,
     bundle::perform,
     conditions::Conditions,
     encoding::check_content_encoding,
     error::Error,
     format::Format,
+    head::URL_BYTES_MAX,
     interaction::patch,
     later,
     reply::Reply,
@@ -14,7 +15,7 @@ use crate::{
     respond::{Shape, respond},
 };
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
 };
@@ -33,16 +34,12 @@ const METADATA: &str = "metadata";
 const REQUEST_ID: &str = "x-request-id";
 /// Longest of them that does.
 const REQUEST_ID_BYTES_MAX: usize = 255;
-/// Longest URL (HTTP-2).
-const URL_BYTES_MAX: usize = 8 * 1024;
 /// Largest single resource, in MiB (HTTP-2).
 const RESOURCE_MIB_MAX: usize = 5;
 /// Largest Binary as a resource, in MiB: base64 grows by a third, and what was taken as content can be sent back so.
 const BINARY_MIB_MAX: usize = 7;
 /// Largest Bundle, in MiB (HTTP-2).
 const BUNDLE_MIB_MAX: usize = 128;
-/// How long a body may take to arrive (HTTP-3).
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an interaction may take (HTTP-3). A write goes on to its end all the same: only the answer is given up.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -72,8 +69,8 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding, prefer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // A body that is too large is not read to its end: the next request goes over another connection.
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
+    // A body that is too large or too slow is not read to its end: the next request goes over another connection.
+    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -169,9 +166,6 @@ async fn read(
     id: &Arc<str>,
 ) -> Result<Request, Error> {
     let uri = &parts.uri;
-    if uri.path_and_query().is_some_and(|p| p.as_str().len() > URL_BYTES_MAX) {
-        return Err(Error::UrlTooLong(URL_BYTES_MAX));
-    }
     let not_allowed = || {
         let allowed = vec!["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
         tessera_model::Error::MethodNotAllowed { method: parts.method.to_string(), allowed }
@@ -219,17 +213,11 @@ async fn read_body(
     };
     let patching = patch::is_patch(&request.interaction);
     let format = if searching || binary || patching { Format::Json } else { Format::of_body(content_type)? };
-    let too_large = || Error::TooLarge(mib);
     let declared = header_text(&parts.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if declared.is_some_and(|length| length > mib * 1024 * 1024) {
-        return Err(too_large());
+        return Err(Error::TooLarge(mib));
     }
-    let bytes =
-        tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, mib * 1024 * 1024)).await.map_err(|_| Error::Timeout)?;
-    let bytes = Vec::from(bytes.map_err(|error| match error.to_string().contains("length limit") {
-        true => too_large(),
-        false => Error::BadRequest("the body did not arrive whole, or is not what its Content-Encoding says".into()),
-    })?);
+    let bytes = body::read(body, mib).await?;
     if searching {
         // Both sources of parameters count: <https://hl7.org/fhir/R4/http.html#search>
         let form = content_type.is_none_or(|t| t.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));

@@ -55,9 +55,9 @@ pub(crate) enum Error {
     NotAsXml(tessera_model::xml::XmlError),
     #[error("the body is larger than {0} MiB")]
     TooLarge(usize),
-    #[error("the URL is longer than {0} bytes")]
-    UrlTooLong(usize),
-    #[error("the request took too long to arrive or to answer")]
+    #[error("the body took too long to arrive: it has 30 seconds, and comes at 1 KiB a second at least")]
+    SlowBody,
+    #[error("the request took too long to answer")]
     Timeout,
     /// References to it could mean either.
     #[error("the entries {} and {} have the same fullUrl", .entries.0, .entries.1)]
@@ -93,7 +93,7 @@ impl Error {
             | Self::UnsupportedPatch(_) => (415, IssueCode::NotSupported),
             Self::NotAcceptable | Self::NotAsXml(_) => (406, IssueCode::NotSupported),
             Self::TooLarge(_) => (413, IssueCode::TooLong),
-            Self::UrlTooLong(_) => (414, IssueCode::TooLong),
+            Self::SlowBody => (408, IssueCode::Timeout),
             Self::Timeout => (503, IssueCode::Timeout),
         };
         (status, vec![Issue::error(code, self.to_string())].into())
@@ -276,7 +276,7 @@ mod tests {
                 expression: "Patient.language".into(),
             }),
             Error::TooLarge(5),
-            Error::UrlTooLong(8192),
+            Error::SlowBody,
             Error::Timeout,
             Error::SameFullUrl { entries: (1, 2) },
             Error::Entry { entry: 1, error: Box::new(Error::NoBody) },

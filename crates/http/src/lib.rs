@@ -3,6 +3,7 @@
 
 mod audit;
 mod binary;
+mod body;
 mod bundle;
 mod capability;
 mod conditions;
@@ -11,6 +12,7 @@ mod encoding;
 mod endpoint;
 mod error;
 mod format;
+mod head;
 mod health;
 mod interaction;
 mod later;

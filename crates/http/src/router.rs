@@ -4,7 +4,7 @@
 use crate::{
     Context, encoding,
     endpoint::{BASE_PATH, endpoint},
-    health, smart,
+    head, health, smart,
 };
 use axum::{
     Router,
@@ -41,6 +41,7 @@ pub fn router(context: Context) -> Router {
         .layer(axum::middleware::map_request(encoding::keep_identity))
         // What it does not know is refused where the error becomes an OperationOutcome.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .layer(axum::middleware::from_fn(head::layer))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn_with_state(context.clone(), smart::cors::layer))
         .layer(SetResponseHeaderLayer::if_not_present(HeaderName::from_static("x-insecure-mode"), insecure))
@@ -56,12 +57,16 @@ fn panicked(_payload: Box<dyn std::any::Any + Send>) -> Response<Body> {
     outcome(StatusCode::INTERNAL_SERVER_ERROR, "exception", "the server has failed; what went wrong is in its log")
 }
 
-fn outcome(status: StatusCode, code: &str, text: &str) -> Response<Body> {
+/// An answer of the server rather than of FHIR. The texts are ours and need no escapes.
+pub(crate) fn outcome(status: StatusCode, code: &str, text: &str) -> Response<Body> {
     let body = format!(
         r#"{{"resourceType":"OperationOutcome","issue":[{{"severity":"error","code":"{code}","diagnostics":"{text}"}}]}}"#
     );
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(crate::format::FHIR_JSON));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(crate::format::FHIR_JSON));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -1,8 +1,10 @@
 //! Settings: the command line before the environment before the file before `config.default.toml`.
 
+mod http;
 mod layers;
 
 use crate::{error::Error, secret};
+use http::Http;
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
@@ -38,6 +40,8 @@ pub(crate) struct Config {
     pub secret_key_file: String,
     /// What is logged.
     pub log: String,
+    /// Connections.
+    pub http: Http,
     /// Where the server may fetch from.
     pub outbound: Outbound,
 }

@@ -5,6 +5,7 @@
 mod commands;
 mod config;
 mod error;
+mod listener;
 mod outbound;
 mod secret;
 mod telemetry;

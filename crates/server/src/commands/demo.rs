@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
     println!("\nThe data is in {}. Stop with Ctrl-C.\n", folder.display());
     println!("Tessera listens on http://{address}/fhir");
-    serve::serve(listener, context).await
+    serve::serve(listener, config.http.limits()?, context).await
 }
 
 async fn fill(local: &Local, seed: u64, patients: usize) -> Result<(), Error> {

@@ -4,17 +4,16 @@ use super::{context, open};
 use crate::{
     config::{Config, Settings, is_local},
     error::Error,
+    listener,
     outbound::{Outbound, Rules},
     secret, telemetry,
 };
-use std::{future::IntoFuture as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tessera_auth::{Authenticator, AuthorizationServer, MasterKey, Parts};
 use tessera_http::{Context, router};
 use tessera_store::{SqlStore, clock::SystemClock};
 use tokio::net::TcpListener;
 
-/// How long requests may take to end after SIGTERM (REL-13).
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last audit records may take to reach the database.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the log says that there is no authentication (AUTH-40).
@@ -49,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         (Authenticator::Smart(server), Some(master))
     };
     println!("Tessera listens on http://{address}/fhir");
-    serve(listener, context(store, &config, authenticator, master)?).await
+    serve(listener, config.http.limits()?, context(store, &config, authenticator, master)?).await
 }
 
 /// The authorization server of a server that listens there, over what the store keeps, and the key that the server's secret is.
@@ -96,7 +95,7 @@ pub(crate) async fn listen_on_loopback(config: &Config) -> Result<TcpListener, E
 }
 
 /// Serves until SIGTERM or Ctrl-C, then lets requests end.
-pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(), Error> {
+pub(crate) async fn serve(tcp: TcpListener, limits: listener::Limits, context: Context) -> Result<(), Error> {
     let access = tokio::spawn(look_after_access(context.authenticator.clone()));
     let store = context.store.clone();
     let indexing = tokio::spawn(async move { store.keep_indexed().await });
@@ -108,22 +107,11 @@ pub(crate) async fn serve(listener: TcpListener, context: Context) -> Result<(),
         let store = store.clone();
         async move { store.keep_audited().await }
     });
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    // Logins are counted by address.
-    let service = router(context).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async {
+    let stop = async {
         signal().await;
         tracing::info!("stopping: requests in flight may end");
-        let _ = stop.send(());
-    });
-    let late = async {
-        let _ = stopped.await;
-        tokio::time::sleep(DRAIN_TIMEOUT).await;
     };
-    tokio::select! {
-        result = server.into_future() => result?,
-        () = late => tracing::warn!("some requests did not end in time"),
-    }
+    listener::serve(tcp, limits, router(context), stop).await;
     access.abort();
     indexing.abort();
     auditing.abort();

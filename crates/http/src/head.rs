@@ -1,0 +1,35 @@
+//! How long the head of a request may be (HTTP-2). What is longer still is refused by the connection, with 431.
+
+use crate::router::outcome;
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, Response, StatusCode},
+    middleware::Next,
+};
+
+/// Longest URL.
+pub(crate) const URL_BYTES_MAX: usize = 8 * 1024;
+/// Most bytes of header names and values.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Most header fields.
+const HEADERS_MAX: usize = 100;
+
+/// Refuses a head that is too long, before anybody reads it.
+pub(crate) async fn layer(request: Request, next: Next) -> Response<Body> {
+    // Of HTTP/2 without scheme and host, as of HTTP/1.
+    let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+    if url > URL_BYTES_MAX {
+        return outcome(StatusCode::URI_TOO_LONG, "too-long", "the URL is longer than 8192 bytes");
+    }
+    if !fit(request.headers()) {
+        let text = "the headers are more than 100, or longer than 16384 bytes";
+        return outcome(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too-long", text);
+    }
+    next.run(request).await
+}
+
+fn fit(headers: &HeaderMap) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    headers.len() <= HEADERS_MAX && bytes <= HEADER_BYTES_MAX
+}
