@@ -1,6 +1,6 @@
 //! Credentials of a request → [`AccessContext`].
 
-use crate::{AuthorizationServer, Error, bearer};
+use crate::{AuthorizationServer, Error, bearer, external::External};
 use std::sync::Arc;
 use tessera_model::{AccessContext, Caller};
 
@@ -11,6 +11,8 @@ pub enum Authenticator {
     InsecureNoAuth,
     /// Who holds an access token may do what it grants.
     Smart(Arc<AuthorizationServer>),
+    /// The same, with tokens of an authorization server elsewhere.
+    External(Arc<External>),
 }
 
 /// What a request brings to say who it is from.
@@ -47,11 +49,8 @@ impl Authenticator {
     pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<AccessContext, Denied> {
         match self {
             Self::InsecureNoAuth => insecure(credentials.host),
-            Self::Smart(server) => {
-                let header = credentials.authorization.ok_or(Denied::NoToken)?;
-                let secret = bearer(header).ok_or(Denied::NoToken)?;
-                server.access(secret).await?.ok_or(Denied::BadToken)
-            }
+            Self::Smart(server) => server.access(token(credentials)?).await?.ok_or(Denied::BadToken),
+            Self::External(server) => server.access(token(credentials)?).await?.ok_or(Denied::BadToken),
         }
     }
 
@@ -62,24 +61,42 @@ impl Authenticator {
     pub fn anonymous(&self, credentials: Credentials<'_>) -> Result<AccessContext, Denied> {
         match self {
             Self::InsecureNoAuth => insecure(credentials.host),
-            Self::Smart(_) => Ok(AccessContext::granted(Caller::of_client("anonymous"), Vec::new(), false)),
+            Self::Smart(_) | Self::External(_) => {
+                Ok(AccessContext::granted(Caller::of_client("anonymous"), Vec::new(), false))
+            }
         }
     }
 
     /// Whether it lets everybody in, which every answer then says.
     #[must_use]
     pub fn is_insecure(&self) -> bool {
-        self.server().is_none()
+        matches!(self, Self::InsecureNoAuth)
     }
 
-    /// The authorization server, if there is one.
+    /// The authorization server, if it is this one.
     #[must_use]
     pub fn server(&self) -> Option<&Arc<AuthorizationServer>> {
         match self {
-            Self::InsecureNoAuth => None,
+            Self::InsecureNoAuth | Self::External(_) => None,
             Self::Smart(server) => Some(server),
         }
     }
+
+    /// Whether a client has registered this origin (HTTP-6).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn is_origin_of_a_client(&self, origin: &str) -> Result<bool, Error> {
+        match self {
+            Self::InsecureNoAuth => Ok(false),
+            Self::Smart(server) => server.is_origin_of_a_client(origin).await,
+            Self::External(server) => server.is_origin_of_a_client(origin).await,
+        }
+    }
+}
+
+fn token<'a>(credentials: Credentials<'a>) -> Result<&'a str, Denied> {
+    credentials.authorization.and_then(bearer).ok_or(Denied::NoToken)
 }
 
 fn insecure(host: Option<&str>) -> Result<AccessContext, Denied> {

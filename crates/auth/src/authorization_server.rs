@@ -5,7 +5,6 @@ mod cache;
 mod credentials;
 mod grant;
 mod introspect;
-mod origins;
 
 pub use authorize::{AuthorizationRequest, Refusal};
 pub use credentials::bearer;
@@ -14,6 +13,7 @@ pub use grant::{Issued, NotIssued};
 use crate::{
     Error, context,
     jwks::SigningKeys,
+    origins::Origins,
     outbound::{Documents, Feature, Fetch},
     policy::Reading,
     seal::MasterKey,
@@ -21,7 +21,6 @@ use crate::{
     user::Logins,
 };
 use cache::{Cache, Known};
-use origins::Origins;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tessera_model::{AccessContext, Definitions, temporal::Micros};
@@ -164,6 +163,14 @@ impl AuthorizationServer {
     /// Forgets which tokens were good a moment ago: to be called when something was revoked here.
     pub fn forget(&self) {
         self.cache.clear();
+    }
+
+    /// Whether a client has registered this origin.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn is_origin_of_a_client(&self, origin: &str) -> Result<bool, Error> {
+        self.origins.is_of_a_client(&*self.records, self.now(), origin).await
     }
 
     /// What reading a policy depends on, now.

@@ -2,10 +2,9 @@
 //! what is missing denies (CORE-5).
 
 use crate::{
-    authorization::Authorization,
     client::Client,
     policy::{self, Policy, Reading},
-    scope::{Context, ResourceScope},
+    scope::{Context, ResourceScope, Scopes},
     token::Active,
     user::{Role, User},
 };
@@ -14,67 +13,131 @@ use tessera_model::{AccessContext, Caller, Filter, Grant, Id, Within};
 /// Most grants of a token. They are tried on every type of every statement.
 const GRANTS_MAX: usize = 1000;
 
-/// What the holder of a token may do.
-pub(crate) fn access(active: &Active, reading: Reading<'_>) -> AccessContext {
-    let client = &active.client.value;
-    let caller = caller(active);
-    let (grants, administers) = match &active.granted {
-        None => (of_client(active, client, reading), client.administers),
-        Some((authorization, user)) => {
-            let administers = client.administers && user.value.role == Role::Administrator;
-            (of_user(active, &authorization.value, &user.value, reading), administers)
+/// Who holds a token, whoever has issued it.
+pub(crate) struct Holder<'a> {
+    /// What the audit record calls the token.
+    pub(crate) token: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) client: &'a Client,
+    /// What the token grants.
+    pub(crate) scopes: Scopes,
+    /// The purpose of use that the token is for, if it says one.
+    pub(crate) purpose: Option<&'a str>,
+    /// The organization that it is for.
+    pub(crate) organization: Option<&'a str>,
+    /// The user and the patient in context; `None`: the client acts by itself.
+    pub(crate) user: Option<(&'a User, Option<&'a str>)>,
+}
+
+impl<'a> Holder<'a> {
+    /// The holder of a token of ours.
+    fn of(active: &'a Active) -> Self {
+        let client = &active.client.value;
+        let organization = client.organization.as_ref();
+        let granted = active.granted.as_ref();
+        Self {
+            token: &active.token.key,
+            client_id: &active.client.key,
+            client,
+            scopes: active.token.value.scopes(),
+            purpose: active.token.value.purpose.as_deref().filter(|_| granted.is_none()),
+            organization: organization.and_then(|o| o.reference.as_deref().or(o.uri.as_deref())),
+            user: granted.map(|(of, user)| (&user.value, of.value.context.patient.as_deref())),
         }
-    };
-    let grants = grants.and_then(|grants| match grants.len() > GRANTS_MAX {
-        true => Err(format!("a token has at most {GRANTS_MAX} grants")),
-        false => Ok(grants),
-    });
-    let grants = grants.unwrap_or_else(|why| {
-        tracing::error!(client = active.client.key, why, "a token grants nothing, since a policy cannot be read");
-        Vec::new()
-    });
-    let access = AccessContext::granted(caller, grants, administers);
-    // Users do not choose ids (CMP-8).
-    match client.id_prefix.clone().filter(|prefix| active.granted.is_none() && !prefix.is_empty()) {
-        Some(prefix) => access.with_id_prefix(prefix),
-        None => access,
+    }
+
+    /// What they may do.
+    pub(crate) fn access(&self, reading: Reading<'_>) -> AccessContext {
+        let client = self.client;
+        let (grants, administers) = match self.user {
+            None => (self.of_client(reading), client.administers),
+            Some((user, patient)) => {
+                let administers = client.administers && user.role == Role::Administrator;
+                (self.of_user(user, patient, reading), administers)
+            }
+        };
+        let grants = grants.and_then(|grants| match grants.len() > GRANTS_MAX {
+            true => Err(format!("a token has at most {GRANTS_MAX} grants")),
+            false => Ok(grants),
+        });
+        let grants = grants.unwrap_or_else(|why| {
+            tracing::error!(client = self.client_id, why, "a token grants nothing, since a policy cannot be read");
+            Vec::new()
+        });
+        let access = AccessContext::granted(self.caller(), grants, administers);
+        // Users do not choose ids (CMP-8).
+        match client.id_prefix.clone().filter(|prefix| self.user.is_none() && !prefix.is_empty()) {
+            Some(prefix) => access.with_id_prefix(prefix),
+            None => access,
+        }
+    }
+
+    /// Who they are.
+    fn caller(&self) -> Caller {
+        let usual = match self.user {
+            None => None,
+            // "At the request of the individual"
+            Some((user, _)) if user.role == Role::Patient => Some("PATRQT"),
+            Some(_) => Some(self.client.purposes.first().map_or("TREAT", String::as_str)),
+        };
+        Caller {
+            client: self.client_id.to_owned(),
+            user: self.user.and_then(|(user, _)| user.fhir_user.clone()),
+            organization: self.organization.map(str::to_owned),
+            purpose: self.purpose.or(usual).map(str::to_owned),
+            token: Some(self.token.to_owned()),
+        }
+    }
+
+    /// The scopes of a context, as far as the client may still have them.
+    fn scopes(&self, context: Context) -> Vec<ResourceScope> {
+        let scopes = self.scopes.and(&self.client.allowed(tessera_model::Definitions::r4()));
+        scopes.resources().filter(|scope| scope.context == context).cloned().collect()
+    }
+
+    /// `system/`: what the client's policy says.
+    fn of_client(&self, reading: Reading<'_>) -> Result<Vec<Grant>, String> {
+        let policy = Policy::parse(&self.client.policy, reading)?;
+        let mut grants = Vec::new();
+        for scope in self.scopes(Context::System) {
+            add(&mut grants, &Within::Everything, &scope, [&policy, &Policy::everything()], reading)?;
+        }
+        Ok(grants)
+    }
+
+    /// `patient/` and `user/`: what the user may see, and the client's policy if it has one.
+    fn of_user(&self, user: &User, in_context: Option<&str>, reading: Reading<'_>) -> Result<Vec<Grant>, String> {
+        let [of_user, of_client] = policies(user, self.client, reading)?;
+        let policies = [&of_user, &of_client];
+        let is_patient = user.role == Role::Patient;
+        let mut grants = Vec::new();
+        // What the user may no longer see is gone, whatever was granted once.
+        let in_context = in_context.filter(|patient| !is_patient || user.patients.iter().any(|own| own == patient));
+        if let Some(patient) = in_context.and_then(Id::parse) {
+            for scope in self.scopes(Context::Patient) {
+                add(&mut grants, &Within::Patient(patient.clone()), &scope, policies, reading)?;
+            }
+        }
+        if user.fhir_user.is_some() {
+            let within = within(user);
+            for scope in self.scopes(Context::User) {
+                for within in &within {
+                    add(&mut grants, within, &scope, policies, reading)?;
+                }
+            }
+        }
+        Ok(grants)
     }
 }
 
-/// Who holds a token.
+/// What the holder of a token of ours may do.
+pub(crate) fn access(active: &Active, reading: Reading<'_>) -> AccessContext {
+    Holder::of(active).access(reading)
+}
+
+/// Who holds a token of ours.
 pub(crate) fn caller(active: &Active) -> Caller {
-    let client = &active.client.value;
-    let organization = client.organization.as_ref();
-    let purpose = match &active.granted {
-        None => active.token.value.purpose.clone(),
-        // "At the request of the individual"
-        Some((_, user)) if user.value.role == Role::Patient => Some("PATRQT".to_owned()),
-        Some(_) => client.purposes.first().cloned().or_else(|| Some("TREAT".to_owned())),
-    };
-    Caller {
-        client: active.client.key.clone(),
-        user: active.granted.as_ref().and_then(|(_, user)| user.value.fhir_user.clone()),
-        organization: organization.and_then(|o| o.reference.clone().or_else(|| o.uri.clone())),
-        purpose,
-        token: Some(active.token.key.clone()),
-    }
-}
-
-/// The scopes of a context, as far as the client may still have them.
-fn scopes(active: &Active, context: Context) -> Vec<ResourceScope> {
-    let allowed = active.client.value.allowed(tessera_model::Definitions::r4());
-    let scopes = active.token.value.scopes().and(&allowed);
-    scopes.resources().filter(|scope| scope.context == context).cloned().collect()
-}
-
-/// `system/`: what the client's policy says.
-fn of_client(active: &Active, client: &Client, reading: Reading<'_>) -> Result<Vec<Grant>, String> {
-    let policy = Policy::parse(&client.policy, reading)?;
-    let mut grants = Vec::new();
-    for scope in scopes(active, Context::System) {
-        add(&mut grants, &Within::Everything, &scope, [&policy, &Policy::everything()], reading)?;
-    }
-    Ok(grants)
+    Holder::of(active).caller()
 }
 
 /// What a user may see of patients and encounters, to choose one for a client (AUTH-5).
@@ -116,36 +179,6 @@ fn within(user: &User) -> Vec<Within> {
         Role::Patient => user.patients.iter().filter_map(|patient| Id::parse(patient)).map(Within::Patient).collect(),
         _ => vec![Within::Everything],
     }
-}
-
-/// `patient/` and `user/`: what the user may see, and the client's policy if it has one.
-fn of_user(
-    active: &Active,
-    authorization: &Authorization,
-    user: &User,
-    reading: Reading<'_>,
-) -> Result<Vec<Grant>, String> {
-    let [of_user, of_client] = policies(user, &active.client.value, reading)?;
-    let policies = [&of_user, &of_client];
-    let is_patient = user.role == Role::Patient;
-    let mut grants = Vec::new();
-    let in_context = authorization.context.patient.as_ref();
-    // What the user may no longer see is gone, whatever was granted once.
-    let in_context = in_context.filter(|patient| !is_patient || user.patients.contains(patient));
-    if let Some(patient) = in_context.and_then(|patient| Id::parse(patient)) {
-        for scope in scopes(active, Context::Patient) {
-            add(&mut grants, &Within::Patient(patient.clone()), &scope, policies, reading)?;
-        }
-    }
-    if user.fhir_user.is_some() {
-        let within = within(user);
-        for scope in scopes(active, Context::User) {
-            for within in &within {
-                add(&mut grants, within, &scope, policies, reading)?;
-            }
-        }
-    }
-    Ok(grants)
 }
 
 /// Adds what a scope and both policies allow.

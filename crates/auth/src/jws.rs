@@ -4,9 +4,10 @@
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{
-        ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RsaKeyPair, RsaPublicKeyComponents,
-        UnparsedPublicKey,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+        ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+        RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA256,
+        RSA_PSS_SHA256, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents, UnparsedPublicKey,
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,7 +19,8 @@ const JWS_BYTES_MAX: usize = 8 * 1024;
 /// Shortest modulus of an RSA key, in bytes.
 const RSA_BYTES_MIN: usize = 256;
 
-/// A signature algorithm: those of SMART and of OpenID Connect, none that needs a shared secret.
+/// A signature algorithm: those of SMART and of OpenID Connect, and what identity providers use beside them. None needs a shared
+/// secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
@@ -26,6 +28,12 @@ pub enum Algorithm {
     Rs256,
     /// RSA with SHA-384.
     Rs384,
+    /// RSA with SHA-512.
+    Rs512,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
 }
@@ -36,12 +44,18 @@ impl Algorithm {
     /// Those that id_tokens may be signed with.
     pub const OF_ID_TOKENS: [Self; 3] = [Self::Rs256, Self::Rs384, Self::Es384];
 
+    /// Those that identity providers may sign with.
+    pub const OF_PROVIDERS: [Self; 6] = [Self::Rs256, Self::Rs384, Self::Rs512, Self::Ps256, Self::Es256, Self::Es384];
+
     /// Its name in JWA.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
             Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
             Self::Es384 => "ES384",
         }
     }
@@ -49,11 +63,11 @@ impl Algorithm {
     /// That of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::OF_ID_TOKENS.into_iter().find(|algorithm| algorithm.name() == name)
+        Self::OF_PROVIDERS.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
     pub(crate) const fn is_rsa(self) -> bool {
-        matches!(self, Self::Rs256 | Self::Rs384)
+        !matches!(self, Self::Es256 | Self::Es384)
     }
 }
 
@@ -89,11 +103,15 @@ impl<'a> Jws<'a> {
         let parameters = match algorithm {
             Algorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
             Algorithm::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
-            Algorithm::Es384 => {
+            Algorithm::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+            Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+            Algorithm::Es256 | Algorithm::Es384 => {
                 let (Some(x), Some(y)) = (bytes("x"), bytes("y")) else { return false };
                 // An uncompressed point: a byte 4, then both coordinates, whole (RFC 7518 section 6.2.1).
                 let point = [&[4][..], &x, &y].concat();
-                let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &point);
+                let is_256 = algorithm == Algorithm::Es256;
+                let curve = if is_256 { &ECDSA_P256_SHA256_FIXED } else { &ECDSA_P384_SHA384_FIXED };
+                let key = UnparsedPublicKey::new(curve, &point);
                 return x.len() == y.len() && key.verify(message, signature).is_ok();
             }
         };
@@ -110,7 +128,8 @@ pub(crate) fn is_for(key: &Value, algorithm: Algorithm) -> bool {
         let significant = |n: Vec<u8>| n.iter().skip_while(|byte| **byte == 0).count();
         text("kty") == Some("RSA") && bytes("n").is_some_and(|n| significant(n) >= RSA_BYTES_MIN)
     } else {
-        text("kty") == Some("EC") && text("crv") == Some("P-384")
+        let curve = if algorithm == Algorithm::Es256 { "P-256" } else { "P-384" };
+        text("kty") == Some("EC") && text("crv") == Some(curve)
     };
     fits && text("use") != Some("enc") && text("alg").is_none_or(|alg| alg == algorithm.name())
 }
@@ -126,11 +145,15 @@ pub(crate) fn sign(claims: &Value, algorithm: Algorithm, kid: &str, pkcs8: &[u8]
 
 pub(crate) fn sign_bytes(message: &[u8], algorithm: Algorithm, pkcs8: &[u8]) -> Option<Vec<u8>> {
     let random = SystemRandom::new();
-    let padding = match algorithm {
+    let padding: &'static dyn RsaEncoding = match algorithm {
         Algorithm::Rs256 => &RSA_PKCS1_SHA256,
         Algorithm::Rs384 => &RSA_PKCS1_SHA384,
-        Algorithm::Es384 => {
-            let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, pkcs8).ok()?;
+        Algorithm::Rs512 => &RSA_PKCS1_SHA512,
+        Algorithm::Ps256 => &RSA_PSS_SHA256,
+        Algorithm::Es256 | Algorithm::Es384 => {
+            let is_256 = algorithm == Algorithm::Es256;
+            let curve = if is_256 { &ECDSA_P256_SHA256_FIXED_SIGNING } else { &ECDSA_P384_SHA384_FIXED_SIGNING };
+            let key = EcdsaKeyPair::from_pkcs8(curve, pkcs8).ok()?;
             return Some(key.sign(&random, message).ok()?.as_ref().to_vec());
         }
     };

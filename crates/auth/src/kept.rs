@@ -38,6 +38,8 @@ pub(crate) const JTI: i64 = 9;
 pub(crate) const SIGNING_KEY: i64 = 10;
 /// What a user has consented to and need not be asked again: by user and client; owned by the user.
 pub(crate) const CONSENT: i64 = 11;
+/// Whom users are elsewhere: by digest of issuer and subject; owned by the user.
+pub(crate) const IDENTITY: i64 = 12;
 
 /// What is kept, and where.
 #[derive(Clone, Debug)]

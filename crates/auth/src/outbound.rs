@@ -1,7 +1,7 @@
 //! What is fetched from elsewhere, and how long it is kept: keys of clients (AUTH-22), keys and metadata of identity providers.
 //! How a URL is fetched is passed in: what may be reached is the business of one guarded client for all of the server (HTTP-30).
 
-use crate::kept::SECOND;
+use crate::{Error, kept::SECOND};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -190,6 +190,19 @@ impl Documents {
         let has_it = |jwks: &Value| keys_of(jwks).iter().any(|key| key["kid"] == kid);
         let jwks = self.get(name, url, now, has_it).await;
         jwks.map(|jwks| keys_of(&jwks).to_vec()).unwrap_or_default()
+    }
+
+    /// Posts a form and reads the JSON object that it is answered with.
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+        credentials: Option<&Credentials>,
+    ) -> Result<Value, Error> {
+        let post = Some(Post { form, credentials });
+        let fetched = self.fetch.fetch(Ask { feature: self.feature, url, bytes_max: DOCUMENT_BYTES_MAX, post }).await;
+        let answer = fetched.and_then(|fetched| serde_json::from_slice::<Value>(&fetched.body).ok());
+        answer.filter(Value::is_object).ok_or(Error::Unavailable("the identity provider does not answer"))
     }
 }
 

@@ -140,7 +140,12 @@ impl Fetch for Web {
     fn fetch<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Fetched>> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let page = self.pages.lock().unwrap().get(ask.url).cloned();
-        async move { page }.boxed()
+        async move {
+            // Others may ask in the meantime.
+            tokio::task::yield_now().await;
+            page
+        }
+        .boxed()
     }
 }
 

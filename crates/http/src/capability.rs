@@ -42,13 +42,14 @@ const PUBLISHED: &str = "2026-11-22";
 const IMPLEMENTATION: &str = "Tessera, an interoperable EHR server";
 
 /// What `GET metadata` answers; `mode` says what of it is wanted. <https://hl7.org/fhir/R4/http.html#capabilities>
-pub(crate) fn statement_of_mode(context: &Context, parameters: &[(String, String)]) -> Result<String, Error> {
+pub(crate) async fn statement_of_mode(context: &Context, parameters: &[(String, String)]) -> Result<String, Error> {
+    let security = smart::configuration::security(&context.authenticator).await;
     match parameters.iter().find(|(name, _)| name == "mode").map_or("full", |(_, mode)| mode) {
-        "full" => Ok(statement(context, |_| true)),
+        "full" => Ok(statement(context, &security, |_| true)),
         // "As for full, but only the normative portions".
         "normative" => {
             let types = context.definitions.types();
-            Ok(statement(context, |t| types.named(t.name()).is_some_and(|id| types[id].normative)))
+            Ok(statement(context, &security, |t| types.named(t.name()).is_some_and(|id| types[id].normative)))
         }
         "terminology" => Ok(terminology::statement(context)),
         other => Err(ModelError::BadParameter {
@@ -60,14 +61,10 @@ pub(crate) fn statement_of_mode(context: &Context, parameters: &[(String, String
 }
 
 /// The CapabilityStatement of some resource types.
-fn statement(context: &Context, wanted: impl Fn(ResourceType) -> bool) -> String {
+fn statement(context: &Context, security: &Value, wanted: impl Fn(ResourceType) -> bool) -> String {
     let definitions = &context.store.definitions();
     let types = definitions.resource_types().iter().copied().filter(|t| wanted(*t));
     let resources: Vec<Value> = types.map(|t| resource(t, definitions, context)).collect();
-    let security = match context.authenticator.server() {
-        None => json!({"description": "This server runs without authentication, for development on one machine."}),
-        Some(server) => smart::configuration::security(server),
-    };
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",

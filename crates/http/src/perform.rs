@@ -41,7 +41,9 @@ async fn permitted(context: &Context, access: &AccessContext, request: Request) 
         return Err(Error::Forbidden);
     }
     match &request.interaction {
-        Interaction::Capabilities => Ok(Reply::json(capability::statement_of_mode(context, &request.parameters)?)),
+        Interaction::Capabilities => {
+            Ok(Reply::json(capability::statement_of_mode(context, &request.parameters).await?))
+        }
         // A Bundle is interactions made of interactions: bundle.rs takes it apart and comes here with each.
         Interaction::Bundle => Err(Error::BadRequest("a Bundle within a Bundle is not performed".into())),
         Interaction::Read(_) | Interaction::VersionRead(..) => {

@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
-use tessera_auth::{AuthorizationServer, Error};
+use tessera_auth::{Authenticator, AuthorizationServer, Error};
 use tessera_model::{Caller, interaction::query_pairs};
 
 /// Largest form.
@@ -30,9 +30,14 @@ const ENDED: &str = "110123";
 /// A user lets an app have something, or takes it back: "User security Attributes Changed".
 const CONSENT: &str = "110137";
 
-/// The routes of the authorization server, if there is one.
+/// The routes of the authorization server, if there is one; of one elsewhere it is told where it is, and nothing else is here
+/// (AUTH-31).
 pub(crate) fn routes(context: &Context) -> Router<Context> {
-    let Some(server) = context.authenticator.server() else { return Router::new() };
+    let server = match &context.authenticator {
+        Authenticator::InsecureNoAuth => return Router::new(),
+        Authenticator::External(server) => return configuration::routes_of_external(server),
+        Authenticator::Smart(server) => server,
+    };
     let router = Router::new()
         .route("/auth/jwks", get(jwks))
         .route("/auth/token", post(token))

@@ -1,7 +1,10 @@
 //! Settings: the command line before the environment before the file before `config.default.toml`.
 
 mod http;
+mod identity;
 mod layers;
+
+pub(crate) use identity::Mode;
 
 use crate::{error::Error, secret};
 use http::Http;
@@ -44,6 +47,8 @@ pub(crate) struct Config {
     pub http: Http,
     /// Where the server may fetch from.
     pub outbound: Outbound,
+    /// Who says who somebody is.
+    pub identity: identity::Identity,
 }
 
 /// Where the server may fetch from (HTTP-30).

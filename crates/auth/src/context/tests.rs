@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Kept, launch::LaunchContext, token::Token};
+use crate::{Kept, authorization::Authorization, launch::LaunchContext, token::Token};
 use serde_json::{Value, json};
 use tessera_model::{Definitions, Permission, ResourceType, Visible};
 

@@ -5,12 +5,12 @@ use crate::{Context, endpoint::BASE_PATH};
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Response, header},
+    http::{HeaderValue, Response, StatusCode, header},
     routing::get,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tessera_auth::{Algorithm, AuthorizationServer, Urls};
+use tessera_auth::{Algorithm, Authenticator, AuthorizationServer, Urls, external::External};
 
 /// What of SMART is supported. <https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#capabilities>
 const CAPABILITIES: [&str; 18] = [
@@ -67,6 +67,26 @@ pub(super) fn routes(server: &Arc<AuthorizationServer>) -> Router<Context> {
         .route("/.well-known/openid-configuration", document(openid))
 }
 
+/// The document of an authorization server elsewhere: as it is known now (AUTH-31).
+pub(super) fn routes_of_external(server: &Arc<External>) -> Router<Context> {
+    let server = server.clone();
+    let document = get(move || async move {
+        match server.configuration().await {
+            Ok(document) => publish(document.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, "where the authorization server is, cannot be told");
+                let mut response = publish(json!({"error": error.code()}).to_string());
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                let headers = response.headers_mut();
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+                response
+            }
+        }
+    });
+    Router::new().route(&format!("{BASE_PATH}/.well-known/smart-configuration"), document)
+}
+
 fn publish(text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
@@ -112,21 +132,24 @@ fn openid(urls: &Urls) -> Value {
     document
 }
 
-/// What the CapabilityStatement says of it: <https://hl7.org/fhir/smart-app-launch/1.0.0/conformance/index.html>
-pub(crate) fn security(server: &AuthorizationServer) -> Value {
-    let urls = server.urls();
-    let uri = |name: &str, uri: String| json!({"url": name, "valueUri": uri});
-    json!({
-        "extension": [{
-            "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-            "extension": [
-                uri("authorize", format!("{}/authorize", urls.auth)),
-                uri("token", urls.token()),
-                uri("manage", format!("{}/manage", urls.auth)),
-                uri("introspect", format!("{}/introspect", urls.auth)),
-                uri("revoke", format!("{}/revoke", urls.auth)),
-            ],
-        }],
+/// What the CapabilityStatement says of who is let in: <https://hl7.org/fhir/smart-app-launch/1.0.0/conformance/index.html>
+pub(crate) async fn security(authenticator: &Authenticator) -> Value {
+    let endpoints = match authenticator {
+        Authenticator::InsecureNoAuth => {
+            return json!({"description": "This server runs without authentication, for development on one machine."});
+        }
+        Authenticator::Smart(server) => smart(server.urls()),
+        // Where it is, cannot always be told.
+        Authenticator::External(server) => server.configuration().await.unwrap_or_default(),
+    };
+    let names = ["authorize", "token", "manage", "introspect", "revoke"];
+    let keys = ["authorization", "token", "management", "introspection", "revocation"];
+    let uris = names.iter().zip(keys).filter_map(|(name, key)| {
+        let uri = endpoints[format!("{key}_endpoint")].as_str()?;
+        Some(json!({"url": name, "valueUri": uri}))
+    });
+    let uris: Vec<Value> = uris.collect();
+    let mut security = json!({
         "cors": true,
         "service": [{
             "coding": [{
@@ -135,5 +158,10 @@ pub(crate) fn security(server: &AuthorizationServer) -> Value {
             }],
             "text": "OAuth2 using SMART-on-FHIR profile (see http://docs.smarthealthit.org)",
         }],
-    })
+    });
+    if !uris.is_empty() {
+        let url = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
+        security["extension"] = json!([{"url": url, "extension": uris}]);
+    }
+    security
 }

@@ -65,9 +65,9 @@ async fn allowed(context: &Context, path: &str, origin: Option<HeaderValue>) -> 
     if is_public(path) {
         return Some(HeaderValue::from_static("*"));
     }
-    let (origin, server) = (origin?, context.authenticator.server()?);
+    let origin = origin?;
     // Who cannot be asked about is nobody's.
-    let is_known = server.is_origin_of_a_client(origin.to_str().ok()?).await.unwrap_or(false);
+    let is_known = context.authenticator.is_origin_of_a_client(origin.to_str().ok()?).await.unwrap_or(false);
     is_known.then_some(origin)
 }
 

@@ -2,14 +2,14 @@
 
 use super::{context, open};
 use crate::{
-    config::{Config, Settings, is_local},
+    config::{Config, Mode, Settings, is_local},
     error::Error,
     listener,
     outbound::{Outbound, Rules},
     secret, telemetry,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tessera_auth::{Authenticator, AuthorizationServer, MasterKey, Parts};
+use tessera_auth::{Authenticator, AuthorizationServer, MasterKey, Parts, external::External, policy::Reading};
 use tessera_http::{Context, router};
 use tessera_store::{SqlStore, clock::SystemClock};
 use tokio::net::TcpListener;
@@ -44,30 +44,57 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let (authenticator, master) = if insecure {
         (Authenticator::InsecureNoAuth, None)
     } else {
-        let (server, master) = authorization_server(&store, &config, address).await?;
-        (Authenticator::Smart(server), Some(master))
+        let (authenticator, master) = authenticator(&store, &config, address).await?;
+        (authenticator, Some(master))
     };
     println!("Tessera listens on http://{address}/fhir");
     serve(listener, config.http.limits()?, context(store, &config, authenticator, master)?).await
 }
 
-/// The authorization server of a server that listens there, over what the store keeps, and the key that the server's secret is.
+/// Who is let in, as `[identity]` says; and the key that the server's secret is.
+async fn authenticator(
+    store: &SqlStore,
+    config: &Config,
+    address: SocketAddr,
+) -> Result<(Authenticator, Arc<MasterKey>), Error> {
+    let parts = parts(store, config, address)?;
+    let master = Arc::new(parts.master.clone());
+    let reading = Reading { base: &parts.base, now: parts.clock.now() };
+    let authenticator = match config.identity.mode(reading)? {
+        Mode::BuiltIn => Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?)),
+        Mode::External(settings) => {
+            let external = External::new(parts.records, parts.clock, parts.fetch, &parts.base, *settings);
+            if let Err(error) = external.configuration().await {
+                tracing::warn!(%error, "the authorization server is not reached yet; tokens may be refused");
+            }
+            Authenticator::External(Arc::new(external))
+        }
+    };
+    Ok((authenticator, master))
+}
+
+/// The authorization server of a server that listens there, with users of its own, and the key that the server's secret is.
 pub(crate) async fn authorization_server(
     store: &SqlStore,
     config: &Config,
     address: SocketAddr,
 ) -> Result<(Arc<AuthorizationServer>, Arc<MasterKey>), Error> {
-    let master = MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?);
+    let parts = parts(store, config, address)?;
+    let master = Arc::new(parts.master.clone());
+    Ok((Arc::new(AuthorizationServer::new(parts).await?), master))
+}
+
+/// What it is made of: what the store keeps, the server's secret, and what fetches.
+fn parts(store: &SqlStore, config: &Config, address: SocketAddr) -> Result<Parts, Error> {
     let rules = Rules::new(&config.outbound.trusted_origins, &config.outbound.client_key_origins)?;
     rules.check(address.ip().is_loopback())?;
-    let parts = Parts {
+    Ok(Parts {
         records: Arc::new(store.clone()),
         clock: Arc::new(SystemClock),
-        master: master.clone(),
+        master: MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?),
         fetch: Arc::new(Outbound::new(rules)?),
         base: store.base().to_owned(),
-    };
-    Ok((Arc::new(AuthorizationServer::new(parts).await?), Arc::new(master)))
+    })
 }
 
 /// Listens. Clients must be told a URL that they can reach.
@@ -125,12 +152,14 @@ pub(crate) async fn serve(tcp: TcpListener, limits: listener::Limits, context: C
 /// Says again and again that there is no authentication (AUTH-40), or else looks after keys and what has expired.
 async fn look_after_access(authenticator: Authenticator) {
     loop {
-        match authenticator.server() {
-            None => {
+        match &authenticator {
+            Authenticator::InsecureNoAuth => {
                 tracing::warn!("NO AUTHENTICATION: everybody on this machine may do everything");
                 tokio::time::sleep(WARNING_INTERVAL).await;
             }
-            Some(server) => {
+            // It keeps nothing that expires.
+            Authenticator::External(_) => return,
+            Authenticator::Smart(server) => {
                 tokio::time::sleep(MAINTENANCE_INTERVAL).await;
                 if let Err(error) = server.maintain().await {
                     tracing::warn!(%error, "keys and expired records were not looked after; the next time they are");

@@ -8,6 +8,7 @@ use std::{
 };
 use tessera_auth::{
     Kept,
+    identity::{self, Identity},
     policy::Reading,
     registration::check_user,
     session,
@@ -39,10 +40,23 @@ enum Command {
     List,
     /// Give a user a new password, which is asked for; their sessions end
     Passwd { user: String },
+    /// Let a user log in by an identity provider too
+    Link(Link),
+    /// Let them no more; their sessions end
+    Unlink(Link),
     /// Let a user in no more; their sessions end and their apps are refused within 5 seconds
     Disable { user: String },
     /// Let a user in again
     Enable { user: String },
+}
+
+#[derive(clap::Args)]
+struct Link {
+    user: String,
+    /// The provider's issuer identifier
+    issuer: String,
+    /// The user's subject there: `sub`, not an e-mail address
+    subject: String,
 }
 
 #[derive(clap::Args)]
@@ -64,6 +78,9 @@ struct Add {
     /// For others: what they may see, *, Type or Type?parameters; may be repeated [default: *]
     #[arg(long, value_name = "TYPE?PARAMETERS")]
     policy: Vec<String>,
+    /// Who they are at an identity provider; they then have no password here
+    #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"])]
+    federated: Vec<String>,
 }
 
 /// Runs the command on the database of the settings.
@@ -75,6 +92,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Add(add) => self::add(&store, add, password).await,
         Command::List => list(&store).await,
+        Command::Link(Link { user, issuer, subject }) => {
+            let found = user::find(&store, &user).await?;
+            found.ok_or_else(|| Error::Usage(format!("there is no user {user}")))?;
+            link(&store, &user, &issuer, &subject).await
+        }
+        Command::Unlink(Link { user, issuer, subject }) => {
+            let identity = Identity::checked(&issuer, &subject).map_err(Error::Usage)?;
+            if !identity::unlink(&store, &identity, &user).await? {
+                return Err(Error::Usage("they are not linked".to_owned()));
+            }
+            Ok(session::end_all(&store, &user).await?)
+        }
         Command::Passwd { user } => {
             let password = password()?;
             change(&store, &user, |value| {
@@ -114,10 +143,23 @@ async fn add(store: &SqlStore, add: Add, password: impl Fn() -> Result<String, E
     };
     let reading = Reading { base: store.base(), now: SystemClock.now() };
     check_user(&add.user, &user, reading).map_err(Error::Usage)?;
-    user.password = Some(hash(&password()?)?);
-    match user::add(store, &add.user, user).await? {
+    if add.federated.is_empty() {
+        user.password = Some(hash(&password()?)?);
+    }
+    if !user::add(store, &add.user, user).await? {
+        return Err(Error::Usage(format!("there is a user {} already", add.user)));
+    }
+    match add.federated.as_slice() {
+        [issuer, subject] => link(store, &add.user, issuer, subject).await,
+        _ => Ok(()),
+    }
+}
+
+async fn link(store: &SqlStore, user: &str, issuer: &str, subject: &str) -> Result<(), Error> {
+    let identity = Identity::checked(issuer, subject).map_err(Error::Usage)?;
+    match identity::link(store, identity, user).await? {
         true => Ok(()),
-        false => Err(Error::Usage(format!("there is a user {} already", add.user))),
+        false => Err(Error::Usage("this subject is linked to a user already".to_owned())),
     }
 }
 
@@ -132,6 +174,9 @@ async fn list(store: &SqlStore) -> Result<(), Error> {
             let sees = if value.role == Role::Patient { &value.patients } else { &value.policy };
             let who = value.fhir_user.as_deref().unwrap_or("-");
             println!("{key}{state}\t{}\t{}\t{who}\t{}", value.name, value.role.name(), sees.join(" "));
+            for Identity { issuer, subject } in identity::of_user(store, key).await? {
+                println!("\tis {subject} at {issuer}");
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The origins whose pages may ask: those that clients have registered (HTTP-6).
 
-use super::AuthorizationServer;
 use crate::{Error, client, kept::SECOND};
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
 };
 use tessera_model::temporal::Micros;
+use tessera_store::Records;
 
 /// How long what was read is believed.
 const BELIEVED: Micros = 60 * SECOND;
@@ -14,16 +14,12 @@ const BELIEVED: Micros = 60 * SECOND;
 const PAGE: u32 = 1000;
 
 #[derive(Default)]
-pub(super) struct Origins(RwLock<Option<(Micros, Arc<HashSet<String>>)>>);
+pub(crate) struct Origins(RwLock<Option<(Micros, Arc<HashSet<String>>)>>);
 
-impl AuthorizationServer {
-    /// Whether a client has registered this origin.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn is_origin_of_a_client(&self, origin: &str) -> Result<bool, Error> {
-        let now = self.now();
-        let read = self.origins.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+impl Origins {
+    /// Whether a client has registered this one.
+    pub(crate) async fn is_of_a_client(&self, records: &dyn Records, now: Micros, origin: &str) -> Result<bool, Error> {
+        let read = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, origins)) = read
             && (0..BELIEVED).contains(&now.saturating_sub(at))
         {
@@ -31,7 +27,7 @@ impl AuthorizationServer {
         }
         let (mut origins, mut after) = (HashSet::new(), String::new());
         loop {
-            let page = client::list(&*self.records, &after, PAGE).await?;
+            let page = client::list(records, &after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after.clone_from(&last.key);
             let is_last = page.len() < PAGE as usize;
@@ -42,7 +38,7 @@ impl AuthorizationServer {
             }
         }
         let is_there = origins.contains(origin);
-        *self.origins.0.write().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::new(origins)));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::new(origins)));
         Ok(is_there)
     }
 }
