@@ -53,8 +53,12 @@ impl Local {
         Answer { status: reply.status, text, replayed: reply.replayed }
     }
 
-    /// Brings the last audit records into the database; what cannot be brought now waits for the next server.
+    /// After a load: brings the last audit records into the database, where what cannot be brought now waits for the next server,
+    /// and lets it look at its tables.
     pub async fn end(&self) {
+        if let Err(error) = self.context.store.analyze().await {
+            tracing::warn!(%error, "the tables could not be looked at; PostgreSQL will do so by itself");
+        }
         if let Err(error) = self.context.store.end_audit().await {
             tracing::warn!(%error, "the last audit records are left in their segments");
         }

@@ -68,8 +68,10 @@ pub(crate) struct Dialect {
     pub(crate) position: &'static str,
     /// Whether the planner turns every `EXISTS` into the join it likes, so that nothing else need be tried.
     pub(crate) exists_is_enough: bool,
-    /// What stands around a bound JSON array of texts to say that a column's value is in it.
+    /// What stands around many bound texts to say that a column's value is one of them.
     pub(crate) in_array: (&'static str, &'static str),
+    /// What stands around a query of rids that is run once, ahead of all else, to say that a rid is among what it finds.
+    pub(crate) among_many: (&'static str, &'static str),
     /// What stands around a bound list of words to say that a rid's row of `idx_text` holds all of them.
     pub(crate) holds_words: (&'static str, &'static str),
     /// A number below which every transaction of the change sequence has ended; `None`: all that can be seen have.
@@ -78,6 +80,8 @@ pub(crate) struct Dialect {
     pub(crate) parameters_version: &'static str,
     /// Counts it up.
     pub(crate) parameters_changed: &'static str,
+    /// Looks at what the tables hold, one after the other, for the planner. Nothing where searches are planned without.
+    pub(crate) analyze: &'static [&'static str],
     /// Keeps that state until the transaction ends: with others, and alone. `None`: there is one writer anyway.
     pub(crate) lock_parameters: Option<(&'static str, &'static str)>,
 }
@@ -130,6 +134,14 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
+    /// The words that differ.
+    pub(crate) fn dialect(&self) -> &'static Dialect {
+        match self {
+            Self::Sqlite(_) => &sqlite::DIALECT,
+            Self::Postgres(_) => &postgres::DIALECT,
+        }
+    }
+
     /// Runs a job that reads, all its statements seeing one state.
     pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
         match self {

@@ -258,6 +258,7 @@ fn kind(value: &Value) -> u8 {
         Value::Int(_) => 1,
         Value::Real(_) => 2,
         Value::Text(_) => 3,
+        Value::Texts(_) => 4,
     }
 }
 

@@ -11,13 +11,14 @@ pub(crate) struct Sql {
     aliases: usize,
 }
 
-/// A value of one of the three column types, or NULL.
+/// A value of one of the three column types, or NULL; or many texts, which a statement looks a column's value up in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Null,
     Int(i64),
     Real(f64),
     Text(String),
+    Texts(Vec<String>),
 }
 
 /// A row of a result.
@@ -153,6 +154,11 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Self {
         Self::Text(value)
+    }
+}
+impl From<Vec<String>> for Value {
+    fn from(values: Vec<String>) -> Self {
+        Self::Texts(values)
     }
 }
 impl From<tessera_model::definitions::ParameterId> for Value {

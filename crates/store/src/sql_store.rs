@@ -1,6 +1,7 @@
 //! [`SqlStore`]: the five calls over a [`Backend`]. All SQL is written here and in the modules below, once for both.
 
 mod opening;
+mod statistics;
 
 use crate::{
     AuditOptions, Error, Event, EventPage, EventQuery, Events, HistoryPage, HistoryScope, HistoryVersions, Later,
@@ -91,6 +92,7 @@ struct Inner {
     definitions: RwLock<Arc<Definitions>>,
     redefined: Notify,
     audit: Option<Arc<Audit>>,
+    statistics: statistics::Statistics,
 }
 
 impl SqlStore {
@@ -116,7 +118,9 @@ impl SqlStore {
         });
         let base = backend.write(Isolation::ReadCommitted, begin).await?.into();
         let definitions = RwLock::new(Arc::new(Definitions::with_stored(0, Vec::new())));
-        let inner = Inner { backend, base, clock: options.clock, definitions, redefined: Notify::new(), audit };
+        let statistics = statistics::Statistics::new();
+        let inner =
+            Inner { backend, base, clock: options.clock, definitions, redefined: Notify::new(), audit, statistics };
         let store = Self { inner: Arc::new(inner) };
         store.load_definitions().await?;
         if let Some(audit) = store.audit() {
@@ -300,6 +304,10 @@ impl Store for SqlStore {
         })
     }
 
+    fn analyze(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(Self::analyze(self))
+    }
+
     fn keep_audited(&self) -> BoxFuture<'_, ()> {
         Box::pin(Self::keep_audited(self))
     }
@@ -341,6 +349,9 @@ impl Store for SqlStore {
                 }
             })
             .await?;
+            if !transacted.replayed {
+                self.wrote(transacted.changed.len());
+            }
             if redefines {
                 self.load_definitions().await?;
                 self.redefined().notify_one();

@@ -68,6 +68,9 @@ pub trait Store: Send + Sync {
     /// The same, once: before the end of the process.
     fn end_audit(&self) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Tells the database what its tables hold now, so that it plans searches by it: after many writes at once.
+    fn analyze(&self) -> BoxFuture<'_, Result<(), Error>>;
+
     /// All changes or none; then the reads, which see them and nothing newer. When this returns `Ok`, the changes are on
     /// stable storage. What was performed before under the same [`Once`] is answered again, reads left out.
     fn transact<'a>(&'a self, access: &'a AccessContext, work: Work) -> BoxFuture<'a, Result<Transacted, Error>>;

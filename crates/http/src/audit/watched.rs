@@ -202,6 +202,10 @@ impl Store for Watched {
         self.store.keep_audited()
     }
 
+    fn analyze(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.store.analyze()
+    }
+
     fn end_audit(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.store.end_audit()
     }

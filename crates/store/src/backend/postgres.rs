@@ -23,12 +23,27 @@ use std::{
 };
 use tessera_model::temporal::Micros;
 
-static DIALECT: Dialect = Dialect {
+pub(super) static DIALECT: Dialect = Dialect {
     position: "strpos",
     exists_is_enough: true,
-    in_array: (" = ANY (ARRAY(SELECT jsonb_array_elements_text(", "::jsonb)))"),
+    in_array: (" = ANY (", ")"),
+    among_many: (" = ANY (ARRAY(", "))"),
     holds_words: (" IN (SELECT rid FROM idx_text WHERE string_to_array(words, ' ') @> string_to_array(", ", ' '))"),
     horizon: Some("tessera_horizon()"),
+    analyze: &[
+        "ANALYZE resource",
+        "ANALYZE resource_history",
+        "ANALYZE idx_token",
+        "ANALYZE idx_reference",
+        "ANALYZE idx_date",
+        "ANALYZE idx_string",
+        "ANALYZE idx_quantity",
+        "ANALYZE idx_uri",
+        "ANALYZE idx_position",
+        "ANALYZE idx_text",
+        "ANALYZE contained",
+        "ANALYZE audit",
+    ],
     parameters_version: "SELECT last_value FROM search_parameters",
     parameters_changed: "SELECT nextval('search_parameters')",
     // The number is that of migration 0003, where every writer takes it.
@@ -86,9 +101,14 @@ impl Postgres {
         let writers = pool().connect_with(options(url)?).await?;
         // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. Statements stay
         // parsed, up to a number: their texts are as many as there are forms of searches.
+        // Rids that a long list of codes finds are hashed, some million of them.
         // In milliseconds, of which 0 would mean no limit.
         let search_timeout = search_timeout.as_millis().max(1).to_string();
-        let reading = [("statement_timeout", search_timeout.as_str()), ("plan_cache_mode", "force_custom_plan")];
+        let reading = [
+            ("statement_timeout", search_timeout.as_str()),
+            ("plan_cache_mode", "force_custom_plan"),
+            ("hash_mem_multiplier", "8"),
+        ];
         let readers =
             pool().connect_with(options(url)?.options(reading).statement_cache_capacity(STATEMENTS_KEPT)).await?;
         let setting = async |sql: &'static str| -> Result<String, Error> {
@@ -200,6 +220,7 @@ impl<'c> PostgresConnection<'c> {
                 Value::Int(number) => query.bind(*number),
                 Value::Real(number) => query.bind(*number),
                 Value::Text(text) => query.bind(text.clone()),
+                Value::Texts(texts) => query.bind(texts.clone()),
             };
         }
         decode(&self.limited().await?.fetch_all(query).await?)

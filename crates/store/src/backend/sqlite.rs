@@ -5,6 +5,7 @@ mod connection;
 
 use super::Job;
 use crate::{Error, clock::Clock};
+pub(super) use connection::DIALECT;
 use connection::SqliteConnection;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use futures::executor::block_on;

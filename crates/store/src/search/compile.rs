@@ -103,7 +103,12 @@ impl Compiler<'_> {
                 self.of_types(types, at);
                 if let Some(n) = lead {
                     self.sql.push(" AND ");
-                    self.leading(conjuncts[n], at);
+                    match conjuncts[n] {
+                        Filter::Value(parameters, criterion) if criterion::is_long(criterion) => {
+                            self.among_found(parameters, criterion, at, self.dialect.among_many);
+                        }
+                        filter => self.leading(filter, at),
+                    }
                 }
                 (at, false)
             }
@@ -166,7 +171,12 @@ impl Compiler<'_> {
             }),
             Filter::Present(parameters, search_type) => self.present(parameters, *search_type, at),
             Filter::Value(parameters, criterion) => {
-                if self.dialect.exists_is_enough || criterion::can_probe(criterion) {
+                if criterion::is_long(criterion) {
+                    // `IS TRUE` keeps PostgreSQL from making it a join: it hashes what is found, once.
+                    self.sql.push("(");
+                    self.leading(filter, at);
+                    self.sql.push(") IS TRUE");
+                } else if self.dialect.exists_is_enough || criterion::can_probe(criterion) {
                     self.exists(parameters, criterion, at);
                 } else {
                     self.leading(filter, at);
@@ -306,25 +316,30 @@ impl Compiler<'_> {
         self.sql.push(")");
     }
 
+    /// Writes that the resource is among those whose index rows meet the criterion.
+    fn among_found(
+        &mut self,
+        parameters: &[ParameterId],
+        criterion: &Criterion,
+        at: At,
+        (before, after): (&'static str, &'static str),
+    ) {
+        self.sql.column(at.alias, at.rid).push(before);
+        for (n, table) in criterion::tables(criterion).iter().enumerate() {
+            let alias = self.sql.alias();
+            self.sql.push(if n > 0 { " UNION ALL " } else { "" }).push("SELECT ").column(alias, "rid").push(" FROM ");
+            self.sql.push(table.name()).push(" ").name(alias).push(" WHERE ");
+            self.parameter(alias, parameters);
+            self.sql.push(" AND ");
+            table.write(&mut self.sql, self.dialect, criterion, alias);
+        }
+        self.sql.push(after);
+    }
+
     /// Writes the filter so that its own index is searched first: `rid IN (SELECT …)`.
     fn leading(&mut self, filter: &Filter, at: At) {
         match filter {
-            Filter::Value(parameters, criterion) => {
-                self.sql.column(at.alias, at.rid).push(" IN (");
-                for (n, table) in criterion::tables(criterion).iter().enumerate() {
-                    let alias = self.sql.alias();
-                    self.sql
-                        .push(if n > 0 { " UNION ALL " } else { "" })
-                        .push("SELECT ")
-                        .column(alias, "rid")
-                        .push(" FROM ");
-                    self.sql.push(table.name()).push(" ").name(alias).push(" WHERE ");
-                    self.parameter(alias, parameters);
-                    self.sql.push(" AND ");
-                    table.write(&mut self.sql, self.dialect, criterion, alias);
-                }
-                self.sql.push(")");
-            }
+            Filter::Value(parameters, criterion) => self.among_found(parameters, criterion, at, (" IN (", ")")),
             Filter::Composite(alternatives) => self.composite(alternatives, Placed::Lead(at)),
             Filter::Chain { parameters, target, filter } => {
                 let alias = self.sql.alias();

@@ -7,7 +7,6 @@ use crate::{
 };
 use tessera_model::{
     definitions::ParameterId,
-    json::write_string,
     search::{
         near::Near,
         prefix::{Comparison, End},
@@ -73,6 +72,12 @@ pub(super) fn can_probe(criterion: &Criterion) -> bool {
         Criterion::Other(other) => !matches!(**other, Criterion::Token(_) | Criterion::Uri(_)),
         Criterion::String(..) | Criterion::Date(_) | Criterion::Quantity(_) | Criterion::Reference(_) => true,
     }
+}
+
+/// Whether it lists so many codes that its rows are better found once than asked for one resource at a time. PostgreSQL knows
+/// that only from statistics, which a table that has just been filled does not have.
+pub(super) fn is_long(criterion: &Criterion) -> bool {
+    matches!(criterion, Criterion::Token(values) if values.len() > LISTED_MAX)
 }
 
 /// A predicate whose rows all lie together in its table's key, in the order of rid.
@@ -329,13 +334,7 @@ fn among(sql: &mut Sql, dialect: &Dialect, values: &[String]) {
             sql.push(" IN ").bind_list(few.iter().map(String::as_str));
         }
         many => {
-            let mut array = String::from("[");
-            for (n, value) in many.iter().enumerate() {
-                array.push_str(if n > 0 { "," } else { "" });
-                write_string(&mut array, value);
-            }
-            array.push(']');
-            sql.push(dialect.in_array.0).bind(array).push(dialect.in_array.1);
+            sql.push(dialect.in_array.0).bind(many.to_vec()).push(dialect.in_array.1);
         }
     }
 }

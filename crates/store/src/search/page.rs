@@ -171,6 +171,8 @@ pub(crate) fn encode_cursor(values: &[Value]) -> String {
                 out.push('t');
                 text.bytes().for_each(|byte| out.push_str(&format!("{byte:02x}")));
             }
+            // No column holds any.
+            Value::Texts(_) => {}
         }
         out.push('_');
     }

@@ -18,6 +18,7 @@ mod property;
 mod records;
 mod references;
 mod schema;
+mod statistics;
 mod store;
 mod time;
 mod versions;

@@ -23,14 +23,17 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tessera_model::temporal::Micros;
+use tessera_model::{json::write_string, temporal::Micros};
 
-static DIALECT: Dialect = Dialect {
+pub(in crate::backend) static DIALECT: Dialect = Dialect {
     position: "instr",
     exists_is_enough: false,
     in_array: (" IN (SELECT value FROM json_each(", "))"),
+    among_many: (" IN (", ")"),
     holds_words: (" IN (SELECT rowid FROM idx_text_words WHERE idx_text_words MATCH ", ")"),
     horizon: None,
+    // The order that is written is the plan.
+    analyze: &[],
     parameters_version: PARAMETERS_VERSION,
     parameters_changed: "UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'search_parameters'",
     lock_parameters: None,
@@ -205,6 +208,15 @@ fn value(value: ValueRef<'_>) -> Value {
 impl rusqlite::ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
+            Self::Texts(texts) => {
+                let mut array = String::from("[");
+                for (n, text) in texts.iter().enumerate() {
+                    array.push_str(if n > 0 { "," } else { "" });
+                    write_string(&mut array, text);
+                }
+                array.push(']');
+                return Ok(ToSqlOutput::Owned(array.into()));
+            }
             Self::Null => ValueRef::Null,
             Self::Int(number) => ValueRef::Integer(*number),
             Self::Real(number) => ValueRef::Real(*number),
