@@ -72,7 +72,34 @@ fn a_document_without_all_that_it_refers_to_is_none() {
         assert!(issue["diagnostics"].as_str().unwrap().contains(&condition), "{issue}");
         refused(&space.get("Composition/nobody/$document"), &[404]);
         refused_with(&space.get("Composition/$document"), 400, "required");
-        refused(&space.get(&format!("{key}/$document?graph=http://example.org/g")), &[501]);
+    });
+}
+
+// "graph: … controls what resources are to be added to the bundle when building the document"
+#[test]
+fn a_graph_says_what_a_document_has() {
+    on_each_backend(|space| {
+        let key = composition(space);
+        let url = format!("http://example.org/document/{}", space.tag);
+        let of = |url: &str, start: &str| {
+            json!({
+                "resourceType": "GraphDefinition", "url": url, "name": "G", "status": "active", "start": start,
+                "link": [
+                    { "path": format!("{start}.subject"), "target": [{ "type": "Patient", "link": [
+                        { "target": [{ "type": "Condition", "params": "subject={ref}" }] },
+                    ] }] },
+                ],
+            })
+        };
+        space.add("graph", of(&url, "Composition"));
+        let reply = space.get(&format!("{key}/$document?graph={url}")).expect_status(200);
+        assert_eq!(reply.body["type"], "document", "{reply}");
+        let names: Vec<String> = reply.resources().iter().map(|resource| space.name_of(resource)).collect();
+        assert_eq!(names, ["composition", "patient", "condition"], "without the author: {reply}");
+        refused_with(&space.get(&format!("{key}/$document?graph=http://example.org/none")), 400, "not-found");
+        let other = format!("{url}/other");
+        space.add("other", of(&other, "Observation"));
+        refused_with(&space.get(&format!("{key}/$document?graph={other}")), 400, "value");
     });
 }
 

@@ -251,3 +251,32 @@ fn everything_of_a_group_is_that_of_its_members() {
         returns(space, &format!("{group}/$everything?_type=Patient"), "patient third");
     });
 }
+
+// "Group: … the members": https://hl7.org/fhir/R4/group-definitions.html#Group.member.entity may be a Group
+#[test]
+fn everything_of_a_group_is_that_of_the_groups_within_too() {
+    on_each_backend(|space| {
+        let patient = |name: &str| space.add(name, json!({ "resourceType": "Patient" }));
+        let (one, two, left) = (patient("one"), patient("two"), patient("left"));
+        let mut gone = json!({ "resourceType": "Group", "type": "person", "actual": true, "member": [{ "entity": reference(&left), "inactive": true }] });
+        gone["member"].as_array_mut().unwrap().push(json!({ "entity": reference(&two) }));
+        let inner = space.add("inner", gone);
+        let outer = space.add("outer", json!({
+            "resourceType": "Group", "type": "person", "actual": true,
+            "member": [{ "entity": reference(&one) }, { "entity": reference(&inner) }, { "entity": reference(&two) }],
+        }));
+        returns(space, &format!("{outer}/$everything?_type=Patient"), "one two");
+        // A group that is in itself has no more members than otherwise.
+        let mut circle = space.get(&inner).body;
+        circle["member"].as_array_mut().unwrap().push(json!({ "entity": reference(&outer) }));
+        space.put(&inner, &circle).assert_status(200);
+        returns(space, &format!("{outer}/$everything?_type=Patient"), "one two");
+        let mut deepest = inner;
+        for n in 0..5 {
+            deepest = space.add(&format!("around{n}"), json!({
+                "resourceType": "Group", "type": "person", "actual": true, "member": [{ "entity": reference(&deepest) }],
+            }));
+        }
+        refused_with(&space.get(&format!("{deepest}/$everything")), 400, "too-costly");
+    });
+}

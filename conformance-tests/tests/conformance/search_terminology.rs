@@ -224,12 +224,41 @@ fn conditions_of_writes_name_what_is_unknown() {
                 assert!(issue["diagnostics"].as_str().unwrap().contains("http://example.org/nothing"), "{reply}");
             }
         }
-        // What a patch will refer to is not known beforehand: refused, not guessed.
+        // Also where a patch brings it.
         let key = space.add("seen", observation().build());
-        let refers = json!([{ "reference": "Observation?code:in=http://hl7.org/fhir/ValueSet/observation-codes" }]);
+        let refers = json!([{ "reference": "Observation?code:in=http://example.org/nothing" }]);
         let add = json!([{ "op": "add", "path": "/derivedFrom", "value": refers }]);
-        refused(&space.patch(&key, &add), &[501]);
+        let issue = refused(&space.patch(&key, &add), &[400]);
+        assert!(issue["diagnostics"].as_str().unwrap().contains("http://example.org/nothing"), "{issue}");
         space.finds("Observation", "seen");
+    });
+}
+
+// https://hl7.org/fhir/R4/http.html#trules: conditional references, here those that patches bring
+#[test]
+fn a_reference_that_a_patch_brings_may_ask_terminology() {
+    on_each_backend(|space| {
+        space.add("animals", animals(space));
+        let (_, url) = dogs(space);
+        let dog = space.add("dog", dachshund(space));
+        let query = space.within(&format!("Observation?code:in={url}"));
+        let refers = json!([{ "reference": query }]);
+        let fhirpath = json!({ "resourceType": "Parameters", "parameter": [{ "name": "operation", "part": [
+            { "name": "type", "valueCode": "add" },
+            { "name": "path", "valueString": "Observation" },
+            { "name": "name", "valueString": "derivedFrom" },
+            { "name": "value", "valueReference": { "reference": query } },
+        ] }] });
+        for (name, patch) in [
+            ("json", json!([{ "op": "add", "path": "/derivedFrom", "value": refers }])),
+            ("merge", json!({ "derivedFrom": refers })),
+            ("fhirpath", fhirpath),
+        ] {
+            let key = space.add(name, observation().build());
+            let request = space.request("PATCH", &key);
+            let patched = send(request.body("application/json", patch.to_string())).expect_status(200);
+            assert_eq!(patched.body["derivedFrom"][0]["reference"], json!(dog), "{name}: {patched}");
+        }
     });
 }
 

@@ -106,6 +106,21 @@ impl Patch {
         FhirPathPatch::parse(resource, definitions).map(Self::FhirPath)
     }
 
+    /// Every text that the patch holds: what it brings into a resource is among them.
+    pub fn each_text(&self, each: &mut dyn FnMut(&str)) {
+        let mut open = vec![match self {
+            Self::Json(patch) => patch.root(),
+            Self::Merge(patch) => patch.root(),
+            Self::FhirPath(patch) => patch.root(),
+        }];
+        while let Some(node) = open.pop() {
+            match node.as_str() {
+                Some(text) => each(&text),
+                None => open.extend(node.children()),
+            }
+        }
+    }
+
     /// The resource that the patch makes of `resource`: of the same type and id, and valid.
     ///
     /// # Errors

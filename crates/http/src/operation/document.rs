@@ -1,6 +1,6 @@
 //! `$document`: a composition with what it refers to, as a document. <https://hl7.org/fhir/R4/composition-operation-document.html>
 
-use super::{Call, input::bad};
+use super::{Call, graph, input::bad};
 use crate::{error::Error, reply::Reply};
 use std::fmt::Write as _;
 use tessera_model::{
@@ -20,11 +20,18 @@ pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
     if persist && call.operation.by_get {
         return Err(ModelError::MethodNotAllowed { method: "GET".into(), allowed: vec!["POST"] }.into());
     }
-    if call.input.text("graph").is_some() {
-        let text = "documents are not made after a GraphDefinition by this server: leave the parameter graph out";
-        return Err(ModelError::NotSupported(text.to_owned()).into());
-    }
     let composition = call.read(&composition(&call)?).await?;
+    let entries = if call.input.text("graph").is_some() {
+        graph::walk(&call, &graph::definition(&call).await?, composition).await?
+    } else {
+        referred(&call, composition).await?
+    };
+    let bundle = bundle(&call, &entries);
+    if persist { keep(&call, bundle).await } else { Ok(Reply::json(bundle)) }
+}
+
+/// The composition and all that it refers to here.
+async fn referred(call: &Call<'_>, composition: Version) -> Result<Vec<Version>, Error> {
     let resource = Resource::parse(composition.body.as_str(), call.context.definitions)?;
     let mut referred = Vec::new();
     let mut old_versions = Vec::new();
@@ -50,8 +57,7 @@ pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
     if !absent.is_empty() {
         return Err(missing(&absent));
     }
-    let bundle = bundle(&call, &entries);
-    if persist { keep(&call, bundle).await } else { Ok(Reply::json(bundle)) }
+    Ok(entries)
 }
 
 /// Of the instance, or of the parameter `id`.

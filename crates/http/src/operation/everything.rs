@@ -30,6 +30,9 @@ const COUNT_DEFAULT: u32 = 50;
 const COUNT_MAX: u32 = 1000;
 /// Most patients of a group: each is one value of a condition.
 const MEMBERS_MAX: usize = 1000;
+/// Most groups that stand together within groups, and how deep.
+const GROUPS_MAX: usize = 100;
+const GROUPS_WITHIN_MAX: usize = 5;
 /// Most supporting resources of a page, and how far references are followed from what is in the compartment: a role leads to
 /// a practitioner and an organization, and that to another.
 const SUPPORTING_MAX: usize = 1000;
@@ -56,20 +59,44 @@ pub(super) async fn of_compartment(call: Call<'_>) -> Result<Reply, Error> {
     everything(&call, compartment, &subjects).await
 }
 
-/// For a group: the records of the patients who are its members.
+/// For a group: the records of the patients who are its members, or members of groups that are.
 pub(super) async fn of_group(call: Call<'_>) -> Result<Reply, Error> {
     let Level::Instance(key) = &call.operation.level else { return Err(Error::NoBody) };
-    let group = Resource::parse(call.read(key).await?.body, call.context.definitions)?;
     let patient = call.context.definitions.resource_type("Patient").ok_or(Error::NoBody)?;
+    let mut groups = vec![call.read(key).await?];
+    let mut seen = HashSet::from([key.clone()]);
+    let mut patients = Vec::new();
+    for _ in 0..GROUPS_WITHIN_MAX {
+        let mut within = Vec::new();
+        for group in &groups {
+            for member in members(&call, group)? {
+                let (is_patient, is_group) =
+                    (member.resource_type == patient, member.resource_type == key.resource_type);
+                if (is_patient || is_group) && seen.insert(member.clone()) {
+                    if is_patient { patients.push(member) } else { within.push(member) }
+                }
+            }
+        }
+        if patients.len() > MEMBERS_MAX || within.len() > GROUPS_MAX {
+            let text =
+                format!("the group has more than {MEMBERS_MAX} patients, or more than {GROUPS_MAX} groups within");
+            return Err(ModelError::TooCostly(text).into());
+        }
+        if within.is_empty() {
+            return everything(&call, patient, &Subjects::These(patients)).await;
+        }
+        groups = call.read_all(&within).await?;
+    }
+    Err(ModelError::TooCostly(format!("groups are nested deeper than {GROUPS_WITHIN_MAX}")).into())
+}
+
+/// What a group's active members are, as far as it is here.
+fn members(call: &Call<'_>, group: &Version) -> Result<Vec<Key>, Error> {
+    let group = Resource::parse(group.body.as_str(), call.context.definitions)?;
     let members = group.node().get("member").into_iter().flat_map(Node::children);
     let members = members.filter(|member| member.get("inactive").and_then(Node::as_bool) != Some(true));
     let references = members.filter_map(|member| member.get("entity")?.get_str("reference"));
-    let keys: Vec<Key> =
-        references.filter_map(|text| call.local(&text)).filter(|k| k.resource_type == patient).collect();
-    if keys.len() > MEMBERS_MAX {
-        return Err(ModelError::TooCostly(format!("the group has more than {MEMBERS_MAX} patients")).into());
-    }
-    everything(&call, patient, &Subjects::These(keys)).await
+    Ok(references.filter_map(|text| call.local(&text)).collect())
 }
 
 async fn everything(call: &Call<'_>, compartment: ResourceType, subjects: &Subjects) -> Result<Reply, Error> {

@@ -30,11 +30,16 @@ pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
     let Level::Instance(key) = &call.operation.level else { return Err(Error::NoBody) };
     let graph = definition(&call).await?;
     let start = call.read(key).await?;
-    if graph.node().get_str("start").as_deref() != Some(key.resource_type.name()) {
-        let text = format!("the graph does not start at a {}", key.resource_type);
-        return Err(bad(IssueCode::Value, text));
+    Ok(Reply::json(bundle(&call, &walk(&call, &graph, start).await?)))
+}
+
+/// What the graph leads to from a resource, which comes first; each once.
+pub(super) async fn walk(call: &Call<'_>, graph: &Resource, start: Version) -> Result<Vec<Version>, Error> {
+    let start_type = start.key.resource_type;
+    if graph.node().get_str("start").as_deref() != Some(start_type.name()) {
+        return Err(bad(IssueCode::Value, format!("the graph does not start at a {start_type}")));
     }
-    let mut seen = HashSet::from([key.clone()]);
+    let mut seen = HashSet::from([start.key.clone()]);
     let mut found = vec![start.clone()];
     let mut open = vec![Open { from: start, links: graph.node().position(), depth: 0 }];
     let mut steps = 0;
@@ -46,7 +51,7 @@ pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
                 if steps > STEPS_MAX || next.depth >= DEPTH_MAX {
                     return Err(too_large());
                 }
-                for version in follow(&call, &next.from, link, target).await? {
+                for version in follow(call, &next.from, link, target).await? {
                     open.push(Open { from: version.clone(), links: target.position(), depth: next.depth + 1 });
                     if seen.insert(version.key.clone()) {
                         found.push(version);
@@ -58,7 +63,7 @@ pub(super) async fn perform(call: Call<'_>) -> Result<Reply, Error> {
             }
         }
     }
-    Ok(Reply::json(bundle(&call, &found)))
+    Ok(found)
 }
 
 fn too_large() -> Error {
@@ -66,7 +71,7 @@ fn too_large() -> Error {
 }
 
 /// The GraphDefinition that the parameter `graph` names: by its canonical URL, or where it is stored.
-async fn definition(call: &Call<'_>) -> Result<Resource, Error> {
+pub(super) async fn definition(call: &Call<'_>) -> Result<Resource, Error> {
     let text = call.input.text("graph").unwrap_or_default().into_owned();
     let wanted = call.context.definitions.resource_type("GraphDefinition").ok_or(Error::NoBody)?;
     let version = match call.local(&text).filter(|key| key.resource_type == wanted) {

@@ -50,17 +50,23 @@ pub(crate) async fn answers(context: &Context, access: &AccessContext, changes: 
     }
 }
 
-/// The conditions of a change that may ask something: its criteria and its conditional references. Those that a patch
-/// brings are not known yet, and are refused if they ask.
+/// The conditions of a change that may ask something: its criteria and its conditional references. What a patch makes of the
+/// resource is not known yet, but the references that it brings are among its texts.
 fn conditions_of(context: &Context, action: &Action, out: &mut Vec<Condition>) {
     let (criteria, resource) = match action {
         Action::Create { resource, if_none_exist } => (if_none_exist.as_ref(), Some(resource)),
         Action::Update { resource, .. } => (None, Some(resource)),
         Action::ConditionalUpdate { criteria, resource, .. } => (Some(criteria), Some(resource)),
-        Action::ConditionalPatch { criteria, .. } | Action::ConditionalDelete { criteria, .. } => {
+        Action::Patch { patch, .. } => {
+            patch.each_text(&mut |text| conditional_reference(context, text, out));
+            (None, None)
+        }
+        Action::ConditionalPatch { criteria, patch, .. } => {
+            patch.each_text(&mut |text| conditional_reference(context, text, out));
             (Some(criteria), None)
         }
-        Action::Patch { .. } | Action::Delete { .. } | Action::Purge { .. } => (None, None),
+        Action::ConditionalDelete { criteria, .. } => (Some(criteria), None),
+        Action::Delete { .. } | Action::Purge { .. } => (None, None),
     };
     if let Some(criteria) = criteria.filter(|criteria| may_ask(&criteria.parameters)) {
         out.push((criteria.resource_type, criteria.parameters.clone()));
@@ -76,14 +82,17 @@ fn conditional_references(context: &Context, resource: &Resource, out: &mut Vec<
     if !text.contains('?') && !text.contains("\\u") {
         return;
     }
-    resource.each_reference(context.definitions, &mut |text| {
-        let Literal::Conditional(relative) = reference::parse(text, &context.base, context.definitions) else { return };
-        let (name, query) = relative.split_once('?').unwrap_or((relative, ""));
-        let parameters = query_pairs(query);
-        if let Some(resource_type) = context.definitions.resource_type(name).filter(|_| may_ask(&parameters)) {
-            out.push((resource_type, parameters));
-        }
-    });
+    resource.each_reference(context.definitions, &mut |text| conditional_reference(context, text, out));
+}
+
+/// What a text says if it is a conditional reference.
+fn conditional_reference(context: &Context, text: &str, out: &mut Vec<Condition>) {
+    let Literal::Conditional(relative) = reference::parse(text, &context.base, context.definitions) else { return };
+    let (name, query) = relative.split_once('?').unwrap_or((relative, ""));
+    let parameters = query_pairs(query);
+    if let Some(resource_type) = context.definitions.resource_type(name).filter(|_| may_ask(&parameters)) {
+        out.push((resource_type, parameters));
+    }
 }
 
 /// Whether there is a modifier or a filter, without which nothing asks terminology.

@@ -46,6 +46,10 @@ enum Action {
 }
 
 impl FhirPathPatch {
+    pub(super) fn root(&self) -> Node<'_> {
+        self.parameters.node()
+    }
+
     pub(super) fn parse(parameters: Resource, definitions: &Definitions) -> Result<Self, Error> {
         if parameters.node().raw().len() > PATCH_BYTES_MAX {
             return Err(too_large());

@@ -33,6 +33,10 @@ enum Operation {
 struct Pointer(Vec<String>);
 
 impl JsonPatch {
+    pub(super) fn root(&self) -> Node<'_> {
+        self.document.root()
+    }
+
     pub(super) fn parse(document: Document) -> Result<Self, Error> {
         let root = document.root();
         if root.kind() != Kind::Array {
