@@ -26,6 +26,7 @@ static STORE: LazyLock<SqlStore> = LazyLock::new(|| {
             synchronous: Synchronous::Normal,
             accept_fsync_off: false,
             search_timeout: SEARCH_TIMEOUT,
+            audit: None,
         };
         SqlStore::open(options).await.expect("a store")
     })

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tessera_fixtures::{allergy_intolerance, builders::datatypes, condition, observation, patient, resource};
 
-use crate::space::{Space, expressions, on_each_backend, refused};
+use crate::space::{Space, bundle, entry, expressions, on_each_backend, refused};
 
 /// Fails unless creating the resource is refused with an issue at one of these places.
 #[track_caller]
@@ -339,5 +339,49 @@ fn narratives_are_plain_xhtml_without_active_content() {
             "<h1>Eve</h1><table><tr><td style=\"color: red\">a &amp; b&#160;&gt; c</td></tr></table><img src=\"#photo\" alt=\"\"/>",
         );
         space.post("Patient", &space.tagged(narrative(&plain))).assert_status(201);
+    });
+}
+
+// HTTP-9, https://hl7.org/fhir/R4/narrative.html#security
+#[test]
+fn http_9_a_narrative_that_would_run_something_is_refused_at_every_write() {
+    on_each_backend(|space| {
+        let with = |inner: &str| {
+            let div = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{inner}</div>");
+            json!({ "resourceType": "Patient", "text": { "status": "generated", "div": div } })
+        };
+        let key = space.add("sound", with("<p>x</p>"));
+        for inner in [
+            "<script>alert(1)</script>",
+            "<p onclick=\"alert(1)\">x</p>",
+            "<img src=\"x\" onerror=\"alert(1)\"/>",
+            "<a href=\"javascript:alert(1)\">x</a>",
+            "<a href=\" \tjavascript:alert(1)\">x</a>",
+            "<a href=\"\u{1}javascript:alert(1)\">x</a>",
+            "<a href=\"&#1;javascript:alert(1)\">x</a>",
+            "<a href=\"&#x6A;avascript&colon;alert(1)\">x</a>",
+            "x<img src=\"data:image/svg+xml,x\"/>",
+            "<iframe src=\"http://example.org\"/>x",
+        ] {
+            let patient = with(inner);
+            let mut update = patient.clone();
+            update["id"] = json!(key.split('/').nth(1));
+            let contains = json!({
+                "resourceType": "Observation", "status": "final", "code": { "text": "c" },
+                "contained": [{ "resourceType": "Patient", "id": "p", "text": patient["text"] }],
+                "subject": { "reference": "#p" },
+            });
+            let replace = json!([{ "op": "replace", "path": "/text/div", "value": patient["text"]["div"] }]);
+            for reply in [
+                space.post("Patient", &patient),
+                space.put(&key, &update),
+                space.patch(&key, &replace),
+                space.post("Observation", &contains),
+                space.post("", &bundle("transaction", &[entry("POST", "Patient", &patient)])),
+            ] {
+                refused(&reply, &[400, 422]);
+            }
+        }
+        assert_eq!(space.get(&key).version(), 1);
     });
 }

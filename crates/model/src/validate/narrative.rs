@@ -200,6 +200,9 @@ fn is_prefix(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod corpus;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -8,6 +8,7 @@ mod binary;
 mod conditional;
 mod contained;
 mod history;
+mod injection;
 mod locks;
 mod once;
 mod paging;
