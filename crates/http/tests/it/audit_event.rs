@@ -71,6 +71,24 @@ fn aud_1_patients_read_the_events_about_themselves_and_no_others() {
 }
 
 #[test]
+fn aud_2_what_is_told_of_a_query_is_a_text_that_can_be_seen() {
+    on_both("odd-queries", &async |location| {
+        let server = Server::audited(location()).await;
+        let administrator = server.as_administrator();
+        for path in ["Patient?", "Patient?%20%09", "Patient?name=a%00%1F", "Patient?name=b"] {
+            get(&administrator, path).await;
+        }
+        let events = found(&administrator, "AuditEvent?_count=1000").await;
+        let entities = events.iter().flat_map(|event| event["entity"].as_array().into_iter().flatten());
+        let queries: Vec<&Value> = entities.filter(|entity| entity["role"]["code"] == "24").collect();
+        assert!(queries.len() >= 4, "{queries:?}");
+        let told: Vec<&str> = queries.iter().filter_map(|query| query["description"].as_str()).collect();
+        assert!(told.contains(&"name=b"), "{told:?}");
+        assert!(told.iter().all(|text| !text.trim().is_empty() && !text.contains(char::is_control)), "{told:?}");
+    });
+}
+
+#[test]
 fn aud_5_nobody_writes_events_and_who_may_not_search_sees_none() {
     on_both("no-events", &async |location| {
         let server = Server::audited(location()).await;

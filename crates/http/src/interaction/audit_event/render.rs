@@ -238,7 +238,11 @@ fn entities(event: &Event) -> Vec<Value> {
         let mut query = json!({"type": of_type("2", "System Object"), "role": role("24", "Query")});
         let line = event.query.lines().next().unwrap_or_default();
         if let Some((_, parameters)) = line.split_once('?') {
-            query["description"] = json!(percent_decode(parameters, true));
+            // A string has something to see in it, and no control character: `query` has the request as it was.
+            let shown = percent_decode(parameters, true).replace(char::is_control, " ");
+            if !shown.trim().is_empty() {
+                query["description"] = json!(shown);
+            }
         }
         query["query"] = json!(STANDARD.encode(&event.query));
         entities.push(query);
