@@ -43,6 +43,7 @@ pub(super) static DIALECT: Dialect = Dialect {
         "ANALYZE idx_text",
         "ANALYZE contained",
         "ANALYZE audit",
+        "ANALYZE audit_index",
     ],
     parameters_version: "SELECT last_value FROM search_parameters",
     parameters_changed: "SELECT nextval('search_parameters')",
