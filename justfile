@@ -41,6 +41,18 @@ hammer requests="20000" seed="1":
 crash rounds="10":
     TESSERA_CRASH_ROUNDS={{ rounds }} cargo test --workspace --test crash -- --nocapture
 
+# who sees what: every resource type with every interaction and scope, against an oracle (CMP-21)
+matrix:
+    TESSERA_MATRIX=all cargo test --release -p tessera-http --test it cmp_21 -- --nocapture
+
+# the same answers, whether there is another patient's record or not (CMP-20): so many random requests
+noninterference requests="200000" seed="20":
+    TESSERA_REQUESTS={{ requests }} TESSERA_SEED={{ seed }} cargo test --release -p tessera-http --test it cmp_20_what -- --nocapture
+
+# whether it takes the same time to read what is hidden as what is not there (CMP-20)
+noninterference-timing:
+    cargo test --release -p tessera-http --test it cmp_20_timing -- --ignored --nocapture
+
 # fuzz targets, so many seconds each; or one of them: just fuzz 60 search
 fuzz seconds="60" target="":
     fuzz/run {{ seconds }} {{ target }}

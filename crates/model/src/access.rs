@@ -204,22 +204,19 @@ impl AccessContext {
         granted.grants.iter().all(|grant| of_everybody(&grant)) || granted.grants.iter().filter(of_everybody).any(whole)
     }
 
-    /// Whether the search asks of nothing but what may be searched: every type that it goes through, and no element that is
-    /// withheld. What it finds is restricted apart from this.
+    /// Whether the search asks of nothing but what may be searched: every type that its conditions go through, and no element
+    /// that is withheld. What it finds and includes is restricted apart from this.
     #[must_use]
     pub fn may_ask(&self, query: &Query, definitions: &Definitions) -> bool {
         if self.sees_everything() {
             return true;
         }
         let asking = Asking { access: self, withheld: self.withheld(), definitions };
-        let includes = query.includes.iter().filter(|include| include.reverse);
-        let mut reverse = includes.filter_map(|include| include.source);
         let sorts = query.sort.iter().filter_map(|sort| match &sort.key {
             SortKey::Parameter(parameters, _) => Some(parameters),
             SortKey::Id | SortKey::LastUpdated => None,
         });
-        reverse.all(|source| self.allows(Permission::Search, source))
-            && query.includes.iter().all(|include| asking.may_follow(include))
+        query.includes.iter().all(|include| asking.may_follow(include))
             && sorts.flatten().all(|parameter| asking.is_searchable(*parameter))
             && asking.may_ask_of(&query.types, &query.filter)
     }
@@ -327,9 +324,12 @@ impl Granted {
             PatientContext::MemberOrShared(_) if permission.writes() => Some(own),
             PatientContext::MemberOrShared(_) => Some(Filter::Any(vec![own, Filter::OfNoPatient])),
             PatientContext::Targets(target) => Some(every(*target, self.readable(within))),
-            PatientContext::Secured { context, .. } if permission.writes() => Some(self.readable(within))
-                .filter(|readable| *readable != never())
-                .map(|readable| every(*context, readable)),
+            // Of content that is itself secured nobody would see it.
+            PatientContext::Secured { context, .. } if permission.writes() => {
+                let readable = Some(self.readable(within)).filter(|readable| *readable != never())?;
+                let other = Filter::Not(Box::new(Filter::Type(vec![resource_type])));
+                Some(every(*context, Filter::All(vec![other, readable])))
+            }
             PatientContext::Secured { context, pointers } => {
                 let readable = Some(self.readable_of_any_type(Some(within))).filter(|readable| *readable != never())?;
                 let mut any = vec![every(*context, readable)];
@@ -388,13 +388,13 @@ impl Granted {
         let of_grant = |grant: &Grant| {
             let Within::Patient(id) = within else { return None };
             let own = both(of_patient(id)?, grant.filter.clone());
+            let is_own = |t: &ResourceType| {
+                use PatientContext::{Itself, Member, MemberOrShared};
+                matches!(Definitions::r4().patient_context(*t), Itself | Member(_) | MemberOrShared(_))
+            };
             match grant.resource_type {
                 None => Some(own),
-                Some(t) if Definitions::r4().patient_context(t).parameters().is_empty() => {
-                    let itself = *Definitions::r4().patient_context(t) == PatientContext::Itself;
-                    itself.then(|| both(Filter::Type(vec![t]), own))
-                }
-                Some(t) => Some(both(Filter::Type(vec![t]), own)),
+                Some(t) => is_own(&t).then(|| both(Filter::Type(vec![t]), own)),
             }
         };
         Filter::Any(same.filter_map(of_grant).collect())

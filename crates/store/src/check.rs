@@ -91,7 +91,7 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
     sql.bind(from).push(" AND rid < ").bind(from + BATCH);
     let mut names: FxHashMap<i64, String> = FxHashMap::default();
     let mut expected = Rows::default();
-    let mut patients = Vec::new();
+    let mut patients: Vec<Misfiled> = Vec::new();
     for row in connection.query(&sql).await? {
         let name = keys.names.get(&row.int(0)).cloned().unwrap_or_default();
         if row.int(4) == 0 {
@@ -103,7 +103,7 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
                     let patient = patient_of(&resource, &row, &rows, &keys);
                     if patient != row.int(6) {
                         report.add(name.clone(), OTHER_PATIENT.to_owned());
-                        patients.push((row.int(0), patient));
+                        patients.push(Misfiled { rid: row.int(0), version: None, patient });
                     }
                     expected.add(row.int(0), &rows, &keys.rids);
                 }
@@ -116,15 +116,33 @@ async fn batch(shared: &Shared, from: i64, repair: bool, connection: &mut dyn Co
     let settled = shared.definitions.stored_parameters().filter(|p| is_settled(p)).map(|p| p.id.0).collect();
     let actual = actual(from, &settled, connection).await?;
     compare(expected, actual, &names, repair, &mut report, connection).await?;
+    forerunners(shared, from, &keys, &mut patients, &mut report, connection).await?;
     if repair {
-        for (rid, patient) in patients {
-            let mut sql = Sql::new("UPDATE resource SET patient = ");
-            sql.bind(patient).push(" WHERE rid = ").bind(rid);
-            connection.query(&sql).await?;
-        }
+        refile(&patients, connection).await?;
     }
-    forerunners(shared, from, &keys, repair, &mut report, connection).await?;
     Ok(report)
+}
+
+/// A version whose row names another patient than its content.
+struct Misfiled {
+    rid: i64,
+    /// Which one; `None`: the current one.
+    version: Option<i64>,
+    patient: i64,
+}
+
+/// Writes whose record they are of.
+async fn refile(misfiled: &[Misfiled], connection: &mut dyn Connection) -> Result<(), Error> {
+    for Misfiled { rid, version, patient } in misfiled {
+        let table = if version.is_some() { "resource_history" } else { "resource" };
+        let mut sql = Sql::new("UPDATE ");
+        sql.push(table).push(" SET patient = ").bind(*patient).push(" WHERE rid = ").bind(*rid);
+        if let Some(version) = version {
+            sql.push(" AND version = ").bind(*version);
+        }
+        connection.query(&sql).await?;
+    }
+    Ok(())
 }
 
 const OTHER_PATIENT: &str = "its row says that it belongs to another patient's record, or to none";
@@ -140,7 +158,7 @@ async fn forerunners(
     shared: &Shared,
     from: i64,
     keys: &Keys,
-    repair: bool,
+    wrong: &mut Vec<Misfiled>,
     report: &mut Report,
     connection: &mut dyn Connection,
 ) -> Result<(), Error> {
@@ -150,7 +168,6 @@ async fn forerunners(
     );
     sql.bind(from).push(" AND h.rid < ").bind(from + BATCH).push(" ORDER BY h.rid, h.version");
     let mut before = (0, 0);
-    let mut wrong: Vec<(i64, Option<i64>, i64)> = Vec::new();
     for row in connection.query(&sql).await? {
         let rid = row.int(0);
         let inherited = if before.0 == rid { before.1 } else { row.int(6) };
@@ -165,21 +182,12 @@ async fn forerunners(
         let name = || keys.names.get(&rid).cloned().unwrap_or_default();
         if patient != row.int(6) {
             report.add(name(), format!("version {}: {OTHER_PATIENT}", row.int(3)));
-            wrong.push((rid, Some(row.int(3)), patient));
+            wrong.push(Misfiled { rid, version: Some(row.int(3)), patient });
         }
         if row.int(8) != 0 && row.int(3) + 1 == row.int(7) && patient != row.int(9) {
             report.add(name(), OTHER_PATIENT.to_owned());
-            wrong.push((rid, None, patient));
+            wrong.push(Misfiled { rid, version: None, patient });
         }
-    }
-    for (rid, version, patient) in wrong.into_iter().filter(|_| repair) {
-        let (table, of) = if version.is_some() { ("resource_history", " AND version = ") } else { ("resource", "") };
-        let mut sql = Sql::new("UPDATE ");
-        sql.push(table).push(" SET patient = ").bind(patient).push(" WHERE rid = ").bind(rid).push(of);
-        if let Some(version) = version {
-            sql.bind(version);
-        }
-        connection.query(&sql).await?;
     }
     Ok(())
 }

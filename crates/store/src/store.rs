@@ -151,6 +151,8 @@ pub struct Matches {
     pub included: Vec<Version>,
     /// Whether there was more to include than the limit allows.
     pub included_cut: bool,
+    /// Types of which there may be something to include, but nothing is granted.
+    pub not_granted: Vec<ResourceType>,
     /// How many matches there are altogether, if it was asked for or is known.
     pub total: Option<i64>,
     /// For the next page, if there is one.

@@ -232,29 +232,28 @@ impl Transaction {
         if self.access.sees_everything() {
             return Ok(());
         }
-        for (entry, (change, target)) in self.work.changes.iter().zip(targets).enumerate() {
-            let permission = change.action.permission();
-            let there = |key: &Key| Some((key.resource_type, current.get(key).filter(|c| c.version > 0)?.rid));
-            let resources: Vec<(ResourceType, i64)> = target.written().iter().filter_map(there).collect();
+        let there = |key: &Key| Some((key.resource_type, current.get(key).filter(|c| c.version > 0)?.rid));
+        let mut refused: Vec<(usize, &Key, ResourceType, i64)> = Vec::new();
+        for permission in Permission::ALL {
+            let entries = self.work.changes.iter().zip(targets).enumerate();
+            let of_it = entries.filter(|(_, (change, _))| change.action.permission() == permission);
+            let keys = of_it.flat_map(|(entry, (_, target))| target.written().iter().map(move |key| (entry, key)));
+            let written: Vec<_> =
+                keys.filter_map(|(entry, key)| there(key).map(|(of, rid)| (entry, key, of, rid))).collect();
+            let resources: Vec<_> = written.iter().map(|(_, _, of, rid)| (*of, *rid)).collect();
             let may = allowed(&self.access, permission, &resources, connection).await?;
-            let refused: Vec<(ResourceType, i64)> =
-                resources.into_iter().filter(|(_, rid)| !may.contains(rid)).collect();
-            if refused.is_empty() {
-                continue;
+            refused.extend(written.into_iter().filter(|(_, _, _, rid)| !may.contains(rid)));
+        }
+        refused.sort_unstable_by_key(|(entry, ..)| *entry);
+        let resources: Vec<_> = refused.iter().map(|(_, _, of, rid)| (*of, *rid)).collect();
+        let may_read = allowed(&self.access, Permission::Read, &resources, connection).await?;
+        for (entry, key, _, rid) in refused {
+            // An id that only this client gives out: nothing is told that it does not know.
+            let own_id = self.work.changes[entry].action.resource().is_some() && self.access.may_choose(&key.id);
+            if may_read.contains(&rid) || own_id {
+                return Err(Error::Forbidden.at_entry(entry));
             }
-            let may_read = allowed(&self.access, Permission::Read, &refused, connection).await?;
-            for key in target.written() {
-                let Some(rid) = current.get(key).map(|c| c.rid).filter(|rid| refused.iter().any(|(_, r)| r == rid))
-                else {
-                    continue;
-                };
-                // An id that only this client gives out: nothing is told that it does not know.
-                let own_id = change.action.resource().is_some() && self.access.may_choose(&key.id);
-                if may_read.contains(&rid) || own_id {
-                    return Err(Error::Forbidden.at_entry(entry));
-                }
-                current.remove(key);
-            }
+            current.remove(key);
         }
         Ok(())
     }

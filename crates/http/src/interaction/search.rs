@@ -125,6 +125,10 @@ pub(crate) fn bundle(
     if matches.included_cut {
         issues.push(Issue::warning(IssueCode::TooCostly, "more than 1000 resources to include: the rest was left out"));
     }
+    if !matches.not_granted.is_empty() {
+        let names: Vec<&str> = matches.not_granted.iter().map(|t| t.name()).collect();
+        issues.push(Issue::information(format!("not granted, and so not included: {}", names.join(", "))));
+    }
     if !issues.is_empty() {
         entries.outcome(&issues.into());
     }

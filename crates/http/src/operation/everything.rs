@@ -10,7 +10,7 @@ use crate::{
 };
 use std::collections::HashSet;
 use tessera_model::{
-    Error as ModelError, Filter, Id, Key, Query, Resource, ResourceType,
+    Error as ModelError, Filter, Id, Key, Permission, Query, Resource, ResourceType,
     definitions::{ParameterId, SearchType},
     interaction::Level,
     json::Node,
@@ -106,7 +106,9 @@ async fn everything(call: &Call<'_>, compartment: ResourceType, subjects: &Subje
     let is_wanted = |t: ResourceType| wanted.as_ref().is_none_or(|types| types.contains(&t));
     // If only what the record refers to is wanted, the record is walked for its references.
     let supporting = wanted.as_ref().is_none_or(|types| types.iter().any(|t| !is_member(*t)));
-    let walked = |t: &ResourceType| is_member(*t) && (supporting || is_wanted(*t));
+    // What is found by a search is shown whole here, so it takes the right to read it, too.
+    let readable = |t: ResourceType| call.access.allows(Permission::Read, t);
+    let walked = |t: &ResourceType| is_member(*t) && (supporting || is_wanted(*t)) && readable(*t);
     let types: Vec<ResourceType> = definitions.resource_types().iter().copied().filter(walked).collect();
     let mut count = count(call)?;
     if !types.iter().any(|t| is_wanted(*t)) {
@@ -282,6 +284,7 @@ async fn follow(
             resource.each_reference(definitions, &mut |text| {
                 if let Some(key) = call.local(text)
                     && !is_member(key.resource_type)
+                    && call.access.allows(Permission::Read, key.resource_type)
                     && seen.insert(key.clone())
                 {
                     keys.push(key);

@@ -4,5 +4,8 @@
 
 mod audit_event;
 mod bypass;
+mod guards;
+mod matrix;
 mod noninterference;
+mod scopes;
 mod world;

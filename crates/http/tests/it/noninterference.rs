@@ -39,7 +39,39 @@ fn cmp_20_what_a_patient_is_answered_does_not_depend_on_others() {
                 same(&masked.0, &masked.1, &format!("seed {seed}, request {n}: page after {request:?}"));
             }
         }
+        println!("CMP-20: seed {seed}, {requests} requests, {succeeded} of them successful, 0 differences");
         assert!(succeeded > requests / 3, "only {succeeded} of {requests} requests were answered with success");
+    });
+}
+
+/// Medians of so many reads of what is hidden and of what is not there, taking turns.
+const PAIRS: usize = 5000;
+
+#[test]
+#[ignore = "measures, and shows nothing by itself: just noninterference-timing"]
+fn cmp_20_timing_of_hidden_and_missing() {
+    on_both("cmp_20_timing", &async |location| {
+        let server = Server::new(location()).await;
+        server.fill(&["b", "a"]).await;
+        let a = server.as_patient("a");
+        let mut times = [Vec::new(), Vec::new()];
+        for n in 0..PAIRS + 100 {
+            // Which comes first changes.
+            for which in [n % 2, 1 - n % 2] {
+                let path = ["Observation/o1-b", "Observation/o1-x"][which];
+                let start = std::time::Instant::now();
+                assert_eq!(get(&a, path).await.status, 404);
+                let took = start.elapsed();
+                if n >= 100 {
+                    times[which].push(took);
+                }
+            }
+        }
+        let [hidden, missing] = times.map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64() * 1e6
+        });
+        println!("hidden {hidden:.1} us, missing {missing:.1} us: {:+.1} %", (hidden / missing - 1.0) * 100.0);
     });
 }
 

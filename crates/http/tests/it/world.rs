@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_fixtures::postgres;
 use tessera_http::{Answer, ConditionalDelete, Context, Local};
-use tessera_model::{AccessContext, Caller, Definitions, Filter, Grant, Id, Permissions, Within, interaction::Method};
+use tessera_model::{
+    AccessContext, Caller, Definitions, Filter, Grant, Id, Permission, Permissions, Within, interaction::Method,
+};
 use tessera_store::{AuditOptions, Location, Options, SqlStore, Synchronous, clock::SystemClock, migrate};
 
 pub(crate) const BASE: &str = "http://here/fhir";
@@ -112,9 +114,19 @@ impl Server {
         Local::new(self.context.clone(), AccessContext::internal("administrator"))
     }
 
+    /// What these grants allow, to a client.
+    pub(crate) fn with(&self, grants: Vec<Grant>) -> Local {
+        Local::new(self.context.clone(), AccessContext::granted(Caller::of_client("app"), grants, false))
+    }
+
+    /// Everything.
+    pub(crate) fn all(&self) -> Local {
+        Local::new(self.context.clone(), AccessContext::internal("test"))
+    }
+
     pub(crate) async fn put(&self, resource: &Value) {
         let path = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
-        let local = Local::new(self.context.clone(), AccessContext::internal("test"));
+        let local = self.all();
         let answer = local.send(Method::Put, &path, resource.to_string().into_bytes(), None).await;
         assert!(answer.status < 300, "{path}: {}", answer.text);
     }
@@ -181,4 +193,21 @@ fn record(p: &str) -> Vec<Value> {
         json!({"resourceType": "List", "id": format!("l-{p}"), "status": "current", "mode": "working", "subject": patient,
             "entry": [{"item": {"reference": format!("Observation/o1-{p}")}}]}),
     ]
+}
+
+/// `Observation.rs`, `*.cruds`: of a patient's record, or of everything.
+pub(crate) fn grant(patient: Option<&str>, scope: &str) -> Grant {
+    let (name, letters) = scope.split_once('.').unwrap();
+    let permissions: Vec<Permission> = Permission::ALL
+        .into_iter()
+        .zip("cruds".chars())
+        .filter(|(_, letter)| letters.contains(*letter))
+        .map(|(permission, _)| permission)
+        .collect();
+    Grant {
+        within: patient.map_or(Within::Everything, |id| Within::Patient(Id::parse(id).unwrap())),
+        resource_type: Definitions::r4().resource_type(name),
+        permissions: Permissions::of(&permissions),
+        filter: Filter::always(),
+    }
 }

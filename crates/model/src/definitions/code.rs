@@ -27,6 +27,11 @@ impl CodeSet {
         self.by_system.get(system).is_some_and(|codes| codes.contains(code))
     }
 
+    /// All codes, in no order.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        self.codes.iter().map(|code| &**code)
+    }
+
     /// The code systems the set draws from.
     pub fn systems(&self) -> impl Iterator<Item = &str> {
         self.by_system.keys().map(|system| &**system)

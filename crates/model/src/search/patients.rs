@@ -39,7 +39,10 @@ impl Patients {
                 IndexValue::Contained(number) if may_be_a_contained_patient(*number, rows, definitions) => {
                     return Self::Several;
                 }
-                IndexValue::Uri { value, .. } if may_be_a_patient(value, definitions) => return Self::Several,
+                // A reference that has but an identifier or a display leads to nobody's record.
+                IndexValue::Uri { value, .. } if !value.is_empty() && may_be_a_patient(value, definitions) => {
+                    return Self::Several;
+                }
                 _ => {}
             }
         }

@@ -76,7 +76,11 @@ impl Compiler<'_> {
         window: Option<&Window>,
     ) {
         let conjuncts = plan::conjuncts(filter);
-        let lead = plan::lead(&conjuncts, plan::is_confined(self.access, types));
+        let visible = match types {
+            [one] => Some(self.access.visible(Permission::Search, *one)),
+            _ => None,
+        };
+        let lead = plan::lead(&conjuncts, visible.as_ref().is_some_and(plan::is_confined));
         let rest = conjuncts.iter().enumerate().filter(|(n, _)| Some(*n) != lead).map(|(_, filter)| *filter);
         let direct = lead.and_then(|n| criterion::direct(conjuncts[n]));
         let alias = self.sql.alias();
@@ -117,7 +121,10 @@ impl Compiler<'_> {
             self.sql.push(" AND ");
             self.condition(filter, at);
         }
-        self.visible_in_place(Permission::Search, types, at);
+        match visible {
+            Some(visible) if of == Contained::False => self.rule(&visible, at),
+            _ => self.visible_in_place(Permission::Search, types, at),
+        }
         if let Some(window) = window {
             self.sql.push(" AND ");
             self.within(window, alias);

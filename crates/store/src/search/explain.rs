@@ -5,7 +5,7 @@ use crate::{Error, Matches, backend::Dialect};
 use rustc_hash::FxHashMap;
 use std::fmt::Write as _;
 use tessera_model::{
-    Definitions,
+    Definitions, Permission,
     search::query::{Contained, Filter, Sort, SortKey},
 };
 
@@ -21,7 +21,11 @@ pub(super) fn run(search: &Search, dialect: &'static Dialect) -> Result<Matches,
         Contained::Both => ", also those contained in others",
     };
     let conjuncts = plan::conjuncts(&query.filter);
-    let (lead, walk) = match plan::lead(&conjuncts, plan::is_confined(&search.access, &query.types)) {
+    let confined = match query.types[..] {
+        [one] => plan::is_confined(&search.access.visible(Permission::Search, one)),
+        _ => false,
+    };
+    let (lead, walk) = match plan::lead(&conjuncts, confined) {
         Some(n) if criterion::direct(conjuncts[n]).is_some() => {
             (Some(n), "its own index is walked in the page's order")
         }

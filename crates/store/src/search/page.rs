@@ -13,7 +13,7 @@ use crate::{
     sql::{Alias, Row, Sql, Value},
     version::COLUMNS,
 };
-use tessera_model::search::query::Contained;
+use tessera_model::{ResourceType, search::query::Contained};
 
 /// A page of rids: those after one and up to another, the lowest first.
 pub(crate) struct Window {
@@ -39,6 +39,7 @@ pub(super) struct Found {
     pub(super) matches: Vec<Version>,
     pub(super) included: Vec<Version>,
     pub(super) included_cut: bool,
+    pub(super) not_granted: Vec<ResourceType>,
     pub(super) total: Option<i64>,
     next: Option<String>,
 }
@@ -50,6 +51,7 @@ impl Found {
             matches: self.matches,
             included: self.included,
             included_cut: self.included_cut,
+            not_granted: self.not_granted,
             total: self.total,
             next: self.next,
             explanation: None,
@@ -149,7 +151,7 @@ fn found(search: &Search, cursor: Option<&[Value]>, mut rows: Vec<Row>) -> Resul
     let total = (cursor.is_none() && !more).then(|| i64::try_from(rows.len()).unwrap_or(0));
     let rids = rows.iter().map(|row| row.int(COLUMNS.len())).collect();
     let matches = rows.iter_mut().map(|row| search.shown(row)).collect::<Result<_, _>>()?;
-    Ok(Found { rids, matches, included: Vec::new(), included_cut: false, total, next })
+    Ok(Found { rids, matches, included: Vec::new(), included_cut: false, not_granted: Vec::new(), total, next })
 }
 
 /// A cursor as text of letters, digits, `-` and `_`.

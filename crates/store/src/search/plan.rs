@@ -2,7 +2,7 @@
 //! (docs/search.md, "How a search runs").
 
 use tessera_model::{
-    AccessContext, Permission, ResourceType, Visible,
+    Visible,
     search::{
         query::{Criterion, Filter},
         string::StringMode,
@@ -12,11 +12,10 @@ use tessera_model::{
 /// The rank of what finds one patient's few hundred.
 const OF_PATIENT: u8 = 90;
 
-/// Whether the caller sees, of that type, one patient's record only.
-pub(super) fn is_confined(access: &AccessContext, types: &[ResourceType]) -> bool {
-    let [resource_type] = types else { return false };
-    match access.visible(Permission::Search, *resource_type) {
-        Visible::If(filter) => conjuncts(&filter).iter().any(|filter| matches!(filter, Filter::OfPatient(_))),
+/// Whether that is one patient's record only.
+pub(super) fn is_confined(visible: &Visible) -> bool {
+    match visible {
+        Visible::If(filter) => conjuncts(filter).iter().any(|filter| matches!(filter, Filter::OfPatient(_))),
         Visible::All | Visible::None => false,
     }
 }

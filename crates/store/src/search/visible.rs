@@ -18,8 +18,10 @@ impl Compiler<'_> {
         }
     }
 
-    fn rule(&mut self, visible: &Visible, at: At) {
+    /// Writes ` AND …`: it is among what is visible, unless that is being said already.
+    pub(super) fn rule(&mut self, visible: &Visible, at: At) {
         match visible {
+            _ if self.ruling => {}
             Visible::All => {}
             Visible::None => {
                 self.sql.push(" AND 1 = 0");

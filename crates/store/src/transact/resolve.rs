@@ -12,7 +12,7 @@ use crate::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use tessera_model::{
-    Id, Key, Query, Resource,
+    Id, Key, Permission, Query, Resource,
     reference::{Literal, parse as parse_reference},
     search::{
         Context,
@@ -224,6 +224,9 @@ async fn find(
     most: usize,
     connection: &mut dyn Connection,
 ) -> Result<Vec<Key>, Error> {
+    if !transaction.access.allows(Permission::Search, criteria.resource_type) {
+        return Err(Error::Forbidden);
+    }
     let shared = &transaction.shared;
     let context = Context {
         definitions: &shared.definitions,

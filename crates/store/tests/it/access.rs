@@ -2,8 +2,8 @@
 
 use crate::store::{TestStore, delete, everything, granted, ids, key, on_both, parsed, post, put};
 use serde_json::json;
-use tessera_model::{AccessContext, Definitions};
-use tessera_store::{Error, HistoryPage, HistoryScope, Outcome, Store as _};
+use tessera_model::{AccessContext, Definitions, Patch};
+use tessera_store::{Action, Change, Error, HistoryPage, HistoryScope, Outcome, Precondition, Store as _};
 
 /// Sees patient a, what is about patient a, and organizations.
 fn limited() -> AccessContext {
@@ -116,5 +116,94 @@ fn core_2_writes_neither_change_nor_reveal_what_is_hidden() {
             "a conditional reference to what is hidden"
         );
         assert_eq!(t.store.read(&everything(), &key("Observation/o-b")).await.unwrap().unwrap().version, 1);
+    });
+}
+
+#[test]
+fn core_3_what_is_hidden_takes_no_place_of_a_page() {
+    on_both("core_3", async |t| {
+        fill(&t).await;
+        let observation = |id: String, patient: &str| {
+            put(
+                &json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"coding": [{"system": "s", "code": "c"}]},
+            "subject": {"reference": format!("Patient/{patient}")}, "hasMember": [{"reference": "Observation/o-a"}]}),
+            )
+        };
+        // More than may be included, before the ones that are visible.
+        t.write((0..1100).map(|n| observation(format!("h{n}"), "b")).collect()).await.unwrap();
+        t.write((0..3).map(|n| observation(format!("v{n}"), "a")).collect()).await.unwrap();
+        let access = limited();
+        for sort in ["", "&_sort=_id", "&_sort=-_lastUpdated", "&_sort=code", "&code=c", "&subject:Patient.name=a"] {
+            let url = format!("Observation?_count=2{sort}");
+            let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let page = t.matches(&access, &url, cursor).await;
+                assert!(page.matches.len() == 2 || page.next.is_none(), "{url}: a page that is not full");
+                found.extend(ids(&page.matches));
+                pages += 1;
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            found.sort();
+            assert_eq!((found, pages), (["o-a", "v0", "v1", "v2"].map(str::to_owned).to_vec(), 2), "{url}");
+        }
+        let page = t.matches(&access, "Observation?_id=o-a&_revinclude=Observation:has-member", None).await;
+        assert_eq!((ids(&page.included), page.included_cut), (["v0", "v1", "v2"].map(str::to_owned).to_vec(), false));
+        let page = HistoryPage { since: None, at: None, list: None, count: 4, cursor: None };
+        let scope = HistoryScope::Type(key("Observation/x").resource_type);
+        let history = t.store.history(&access, scope, page).await.unwrap();
+        // PostgreSQL may still wait for another transaction's end.
+        assert!(history.next.is_none() && history.versions.len() <= 4);
+    });
+}
+
+#[test]
+fn scp_4_filters_bind_what_is_written_before_and_after() {
+    on_both("scp_4", async |t| {
+        fill(&t).await;
+        let access = granted(vec![{
+            let query = parsed("Observation?status=final").unwrap().query;
+            (query.types[0], query.filter)
+        }]);
+        let observation = |id: &str, status: &str| json!({"resourceType": "Observation", "id": id, "status": status, "code": {"text": "c"}});
+        t.put(&observation("f", "final")).await;
+        t.put(&observation("p", "preliminary")).await;
+        let patch = |id: &str, status: &str| {
+            let patch = json!([{"op": "replace", "path": "/status", "value": status}]);
+            let patch = Patch::json(patch.to_string()).unwrap();
+            let key = key(&format!("Observation/{id}"));
+            Change { action: Action::Patch { key, patch, precondition: Precondition::default() }, full_url: None }
+        };
+        let outcome = async |change| match t.write_as(&access, vec![change]).await {
+            Ok(changed) => format!("{:?}", changed[0].outcome),
+            Err(Error::Entry { error, .. }) => format!("{error:?}").split('(').next().unwrap().to_owned(),
+            Err(error) => format!("{error:?}").split('(').next().unwrap().to_owned(),
+        };
+        for (change, expected) in [
+            (post(&observation("x", "final"), None), "Created"),
+            (post(&observation("x", "preliminary"), None), "Forbidden"),
+            (put(&observation("f", "preliminary")), "Forbidden"),
+            (put(&observation("p", "final")), "NotFound"),
+            (put(&observation("f", "final")), "Unchanged"),
+            (patch("f", "amended"), "Forbidden"),
+            (patch("p", "final"), "NotFound"),
+            (delete("Observation/p"), "Nothing"),
+            (delete("Observation/f"), "Deleted"),
+        ] {
+            let what = format!("{:?}", change.action);
+            assert_eq!(outcome(change).await, expected, "{what}");
+        }
+        assert_eq!(t.read("Observation/p").await.unwrap().version, 1);
+        // Several entries are judged at once, and the first that is refused is named.
+        t.put(&observation("f2", "final")).await;
+        let several =
+            vec![put(&observation("f2", "final")), delete("Observation/f2x"), put(&observation("p", "final"))];
+        let refused = t.write_as(&access, several).await;
+        assert!(
+            matches!(&refused, Err(Error::Entry { entry: 2, error }) if matches!(**error, Error::NotFound(_))),
+            "{refused:?}"
+        );
     });
 }

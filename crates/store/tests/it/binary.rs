@@ -191,6 +191,7 @@ fn cmp_5_a_binary_is_written_by_whom_its_security_context_is_seen_by() {
             (Some("Organization/org"), true, true),
             (Some("Patient/none"), true, true),
             (Some("http://there/Patient/a"), true, true),
+            (Some("Binary/of-a"), true, true),
             (None, true, false),
         ] {
             assert_eq!(forbidden(&patient, new(context)).await.unwrap(), by_patient, "{context:?}");

@@ -51,6 +51,8 @@ async fn fill(t: &TestStore) {
     t.put(&observation("mixed", "Patient/a", &json!({"performer": [{"reference": "Patient/b"}]}))).await;
     t.put(&observation("elsewhere", "Patient/a", &json!({"performer": [{"reference": "http://there/Patient/9"}]})))
         .await;
+    let named = json!({"performer": [{"display": "Dr. Doe"}, {"identifier": {"value": "1"}}]});
+    t.put(&observation("named", "Patient/a", &named)).await;
     t.put(&observation("focus", "Patient/a", &json!({"focus": [{"reference": "Patient/b"}]}))).await;
     t.put(&json!({"resourceType": "Device", "id": "d-a", "patient": {"reference": "Patient/a"}})).await;
     t.put(&json!({"resourceType": "Device", "id": "d-b", "patient": {"reference": "Patient/b"}})).await;
@@ -101,8 +103,8 @@ fn cmp_2_a_patient_sees_what_is_theirs_alone_and_what_is_nobodys() {
         fill(&t).await;
         let access = all_of_a();
         assert_eq!(found(&t, &access, "Patient").await, ["a"], "links are not followed");
-        assert_eq!(found(&t, &access, "Observation").await, ["a1", "focus"]);
-        assert_eq!(found(&t, &access, "Observation?status=final").await, ["a1", "focus"]);
+        assert_eq!(found(&t, &access, "Observation").await, ["a1", "named", "focus"]);
+        assert_eq!(found(&t, &access, "Observation?status=final").await, ["a1", "named", "focus"]);
         assert_eq!(found(&t, &access, "Observation?patient=Patient/b").await, [""; 0]);
         assert_eq!(found(&t, &access, "Device").await, ["d-a", "shelf"]);
         assert_eq!(found(&t, &access, "Coverage").await, [""; 0], "the beneficiary counts");
@@ -113,8 +115,8 @@ fn cmp_2_a_patient_sees_what_is_theirs_alone_and_what_is_nobodys() {
             assert!(found(&t, &access, hidden).await.is_empty(), "{hidden}");
         }
         let all = found(&t, &access, "?_count=100").await;
-        assert_eq!(all, ["a", "p", "a1", "focus", "d-a", "shelf", "pr-a"]);
-        assert_eq!(t.matches(&access, "Observation?_summary=count", None).await.total, Some(2));
+        assert_eq!(all, ["a", "p", "a1", "named", "focus", "d-a", "shelf", "pr-a"]);
+        assert_eq!(t.matches(&access, "Observation?_summary=count", None).await.total, Some(3));
         for (text, seen) in [("Observation/a1", true), ("Observation/mixed", false), ("Observation/b1", false)] {
             assert_eq!(t.store.read(&access, &key(text)).await.unwrap().is_some(), seen, "{text}");
         }
@@ -347,8 +349,8 @@ fn cmp_4_a_version_is_seen_if_it_and_the_current_one_are() {
         assert!(t.store.read(&access, &key("Observation/b1")).await.unwrap().is_none());
         assert_eq!(versions(&access, of("Observation/a1")).await, ["a1/2", "a1/1"]);
         let page = HistoryPage { since: None, at: None, list: None, count: 100, cursor: None };
-        let all = history(&t, &access, page, 4).await.versions;
-        assert_eq!(ids(&all), ["a1", "given", "focus", "a1"]);
+        let all = history(&t, &access, page, 5).await.versions;
+        assert_eq!(ids(&all), ["a1", "given", "focus", "named", "a1"]);
         t.is_sound().await;
     });
 }
