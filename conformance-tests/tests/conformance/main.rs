@@ -64,6 +64,7 @@ mod smart_access;
 mod smart_backend;
 mod smart_discovery;
 mod smart_external;
+mod smart_federated;
 mod smart_launch;
 mod smart_provider;
 mod space;

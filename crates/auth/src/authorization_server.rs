@@ -12,6 +12,7 @@ pub use grant::{Issued, NotIssued};
 
 use crate::{
     Error, context,
+    federation::Federation,
     jwks::SigningKeys,
     origins::Origins,
     outbound::{Documents, Feature, Fetch},
@@ -87,6 +88,7 @@ pub struct AuthorizationServer {
     logins: Logins,
     cache: Cache,
     origins: Origins,
+    pub(crate) federation: Option<Federation>,
 }
 
 impl std::fmt::Debug for AuthorizationServer {
@@ -109,6 +111,7 @@ impl AuthorizationServer {
             logins: Logins::new()?,
             cache: Cache::default(),
             origins: Origins::default(),
+            federation: None,
             records,
             clock,
         };
@@ -244,7 +247,7 @@ impl AuthorizationServer {
 }
 
 /// The one value of a form's parameter. Empty ones count as absent.
-fn one<'a>(form: &'a Form, name: &str) -> Result<Option<&'a str>, Error> {
+pub(crate) fn one<'a>(form: &'a Form, name: &str) -> Result<Option<&'a str>, Error> {
     let mut values = form.iter().filter(|(n, value)| n == name && !value.is_empty()).map(|(_, value)| value.as_str());
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(Error::InvalidRequest("a parameter is there twice")),

@@ -40,6 +40,8 @@ pub(crate) const SIGNING_KEY: i64 = 10;
 pub(crate) const CONSENT: i64 = 11;
 /// Whom users are elsewhere: by digest of issuer and subject; owned by the user.
 pub(crate) const IDENTITY: i64 = 12;
+/// Logins that have begun at an identity provider: by digest of their `state`.
+pub(crate) const FEDERATED_LOGIN: i64 = 13;
 
 /// What is kept, and where.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ pub mod consent;
 mod context;
 mod error;
 pub mod external;
+pub mod federation;
 pub mod identity;
 mod jwks;
 mod jws;

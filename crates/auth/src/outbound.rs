@@ -98,7 +98,9 @@ impl Credentials {
 /// What was fetched.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// The body of a 200.
+    /// 200; or 400, where a form was posted.
+    pub status: u16,
+    /// The body.
     pub body: Vec<u8>,
     /// The `Cache-Control` header.
     pub cache_control: Option<String>,
@@ -192,7 +194,8 @@ impl Documents {
         jwks.map(|jwks| keys_of(&jwks).to_vec()).unwrap_or_default()
     }
 
-    /// Posts a form and reads the JSON object that it is answered with.
+    /// Posts a form and reads the JSON object that it is answered with. [`Error::InvalidRequest`]: it does not like what the form
+    /// says.
     pub(crate) async fn post(
         &self,
         url: &str,
@@ -201,6 +204,9 @@ impl Documents {
     ) -> Result<Value, Error> {
         let post = Some(Post { form, credentials });
         let fetched = self.fetch.fetch(Ask { feature: self.feature, url, bytes_max: DOCUMENT_BYTES_MAX, post }).await;
+        if fetched.as_ref().is_some_and(|fetched| fetched.status != 200) {
+            return Err(Error::InvalidRequest("the identity provider has refused the request"));
+        }
         let answer = fetched.and_then(|fetched| serde_json::from_slice::<Value>(&fetched.body).ok());
         answer.filter(Value::is_object).ok_or(Error::Unavailable("the identity provider does not answer"))
     }

@@ -30,8 +30,16 @@ impl Keep for Session {
 /// # Errors
 /// [`Error::Store`], and [`Error::Keys`] without random numbers.
 pub async fn create(records: &dyn Records, now: Micros, user: &str) -> Result<Secret, Error> {
+    create_since(records, now, user, now).await
+}
+
+/// The same, for a user who has shown who they are some time ago, elsewhere.
+///
+/// # Errors
+/// Those of [`create`].
+pub async fn create_since(records: &dyn Records, now: Micros, user: &str, since: Micros) -> Result<Secret, Error> {
     let secret = Secret::new(Purpose::Session).ok_or(Error::Keys("there are no random numbers"))?;
-    let session = Session { user: user.to_owned(), since: now };
+    let session = Session { user: user.to_owned(), since };
     let session = Kept::new(secret.digest(), user, now.saturating_add(LIFETIME), session);
     records.change(vec![session.insert()?]).await?;
     Ok(secret)

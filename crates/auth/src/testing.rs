@@ -114,6 +114,7 @@ impl Records for Memory {
 #[derive(Debug, Default)]
 pub(crate) struct Web {
     pages: Mutex<HashMap<String, Fetched>>,
+    posted: Mutex<Vec<(String, String)>>,
     count: AtomicUsize,
 }
 
@@ -123,12 +124,23 @@ impl Web {
     }
 
     pub(crate) fn put(&self, url: &str, body: &str, cache_control: Option<&str>) {
-        let page = Fetched { body: body.into(), cache_control: cache_control.map(str::to_owned) };
+        let page = Fetched { status: 200, body: body.into(), cache_control: cache_control.map(str::to_owned) };
+        self.pages.lock().unwrap().insert(url.to_owned(), page);
+    }
+
+    /// What is posted there is refused.
+    pub(crate) fn refuse(&self, url: &str) {
+        let page = Fetched { status: 400, body: b"{}".to_vec(), cache_control: None };
         self.pages.lock().unwrap().insert(url.to_owned(), page);
     }
 
     pub(crate) fn take(&self, url: &str) {
         self.pages.lock().unwrap().remove(url);
+    }
+
+    /// The form that was posted last.
+    pub(crate) fn posted(&self) -> Vec<(String, String)> {
+        self.posted.lock().unwrap().clone()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -139,6 +151,10 @@ impl Web {
 impl Fetch for Web {
     fn fetch<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Fetched>> {
         self.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(post) = ask.post {
+            let pairs = post.form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            *self.posted.lock().unwrap() = pairs.collect();
+        }
         let page = self.pages.lock().unwrap().get(ask.url).cloned();
         async move {
             // Others may ask in the meantime.

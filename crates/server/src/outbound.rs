@@ -195,13 +195,22 @@ impl Outbound {
                 request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(post.body())
             }
         };
-        self.read(request.header(header::ACCEPT, "application/json"), ask.bytes_max).await
+        // What is wrong with a form, its answer says.
+        let expected: &[StatusCode] =
+            if ask.post.is_some() { &[StatusCode::OK, StatusCode::BAD_REQUEST] } else { &[StatusCode::OK] };
+        self.read(request.header(header::ACCEPT, "application/json"), expected, ask.bytes_max).await
     }
 
-    async fn read(&self, request: RequestBuilder, bytes_max: usize) -> Result<Fetched, String> {
+    async fn read(
+        &self,
+        request: RequestBuilder,
+        expected: &[StatusCode],
+        bytes_max: usize,
+    ) -> Result<Fetched, String> {
         let mut response = request.send().await.map_err(told)?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("the status is {}", response.status()));
+        let status = response.status();
+        if !expected.contains(&status) {
+            return Err(format!("the status is {status}"));
         }
         let cache_control = response.headers().get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
         let cache_control = cache_control.map(str::to_owned);
@@ -212,7 +221,7 @@ impl Outbound {
             }
             body.extend_from_slice(&part);
         }
-        Ok(Fetched { body, cache_control })
+        Ok(Fetched { status: status.as_u16(), body, cache_control })
     }
 }
 

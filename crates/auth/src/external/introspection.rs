@@ -92,7 +92,11 @@ impl External {
     ) -> Result<Result<Map<String, Value>, &'static str>, Error> {
         let url = self.provider.endpoint("introspection_endpoint", self.now()).await?;
         let form = [("token", token), ("token_type_hint", "access_token")];
-        let answer = self.provider.documents.post(&url, &form, Some(credentials)).await?;
+        let answer = match self.provider.documents.post(&url, &form, Some(credentials)).await {
+            // It may be no token at all, or one of a kind that is not asked about.
+            Err(Error::InvalidRequest(why)) => return Ok(Err(why)),
+            answer => answer?,
+        };
         let Value::Object(claims) = answer else { return Ok(Err("the answer is no object")) };
         if claims.get("active") != Some(&Value::Bool(true)) {
             return Ok(Err("it is not active"));

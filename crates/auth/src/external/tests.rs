@@ -449,6 +449,8 @@ async fn auth_30_an_opaque_token_is_good_as_long_as_the_issuer_says_so() {
         bench.answers(&change);
         assert!(bench.access(&change.to_string()).await.is_none(), "{change}");
     }
+    bench.web.refuse(ASKED);
+    assert!(bench.access("of another kind").await.is_none());
     bench.answers(&json!({"iss": null}));
     assert!(bench.access("without iss").await.is_some());
     let lax = Bench::of_introspection(|settings| {

@@ -4,6 +4,7 @@
 mod authorize;
 mod browser;
 mod choose;
+mod federated;
 mod launch;
 mod login;
 mod manage;
@@ -49,7 +50,13 @@ type Answer = Result<Response<Body>, Stop>;
 
 /// The routes of the pages.
 pub(super) fn routes(context: &Context, server: &Arc<AuthorizationServer>) -> Router<Context> {
-    Router::new()
+    let mut router = Router::new();
+    if server.federation().is_some() {
+        router = router
+            .route("/auth/federated", get(federated::begin))
+            .route("/auth/federated/callback", get(federated::end));
+    }
+    router
         .route("/auth/authorize", get(authorize::begin).post(authorize::posted))
         .route("/auth/consent", post(authorize::decide))
         .route("/auth/login", post(login::login))

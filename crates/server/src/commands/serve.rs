@@ -62,6 +62,10 @@ async fn authenticator(
     let reading = Reading { base: &parts.base, now: parts.clock.now() };
     let authenticator = match config.identity.mode(reading)? {
         Mode::BuiltIn => Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?)),
+        Mode::Federated(settings) => {
+            let fetch = parts.fetch.clone();
+            Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?.federated(*settings, fetch)))
+        }
         Mode::External(settings) => {
             let external = External::new(parts.records, parts.clock, parts.fetch, &parts.base, *settings);
             if let Err(error) = external.configuration().await {

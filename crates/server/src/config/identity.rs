@@ -6,6 +6,7 @@ use std::fmt;
 use tessera_auth::{
     Algorithm, ProviderSettings,
     external::{ClaimNames, ExternalSettings, Tokens},
+    federation::FederationSettings,
     outbound::Credentials,
     policy::{self, Reading},
 };
@@ -74,6 +75,8 @@ struct TokenSettings {
 pub(crate) enum Mode {
     /// This server, with its own users.
     BuiltIn,
+    /// This server, with users who log in at an identity provider.
+    Federated(Box<FederationSettings>),
     /// An authorization server elsewhere.
     External(Box<ExternalSettings>),
 }
@@ -86,6 +89,7 @@ impl Identity {
     pub(crate) fn mode(&self, reading: Reading<'_>) -> Result<Mode, Error> {
         let introspects = match self.mode.as_str() {
             "built-in" => return Ok(Mode::BuiltIn),
+            "federated" => return Ok(Mode::Federated(Box::new(self.federation()?))),
             "external-jwt" => false,
             "external-introspection" => true,
             _ => {
@@ -94,10 +98,13 @@ impl Identity {
             }
         };
         let of = &self.tokens;
+        if introspects && (self.client_id.is_empty() || self.client_secret.0.is_empty()) {
+            return Err(Error::Usage("identity.client_id and identity.client_secret are needed".to_owned()));
+        }
         let tokens = match introspects {
             false => Tokens::Jwt { media_type: Some(of.media_type.clone()).filter(|text| !text.is_empty()) },
             true => Tokens::Introspection {
-                credentials: self.credentials(&self.endpoints.introspection_endpoint)?,
+                credentials: self.credentials(&self.endpoints.introspection_endpoint),
                 may_lack_audience: of.may_lack_audience,
             },
         };
@@ -112,6 +119,22 @@ impl Identity {
             user_policy: of.user_policy.clone(),
             capabilities: of.capabilities.clone(),
         })))
+    }
+
+    fn federation(&self) -> Result<FederationSettings, Error> {
+        let provider = self.provider()?;
+        if self.client_id.is_empty() {
+            return Err(Error::Usage("identity.client_id is needed".to_owned()));
+        }
+        let host = || reqwest::Url::parse(&self.issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let name = Some(self.login.name.clone()).filter(|name| !name.is_empty()).or_else(host);
+        Ok(FederationSettings {
+            provider,
+            // Without a secret this server is a public client there.
+            credentials: self.credentials(&self.endpoints.token_endpoint),
+            name: name.unwrap_or_default(),
+            passwords: self.login.passwords,
+        })
     }
 
     fn provider(&self) -> Result<ProviderSettings, Error> {
@@ -141,12 +164,9 @@ impl Identity {
     }
 
     /// They go to the endpoint if it is set, and else to the issuer's origin alone.
-    fn credentials(&self, endpoint: &str) -> Result<Credentials, Error> {
-        if self.client_id.is_empty() || self.client_secret.0.is_empty() {
-            return Err(Error::Usage("identity.client_id and identity.client_secret are needed".to_owned()));
-        }
+    fn credentials(&self, endpoint: &str) -> Credentials {
         let url = if endpoint.is_empty() { &self.issuer } else { endpoint };
-        Ok(Credentials { url: url.to_owned(), id: self.client_id.clone(), secret: self.client_secret.0.clone() })
+        Credentials { url: url.to_owned(), id: self.client_id.clone(), secret: self.client_secret.0.clone() }
     }
 
     fn claims(&self) -> Result<ClaimNames, Error> {
@@ -205,6 +225,10 @@ mod tests {
         assert!(matches!(mode(&[]), Ok(Mode::BuiltIn)));
         assert!(matches!(mode(&JWT), Ok(Mode::External(_))));
         assert!(matches!(mode(&ASKED), Ok(Mode::External(_))));
+        let federated = [("TESSERA_IDENTITY_MODE", "federated"), ASKED[1], ASKED[2], ASKED[3]];
+        let Ok(Mode::Federated(settings)) = mode(&federated) else { panic!() };
+        assert_eq!((settings.name.as_str(), settings.passwords), ("idp", false));
+        assert!(mode(&federated[..2]).is_err(), "no client");
         assert!(mode(&JWT[..1]).is_err(), "no issuer");
         assert!(mode(&ASKED[..3]).is_err(), "no secret");
         for other in [

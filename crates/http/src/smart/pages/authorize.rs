@@ -99,7 +99,7 @@ async fn step(desk: &Desk, browser: &Browser, headers: &HeaderMap, query: &str, 
         if request.is_silent {
             return Err(refuse("login_required", "nobody has logged in"));
         }
-        return Ok(login::show(browser, query, Some(&request.client.value.name), target));
+        return Ok(login::show(desk, browser, query, Some(&request.client.value.name), target));
     };
     let Some(context) = desk.server.launched(&request, &login.session).await? else {
         return Err(refuse("invalid_request", "the launch is not valid, or has waited too long"));

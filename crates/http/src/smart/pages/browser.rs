@@ -46,6 +46,11 @@ impl Browser {
         self.login.as_ref().map_or("", |login| login.session.key.as_str())
     }
 
+    /// What only this browser knows, and has known since its first page.
+    pub(super) fn secret(&self) -> &str {
+        &self.form
+    }
+
     /// What a form must bring back.
     pub(super) fn token(&self) -> String {
         session::form_token(&self.form, self.session())

@@ -43,7 +43,7 @@ struct LaunchPage<'a> {
 /// `GET /auth/launch`: which app, and for which patient.
 pub(super) async fn show(State(desk): State<Desk>, request: Request) -> Answer {
     let browser = Browser::of(&desk, request.headers()).await?;
-    let Some(login) = &browser.login else { return Ok(login::show(&browser, login::LAUNCH, None, None)) };
+    let Some(login) = &browser.login else { return Ok(login::show(&desk, &browser, login::LAUNCH, None, None)) };
     let query = query_pairs(request.uri().query().unwrap_or_default());
     let search = value(&query, "search").unwrap_or_default();
     let (records, now) = (desk.server.records(), desk.server.now());

@@ -17,7 +17,10 @@ use axum::{
 };
 use std::net::{IpAddr, SocketAddr};
 use tessera_auth::{Error, Kept, session, user::User};
-use tessera_model::{Caller, interaction::query_pairs};
+use tessera_model::{
+    Caller,
+    interaction::{percent_encode, query_pairs},
+};
 
 /// What comes after a login that was for the page of launches.
 pub(super) const LAUNCH: &str = "page=launch";
@@ -31,11 +34,52 @@ struct LoginPage<'a> {
     app: Option<&'a str>,
     name: &'a str,
     error: Option<String>,
+    /// The identity provider, if users may log in there.
+    provider: Option<Provider>,
+    /// Whether users may log in by a password.
+    passwords: bool,
 }
 
-/// The page that asks for name and password.
-pub(super) fn show(browser: &Browser, request: &str, app: Option<&str>, target: Option<&str>) -> Response<Body> {
-    let template = LoginPage { form_token: browser.token(), request, app, name: "", error: None };
+struct Provider {
+    name: String,
+    link: String,
+}
+
+impl Provider {
+    fn of(desk: &Desk, request: &str) -> Option<Self> {
+        let federation = desk.server.federation()?;
+        let link = match request {
+            "" => "/auth/federated".to_owned(),
+            request => format!("/auth/federated?request={}", percent_encode(request)),
+        };
+        Some(Self { name: federation.name().to_owned(), link })
+    }
+}
+
+/// Whether users may log in by a password.
+fn allows_passwords(desk: &Desk) -> bool {
+    desk.server.federation().is_none_or(tessera_auth::federation::Federation::allows_passwords)
+}
+
+#[derive(Template)]
+#[template(path = "logged_out.html")]
+struct LoggedOutPage<'a> {
+    provider: &'a str,
+    /// Where they log out there, if that is known.
+    there: Option<String>,
+    again: String,
+}
+
+/// The page that asks for name and password, or leads to the identity provider.
+pub(super) fn show(
+    desk: &Desk,
+    browser: &Browser,
+    request: &str,
+    app: Option<&str>,
+    target: Option<&str>,
+) -> Response<Body> {
+    let (provider, passwords) = (Provider::of(desk, request), allows_passwords(desk));
+    let template = LoginPage { form_token: browser.token(), request, app, name: "", error: None, provider, passwords };
     browser.remember(page(StatusCode::OK, &template, target))
 }
 
@@ -45,6 +89,9 @@ pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer 
     let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
     browser.check(&form)?;
+    if !allows_passwords(&desk) {
+        return Err(Error::AccessDenied("users log in at the identity provider").into());
+    }
     let [name, password, next] = ["name", "password", "request"].map(|field| value(&form, field).unwrap_or_default());
     let (records, now) = (desk.server.records(), desk.server.now());
     let user = match desk.server.logins().log_in(records, now, from, name, password).await {
@@ -57,7 +104,9 @@ pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer 
             };
             desk.record(&headers, LOGIN, None, Some(&error)).await?;
             let error = Some(error.to_string());
-            let template = LoginPage { form_token: browser.token(), request: next, app: None, name, error };
+            let provider = Provider::of(&desk, next);
+            let form_token = browser.token();
+            let template = LoginPage { form_token, request: next, app: None, name, error, provider, passwords: true };
             // Where the next try may lead to, if the request is one.
             let asked = desk.server.authorization_request(&query_pairs(next)).await.ok();
             return Ok(page(status, &template, asked.as_ref().map(|asked| asked.redirect_uri.as_str())));
@@ -80,7 +129,7 @@ pub(super) fn caller(user: &Kept<User>) -> Caller {
 }
 
 /// Where a login leads to. That the user was to log in, or not too long ago, has been done.
-fn after(desk: &Desk, request: &str) -> String {
+pub(super) fn after(desk: &Desk, request: &str) -> String {
     let auth = &desk.server.urls().auth;
     if request == LAUNCH {
         return format!("{auth}/launch");
@@ -110,7 +159,12 @@ pub(super) async fn logout(State(desk): State<Desk>, request: Request) -> Answer
         session::end(desk.server.records(), &login.session.key).await?;
         desk.server.forget();
     }
-    Ok(browser.set_session(see(&after(&desk, value(&form, "request").unwrap_or_default())), None))
+    let again = after(&desk, value(&form, "request").unwrap_or_default());
+    let Some(federation) = desk.server.federation() else { return Ok(browser.set_session(see(&again), None)) };
+    // Whoever is sent to the provider at once is logged in again at once, and nobody sees that they were logged out.
+    let there = desk.server.provider_logout().await;
+    let template = LoggedOutPage { provider: federation.name(), there, again };
+    Ok(browser.set_session(page(StatusCode::OK, &template, None), None))
 }
 
 /// The address whose logins are counted: not that of this machine, behind which a proxy has everybody.
