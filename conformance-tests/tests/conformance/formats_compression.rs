@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, GzBuilder, read::GzDecoder, write::GzEncoder};
 use tessera_fixtures::patient;
 
 use crate::space::{Space, on_each_backend, refused, send};
@@ -135,5 +135,29 @@ fn http_2_a_body_that_grows_beyond_the_limit_is_413() {
         }
         let request = space.request("POST", "").header("content-encoding", "gzip");
         refused(&send(request.body("application/fhir+json", encoder.finish().unwrap())), &[413]);
+    });
+}
+
+// HTTP-2: a coded body is at most a hundred times what was sent
+#[test]
+fn http_2_a_body_grows_a_hundredfold_and_not_a_byte_more() {
+    on_each_backend(|space| {
+        let coded = |sent: usize, bytes: usize| {
+            let start = space.tagged(patient().build()).to_string();
+            let body = format!("{start}{}", " ".repeat(bytes - start.len()));
+            // The name of a file in the header of gzip makes it as long as it is to be.
+            let length = |name: usize| {
+                let mut encoder = GzBuilder::new().filename(vec![b'x'; name]).write(Vec::new(), Compression::best());
+                encoder.write_all(body.as_bytes()).unwrap();
+                encoder.finish().unwrap()
+            };
+            let gzip = length(sent - length(0).len());
+            assert_eq!(gzip.len(), sent);
+            let request = space.request("POST", "Patient").header("content-encoding", "gzip");
+            send(request.body("application/fhir+json", gzip))
+        };
+        coded(1000, 100_000).assert_status(201);
+        let issue = refused(&coded(1000, 100_001), &[413]);
+        assert!(issue.to_string().contains("hundredfold"), "{issue}");
     });
 }

@@ -13,12 +13,14 @@ use std::{
 /// How many sockets dribble in the test of HTTP-3; the rule wants 2,000.
 const SLOW_SOCKETS: &str = "TESSERA_SLOW_SOCKETS";
 
+/// These limits are above the database: one backend will do, whichever is wanted.
+fn database() -> Database {
+    let databases = Backend::ALL.iter().filter_map(|backend| Database::create(*backend, "http_limits"));
+    databases.into_iter().next().unwrap()
+}
+
 fn server(environment: &[(&str, &str)]) -> Server {
-    Database::create(Backend::Sqlite, "http_limits").map_or_else(
-        // These limits are above the database: one backend will do, whichever is wanted.
-        || Database::create(Backend::Postgres, "http_limits").unwrap().serve(environment),
-        |database| database.serve(environment),
-    )
+    database().serve(environment)
 }
 
 /// A head with these lines beside `Host`.
@@ -158,4 +160,103 @@ fn rel_13_a_request_in_flight_ends_and_nobody_else_is_let_in() {
         assert!(busy.is_closed());
         assert!(stopping.join().unwrap().success());
     });
+}
+
+// Both say it before the rest of the body has come: what a client sends next goes over another connection.
+#[test]
+fn http_2_a_body_that_is_too_large_ends_its_connection_after_its_answer() {
+    let server = server(&[]);
+    let mut wire = Wire::connect(&server);
+    let lines =
+        ["Content-Type: application/fhir+json\r\n".to_owned(), format!("Content-Length: {}\r\n", (5 << 20) + 1)];
+    wire.send(&head("POST /fhir/Patient", &lines));
+    let reply = wire.reply();
+    assert_eq!(reply.status, 413, "{}", reply.text);
+    assert!(reply.head.to_ascii_lowercase().contains("connection: close"), "{}", reply.head);
+    // What the client was still sending is no second request.
+    wire.try_send(&head("GET /fhir/Patient", &[]));
+    assert!(wire.try_reply().is_none());
+    assert_eq!(Wire::connect(&server).ask(&head("GET /fhir/Patient", &[])).status, 200);
+}
+
+#[test]
+fn http_2_bodies_have_a_budget_together() {
+    let server = server(&[("TESSERA_HTTP_BODIES_MIB", "1")]);
+    let post = |bytes: usize| {
+        let start = "{\"resourceType\":\"Patient\"}";
+        let body = format!("{start}{}", " ".repeat(bytes - start.len()));
+        let lines = ["Content-Type: application/fhir+json\r\n".to_owned(), format!("Content-Length: {bytes}\r\n")];
+        Wire::connect(&server).ask(&format!("{}{body}", head("POST /fhir/Patient", &lines)))
+    };
+    assert_eq!(post(1 << 20).status, 201);
+    let reply = post((1 << 20) + 1);
+    assert_eq!(reply.status, 503, "{}", reply.text);
+    assert!(reply.head.to_ascii_lowercase().contains("retry-after: 1"), "{}", reply.head);
+    // Room is given back.
+    assert_eq!(post(1 << 20).status, 201);
+}
+
+#[test]
+fn http_4_an_address_without_a_token_is_told_when_to_come_again() {
+    let server = database().serve_with_authentication(&[
+        ("TESSERA_HTTP_PROXIES", "127.0.0.1"),
+        ("TESSERA_LIMITS_ADDRESS_REQUESTS_PER_SECOND", "1"),
+        ("TESSERA_LIMITS_ADDRESS_BURST", "2"),
+    ]);
+    let ask = |line: &str, from: &str| {
+        Wire::connect(&server)
+            .ask(&head(line, &[format!("X-Forwarded-For: {from}\r\n"), "Content-Length: 0\r\n".to_owned()]))
+    };
+    let until_limited = |line: &str, from: &str| {
+        let limited = (0..1000).map(|_| ask(line, from)).find(|reply| reply.status == 429);
+        limited.unwrap_or_else(|| panic!("{line} of {from} is not limited"))
+    };
+    let reply = until_limited("GET /fhir/Patient", "192.0.2.1");
+    assert!(
+        reply.text.contains("\"throttled\"") && reply.head.to_ascii_lowercase().contains("retry-after: "),
+        "{reply:?}"
+    );
+    let reply = until_limited("POST /auth/token", "192.0.2.2");
+    assert!(reply.text.contains("temporarily_unavailable"), "{reply:?}");
+    // Others are let in; a token can be taken back.
+    assert_eq!(ask("GET /fhir/Patient", "192.0.2.3").status, 401);
+    for _ in 0..5 {
+        assert_ne!(ask("POST /auth/revoke", "192.0.2.2").status, 429);
+    }
+}
+
+#[test]
+fn http_7_every_answer_says_how_it_may_be_used() {
+    let database = database();
+    let server = database.serve_with_authentication(&[("TESSERA_BASE_URL", "https://ehr.example.org/fhir")]);
+    let lines = [
+        "GET /fhir/metadata",
+        "GET /fhir/Patient",
+        "GET /fhir/Patient/1/unheard-of",
+        "GET /fhir/.well-known/smart-configuration",
+        "GET /elsewhere",
+        "GET /health/live",
+        "GET /auth/jwks",
+        "GET /auth/authorize",
+        "GET /auth/manage",
+        "GET /auth/style.css",
+        "POST /auth/token",
+        "GET /auth/userinfo",
+        "OPTIONS /fhir/Patient",
+    ];
+    for line in lines {
+        let reply = Wire::connect(&server).ask(&head(line, &["Content-Length: 0\r\n".to_owned()]));
+        let head = reply.head.to_ascii_lowercase();
+        for header in [
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "content-security-policy: default-src 'none'",
+            "strict-transport-security: max-age=31536000",
+            "cache-control: ",
+        ] {
+            assert!(head.contains(header), "{line}: {header}: {head}");
+        }
+        let script = head.contains("script-src") || head.contains("unsafe");
+        assert!(!script, "{line}: {head}");
+    }
 }

@@ -34,6 +34,7 @@ mod http_purge;
 mod http_read;
 mod http_time;
 mod http_update;
+mod log_canary;
 mod operations_document_graph;
 mod operations_everything;
 mod operations_frame;

@@ -1,6 +1,6 @@
 //! Credentials of a request → [`AccessContext`].
 
-use crate::{AuthorizationServer, Error, bearer, external::External};
+use crate::{AuthorizationServer, Error, bearer, client::Limits, external::External};
 use std::sync::Arc;
 use tessera_model::{AccessContext, Caller};
 
@@ -22,6 +22,15 @@ pub struct Credentials<'a> {
     pub host: Option<&'a str>,
     /// Its `Authorization` header.
     pub authorization: Option<&'a str>,
+}
+
+/// A request that is let in.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// What it may do.
+    pub access: AccessContext,
+    /// What its client may ask for at a time, if its registration says so.
+    pub limits: Option<Limits>,
 }
 
 /// Why a request is not let in.
@@ -46,11 +55,14 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`Denied`] if it is not let in.
-    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<AccessContext, Denied> {
+    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Admitted, Denied> {
         match self {
-            Self::InsecureNoAuth => insecure(credentials.host),
+            Self::InsecureNoAuth => Ok(Admitted { access: insecure(credentials.host)?, limits: None }),
             Self::Smart(server) => server.access(token(credentials)?).await?.ok_or(Denied::BadToken),
-            Self::External(server) => server.access(token(credentials)?).await?.ok_or(Denied::BadToken),
+            Self::External(server) => {
+                let access = server.access(token(credentials)?).await?.ok_or(Denied::BadToken)?;
+                Ok(Admitted { access, limits: None })
+            }
         }
     }
 

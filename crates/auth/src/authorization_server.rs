@@ -11,7 +11,7 @@ pub use credentials::bearer;
 pub use grant::{Issued, NotIssued};
 
 use crate::{
-    Error, context,
+    Admitted, Error, context,
     federation::Federation,
     jwks::SigningKeys,
     origins::Origins,
@@ -24,7 +24,7 @@ use crate::{
 use cache::{Cache, Known};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use tessera_model::{AccessContext, Definitions, temporal::Micros};
+use tessera_model::{Definitions, temporal::Micros};
 use tessera_store::{Records, clock::Clock};
 
 /// The parameters of a form, decoded.
@@ -186,8 +186,9 @@ impl AuthorizationServer {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn access(&self, secret: &str) -> Result<Option<AccessContext>, Error> {
-        Ok(self.known(secret).await?.map(|known| known.access.clone()))
+    pub async fn access(&self, secret: &str) -> Result<Option<Admitted>, Error> {
+        let known = self.known(secret).await?;
+        Ok(known.map(|known| Admitted { access: known.access.clone(), limits: known.active.client.value.limits }))
     }
 
     /// What stands behind an access token. `None`: it is not good.

@@ -126,8 +126,8 @@ pub struct Organization {
     pub uri: Option<String>,
 }
 
-/// What a client may ask for at a time.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// What a client may ask for at a time (HTTP-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Requests a second.
@@ -136,6 +136,8 @@ pub struct Limits {
     pub burst: u32,
     /// Searches at a time.
     pub searches: u32,
+    /// Of what costs most, at a time.
+    pub costly: u32,
 }
 
 impl Keep for Client {

@@ -33,7 +33,7 @@ mod testing;
 pub mod token;
 pub mod user;
 
-pub use authenticate::{Authenticator, Credentials, Denied};
+pub use authenticate::{Admitted, Authenticator, Credentials, Denied};
 pub use authorization_server::{
     AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Urls, bearer,
 };

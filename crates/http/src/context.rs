@@ -1,5 +1,6 @@
 //! What an interaction may reach. It holds things and knows no handler.
 
+use crate::{Budget, Throttle};
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_model::{Definitions, search};
@@ -51,6 +52,10 @@ pub struct Context {
     pub authenticator: Authenticator,
     /// What page links are sealed with; `None`: they are not, since there is no authentication.
     pub master_key: Option<Arc<MasterKey>>,
+    /// What callers may ask for at a time.
+    pub throttle: Arc<Throttle>,
+    /// What all bodies may take together.
+    pub bodies: Budget,
 }
 
 impl Context {

@@ -20,7 +20,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
-use tessera_auth::Credentials;
+use tessera_auth::{Admitted, Credentials};
 use tessera_model::AccessContext;
 use tessera_model::interaction::{Interaction, Method, percent_decode, query_pairs};
 use tessera_store::Once;
@@ -116,11 +116,18 @@ async fn answer(
     let credentials = Credentials { host, authorization: header_text(&parts.headers, &header::AUTHORIZATION) };
     // What the server is, is told to everybody.
     let let_in = match request_path(parts) == METADATA {
-        true => context.authenticator.anonymous(credentials),
+        true => context.authenticator.anonymous(credentials).map(|access| Admitted { access, limits: None }),
         false => context.authenticator.authenticate(credentials).await,
     };
+    if request_path(parts) == METADATA || let_in.is_err() {
+        // What somebody does not get who asks too often is not recorded: the record would be the next thing to be filled.
+        context.throttle.address(&parts.extensions)?;
+    }
     let access = match let_in {
-        Ok(access) => access,
+        Ok(Admitted { access, limits }) => {
+            context.throttle.client(&access.caller().client, limits)?;
+            access
+        }
         Err(denied) => return refused(context, None, id, parts, denied.into()).await,
     };
     match later::ask(context, &access, &parts.method, &request_path(parts)).await {
@@ -217,7 +224,8 @@ async fn read_body(
     if declared.is_some_and(|length| length > mib * 1024 * 1024) {
         return Err(Error::TooLarge(mib));
     }
-    let bytes = body::read(body, mib).await?;
+    let (bytes, room) = body::read(body, &parts.extensions, mib, &context.bodies).await?;
+    request.room = Some(room);
     if searching {
         // Both sources of parameters count: <https://hl7.org/fhir/R4/http.html#search>
         let form = content_type.is_none_or(|t| t.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));

@@ -57,6 +57,12 @@ pub(crate) enum Error {
     TooLarge(usize),
     #[error("the body took too long to arrive: it has 30 seconds, and comes at 1 KiB a second at least")]
     SlowBody,
+    #[error("the body grows more than a hundredfold when its Content-Encoding is taken off")]
+    Inflated,
+    #[error("the server is busy with other bodies; try again")]
+    NoRoom,
+    #[error("too many requests; try again in {seconds} s")]
+    Throttled { seconds: u64 },
     #[error("the request took too long to answer")]
     Timeout,
     /// References to it could mean either.
@@ -93,7 +99,10 @@ impl Error {
             | Self::UnsupportedPatch(_) => (415, IssueCode::NotSupported),
             Self::NotAcceptable | Self::NotAsXml(_) => (406, IssueCode::NotSupported),
             Self::TooLarge(_) => (413, IssueCode::TooLong),
+            Self::Inflated => (413, IssueCode::TooLong),
             Self::SlowBody => (408, IssueCode::Timeout),
+            Self::Throttled { .. } => (429, IssueCode::Throttled),
+            Self::NoRoom => (503, IssueCode::Transient),
             Self::Timeout => (503, IssueCode::Timeout),
         };
         (status, vec![Issue::error(code, self.to_string())].into())
@@ -105,6 +114,14 @@ impl Error {
             Self::Denied(Denied::NoToken) => Some(None),
             Self::Denied(Denied::BadToken) => Some(Some("invalid_token")),
             _ => None,
+        }
+    }
+
+    /// In how many seconds it may go better, if that is known.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Throttled { seconds } => Some(*seconds),
+            error => matches!(error.answer().0, 409 | 503).then_some(1),
         }
     }
 
@@ -277,6 +294,9 @@ mod tests {
             }),
             Error::TooLarge(5),
             Error::SlowBody,
+            Error::Inflated,
+            Error::NoRoom,
+            Error::Throttled { seconds: 3 },
             Error::Timeout,
             Error::SameFullUrl { entries: (1, 2) },
             Error::Entry { entry: 1, error: Box::new(Error::NoBody) },

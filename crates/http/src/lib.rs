@@ -1,6 +1,7 @@
 //! How FHIR is spoken. A request, whether from the wire or an entry of a Bundle, becomes one `Interaction`; `perform` hands it
 //! to the file that performs it, and `respond` writes the answer. Start with `endpoint.rs`.
 
+mod address;
 mod audit;
 mod binary;
 mod body;
@@ -26,7 +27,11 @@ mod respond;
 mod router;
 mod smart;
 mod terminology;
+mod throttle;
 
+pub use address::ClientAddress;
+pub use body::Budget;
 pub use context::{ConditionalDelete, Context};
 pub use local::{Answer, Local};
 pub use router::router;
+pub use throttle::{Limits, Rate, Throttle};

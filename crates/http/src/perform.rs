@@ -40,6 +40,7 @@ async fn permitted(context: &Context, access: &AccessContext, request: Request) 
     if !is_permitted(access, &request) {
         return Err(Error::Forbidden);
     }
+    let _turn = context.throttle.turn(access, &request).await?;
     match &request.interaction {
         Interaction::Capabilities => {
             Ok(Reply::json(capability::statement_of_mode(context, &request.parameters).await?))

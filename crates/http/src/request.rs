@@ -1,6 +1,6 @@
 //! [`Request`]: a request as FHIR sees it, the same for one on the wire and for an entry of a Bundle.
 
-use crate::{conditions::Conditions, error::Error, format::OF_HTTP, links::query_string};
+use crate::{body::Room, conditions::Conditions, error::Error, format::OF_HTTP, links::query_string};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tessera_model::{
@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) once: Option<Once>,
     /// `X-Request-Id`, or what the server calls it.
     pub(crate) id: Arc<str>,
+    /// What its body takes of what all may take.
+    pub(crate) room: Option<Room>,
     /// What was asked, as it was asked, for the audit record; empty where the interaction and its resource say it all.
     pub(crate) line: String,
 }
@@ -82,6 +84,7 @@ impl Request {
             conditions: Conditions::default(),
             preferences: Preferences::default(),
             once: None,
+            room: None,
         })
     }
 

@@ -27,6 +27,7 @@ pub(crate) struct Shape {
 pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Shape) -> Response<HttpBody> {
     let allowed = result.as_ref().err().and_then(Error::allowed_methods);
     let challenge = result.as_ref().err().and_then(Error::challenge);
+    let retry_after = result.as_ref().err().and_then(Error::retry_after);
     let no_patch = matches!(result, Err(Error::UnsupportedPatch(_)));
     let mut reply = result.unwrap_or_else(|error| of_error(&error));
     let mut headers = HeaderMap::new();
@@ -63,8 +64,8 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     if reply.replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
-    if matches!(reply.status, 202 | 409 | 503) {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = retry_after.or((reply.status == 202).then_some(1)) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allowed) = allowed {
         insert(&mut headers, header::ALLOW, &allowed);

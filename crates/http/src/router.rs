@@ -2,7 +2,7 @@
 //! patterns would read `%24validate` as an id and answer `/Patient/` with 404.
 
 use crate::{
-    Context, encoding,
+    Context, body, encoding,
     endpoint::{BASE_PATH, endpoint},
     head, health, smart,
 };
@@ -27,6 +27,8 @@ const COMPRESSED_BYTES_MIN: u64 = 1024;
 
 /// All routes of the server.
 pub fn router(context: Context) -> Router {
+    // HTTP-1: a browser that has come by TLS comes by it from now on.
+    let strict = context.base.starts_with("https://").then(|| HeaderValue::from_static("max-age=31536000"));
     // AUTH-40: every response says so.
     let insecure = context.authenticator.is_insecure().then(|| HeaderValue::from_static("no-auth"));
     Router::new()
@@ -41,11 +43,23 @@ pub fn router(context: Context) -> Router {
         .layer(axum::middleware::map_request(encoding::keep_identity))
         // What it does not know is refused where the error becomes an OperationOutcome.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .layer(axum::middleware::map_request(body::count_coded))
         .layer(axum::middleware::from_fn(head::layer))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn_with_state(context.clone(), smart::cors::layer))
         .layer(SetResponseHeaderLayer::if_not_present(HeaderName::from_static("x-insecure-mode"), insecure))
+        // HTTP-7: pages and contents say more.
+        .layer(unless_said(header::CACHE_CONTROL, "no-store"))
+        .layer(unless_said(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(unless_said(header::REFERRER_POLICY, "no-referrer"))
+        .layer(unless_said(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+        .layer(SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, strict))
         .with_state(context)
+}
+
+/// A header of every answer that does not have it yet.
+fn unless_said(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
 async fn elsewhere() -> Response<Body> {
@@ -64,9 +78,6 @@ pub(crate) fn outcome(status: StatusCode, code: &str, text: &str) -> Response<Bo
     );
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(crate::format::FHIR_JSON));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(crate::format::FHIR_JSON));
     response
 }

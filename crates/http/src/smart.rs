@@ -11,6 +11,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
+    middleware::{self, Next},
     routing::{get, post},
 };
 use serde_json::{Value, json};
@@ -38,14 +39,30 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
         Authenticator::External(server) => return configuration::routes_of_external(server),
         Authenticator::Smart(server) => server,
     };
-    let router = Router::new()
-        .route("/auth/jwks", get(jwks))
+    let desk = Desk { context: context.clone(), server: server.clone() };
+    let limited = Router::new()
         .route("/auth/token", post(token))
         .route("/auth/introspect", post(introspect))
-        .route("/auth/revoke", post(revoke))
         .route("/auth/userinfo", get(userinfo).post(userinfo))
-        .with_state(Desk { context: context.clone(), server: server.clone() });
-    router.merge(configuration::routes(server)).merge(pages::routes(context, server))
+        .with_state(desk.clone())
+        .merge(pages::routes(context, server))
+        .route_layer(middleware::from_fn_with_state(desk.clone(), within_limits));
+    // To take a token back is always possible (REL-12).
+    let others = Router::new().route("/auth/jwks", get(jwks)).route("/auth/revoke", post(revoke)).with_state(desk);
+    limited.merge(others).merge(configuration::routes(server))
+}
+
+/// Whoever asks too often is told so before anything is looked up (HTTP-4).
+async fn within_limits(State(desk): State<Desk>, request: Request, next: Next) -> Response<Body> {
+    match desk.context.throttle.address(request.extensions()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            let mut response = answer(&desk.server, None, Err(Error::TooManyAttempts));
+            let seconds = HeaderValue::from(error.retry_after().unwrap_or(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            response
+        }
+    }
 }
 
 /// What the endpoints and pages reach.

@@ -12,7 +12,7 @@ pub(crate) mod user;
 use crate::{config::Config, error::Error};
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
-use tessera_http::Context;
+use tessera_http::{Budget, Context, Throttle};
 use tessera_model::Definitions;
 use tessera_store::{AuditOptions, Options, SqlStore, Synchronous, clock::SystemClock};
 
@@ -43,6 +43,8 @@ fn context(
     authenticator: Authenticator,
     master_key: Option<Arc<MasterKey>>,
 ) -> Result<Context, Error> {
+    // Without authentication nobody is told apart.
+    let limits = (!authenticator.is_insecure()).then(|| config.limits.limits()).transpose()?;
     Ok(Context {
         base: store.base().into(),
         store: Arc::new(store),
@@ -52,5 +54,7 @@ fn context(
         clock: Arc::new(SystemClock),
         authenticator,
         master_key,
+        throttle: Arc::new(Throttle::new(limits)),
+        bodies: Budget::new(config.http.bodies()),
     })
 }

@@ -3,11 +3,14 @@
 mod http;
 mod identity;
 mod layers;
+mod limits;
+mod tls;
 
 pub(crate) use identity::Mode;
 
 use crate::{error::Error, secret};
 use http::Http;
+pub(crate) use limits::Limits;
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
@@ -15,6 +18,7 @@ use std::{
 };
 use tessera_http::ConditionalDelete;
 use tessera_store::{AuditOptions, Location};
+use tls::Tls;
 
 /// What the settings are. Each has its default, its help and so its name in the environment in `config.default.toml`;
 /// a section there is a structure here, in a file of its own below `config/` as soon as it means something.
@@ -45,6 +49,10 @@ pub(crate) struct Config {
     pub log: String,
     /// Connections.
     pub http: Http,
+    /// Encryption.
+    pub tls: Tls,
+    /// What callers may ask for at a time.
+    pub limits: Limits,
     /// Where the server may fetch from.
     pub outbound: Outbound,
     /// Who says who somebody is.
@@ -187,8 +195,8 @@ impl Config {
 
     /// The base URL of a server that listens on this address.
     #[must_use]
-    pub(crate) fn base_at(&self, address: &str) -> String {
-        self.base().unwrap_or_else(|| format!("http://{address}/fhir"))
+    pub(crate) fn base_at(&self, scheme: &str, address: &str) -> String {
+        self.base().unwrap_or_else(|| format!("{scheme}://{address}/fhir"))
     }
 }
 
@@ -219,7 +227,7 @@ mod tests {
     fn the_documented_defaults_are_the_settings() {
         let config = layers::resolve(None, |_| None, &Settings::default()).unwrap();
         assert_eq!(config.search_timeout().unwrap(), tessera_store::SEARCH_TIMEOUT);
-        assert_eq!(config.base_at("127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
+        assert_eq!(config.base_at("http", "127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 mod activity;
 mod admission;
+mod proxies;
 mod stream;
+mod tls;
 
 use activity::{Activity, Answering, PATIENCE};
 pub(crate) use admission::Limits;
@@ -10,7 +12,6 @@ use admission::{Admission, Ticket};
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
-    extract::ConnectInfo,
     http::{Request, Version},
 };
 use hyper::{
@@ -24,15 +25,22 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
+pub(crate) use proxies::{Forwarded, Proxies};
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 use stream::Timed;
-use tokio::net::{TcpListener, TcpStream};
+use tessera_http::ClientAddress;
+pub(crate) use tls::Tls;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tower::ServiceExt as _;
 
 /// How long requests in flight may take to end when the server stops (REL-13).
@@ -47,24 +55,77 @@ const STREAMS_MAX: u32 = 100;
 /// How long nothing is accepted when the operating system has nothing left to accept it with.
 const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves until `stop`, then lets requests end, within [`DRAIN_TIMEOUT`].
-pub(crate) async fn serve(tcp: TcpListener, limits: Limits, router: Router, stop: impl Future<Output = ()>) {
+/// Where and how connections are accepted.
+pub(crate) struct Listener {
+    pub(crate) tcp: TcpListener,
+    pub(crate) limits: Limits,
+    pub(crate) proxies: Proxies,
+    pub(crate) tls: Option<Tls>,
+}
+
+impl Listener {
+    /// What clients write before its address.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// What connections share.
+struct Shared {
+    router: Router,
+    builder: Builder<TokioExecutor>,
+    proxies: Proxies,
+    tls: Option<Tls>,
+}
+
+impl Shared {
+    /// Whether somebody may be answered from there: in the clear only this machine and the proxies (HTTP-1).
+    fn answers(&self, peer: IpAddr) -> bool {
+        self.tls.is_some() || peer.to_canonical().is_loopback() || self.proxies.contains(peer)
+    }
+
+    fn reload(&self) {
+        match self.tls.as_ref().map(Tls::reload) {
+            None => {}
+            Some(Ok(())) => tracing::info!("the certificate was read again"),
+            Some(Err(error)) => tracing::error!(%error, "the certificate stays what it was"),
+        }
+    }
+}
+
+/// Serves until `stop`, then lets requests end, within [`DRAIN_TIMEOUT`]. Each `reload` reads the certificate again.
+pub(crate) async fn serve(
+    listener: Listener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    mut reload: impl AsyncFnMut(),
+) {
+    let Listener { tcp, limits, proxies, tls } = listener;
     let admission = Admission::new(limits.within_files());
-    let builder = builder();
+    let shared = Arc::new(Shared { router, builder: builder(), proxies, tls });
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
             accepted = accept(&tcp) => accepted,
             () = &mut stop => break,
+            () = reload() => {
+                shared.reload();
+                continue;
+            }
         };
+        if !shared.answers(peer.ip()) {
+            tracing::debug!(%peer, "a connection was closed: it came neither from this machine nor from a proxy");
+            continue;
+        }
         // To drop a connection closes it.
-        let Some(ticket) = admission.admit(peer.ip()) else {
+        let address = (!shared.proxies.contains(peer.ip())).then_some(peer.ip());
+        let Some(ticket) = admission.admit(address) else {
             tracing::debug!(%peer, "a connection was closed: there are too many");
             continue;
         };
         let connection = Connection { stream, peer, ticket, watcher: connections.watcher() };
-        tokio::spawn(connection.serve(builder.clone(), router.clone()));
+        tokio::spawn(connection.serve(shared.clone()));
     }
     drop(tcp);
     if tokio::time::timeout(DRAIN_TIMEOUT, connections.shutdown()).await.is_err() {
@@ -111,25 +172,46 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, builder: Builder<TokioExecutor>, router: Router) {
+    async fn serve(self, shared: Arc<Shared>) {
         let Self { stream, peer, ticket, watcher } = self;
         // An answer is written at once, in one piece if it fits.
         let _ = stream.set_nodelay(true);
-        let activity = Activity::new(PATIENCE);
-        let stream = Timed::new(stream, activity.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
-            let answering = Answering::begin(&activity, request.version() == Version::HTTP_2);
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let answer = router.clone().oneshot(request);
-            async move { answer.await.map(|response| response.map(|body| Answer { body, _answering: answering })) }
-        });
-        let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await;
+        let served = match &shared.tls {
+            None => converse(stream, peer, shared.clone(), watcher).await,
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => converse(stream, peer, shared.clone(), watcher).await,
+                Err(error) => Err(error.into()),
+            },
+        };
         if let Err(error) = served {
             tracing::debug!(%peer, %error, "a connection has ended early");
         }
         drop(ticket);
     }
+}
+
+/// Answers the requests of a connection.
+async fn converse<S>(
+    stream: S,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    watcher: Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let activity = Activity::new(PATIENCE);
+    let stream = TokioIo::new(Timed::new(stream, activity.clone()));
+    let builder = shared.builder.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answering = Answering::begin(&activity, request.version() == Version::HTTP_2);
+        let mut request = request.map(Body::new);
+        let client = shared.proxies.client(peer.ip(), request.headers());
+        request.extensions_mut().insert(ClientAddress(client));
+        let answer = shared.router.clone().oneshot(request);
+        async move { answer.await.map(|response| response.map(|body| Answer { body, _answering: answering })) }
+    });
+    watcher.watch(builder.serve_connection(stream, service).into_owned()).await
 }
 
 /// The body of an answer; until it has been taken, the connection is not idle.

@@ -1,7 +1,8 @@
 //! Logs: to standard error, without patient data (HTTP-11).
 
 use crate::error::Error;
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Starts logging.
 ///
@@ -9,8 +10,13 @@ use tracing_subscriber::EnvFilter;
 /// [`Error::Usage`] if the filter is none.
 pub(crate) fn start(filter: &str) -> Result<(), Error> {
     let filter = EnvFilter::try_new(filter).map_err(|error| Error::Usage(format!("log: {error}")))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     // A second start in the same process would change nothing.
-    let _ = subscriber.try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(filter).with(filter_fn(may_be_logged)).try_init();
     Ok(())
+}
+
+/// What other people's crates tell in detail may be headers, statements and values: no filter turns that on.
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("tessera") || *metadata.level() <= Level::INFO
 }

@@ -35,6 +35,22 @@ fn http_1_a_server_that_others_can_reach_is_told_its_base_url() {
 }
 
 #[test]
+fn http_1_what_others_can_reach_is_encrypted_here_or_by_a_proxy() {
+    let open = ["serve", "--listen", "0.0.0.0:0", "--base-url", "https://ehr.example.org/fhir"];
+    refused(&open, "http.proxies");
+    let with = |name: &str, value: &str, words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(std::env::temp_dir());
+        let output = command.env(name, value).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(words), "{name}={value}: {text}");
+    };
+    with("TESSERA_TLS_CERTIFICATE", "there-is-none.pem", "belong together");
+    with("TESSERA_HTTP_PROXIES", "10.0.0.0/33", "http.proxies");
+    with("TESSERA_HTTP_FORWARDED_HEADER", "x-real-ip", "http.forwarded_header");
+}
+
+#[test]
 fn auth_40_without_authentication_everything_is_on_this_machine() {
     refused(&["serve", "--insecure-no-auth", "--listen", "0.0.0.0:0"], "loopback");
     refused(

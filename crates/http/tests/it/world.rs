@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_fixtures::postgres;
-use tessera_http::{Answer, ConditionalDelete, Context, Local};
+use tessera_http::{Answer, Budget, ConditionalDelete, Context, Local, Throttle};
 use tessera_model::{
     AccessContext, Caller, Definitions, Filter, Grant, Id, Permission, Permissions, Within, interaction::Method,
 };
@@ -83,6 +83,8 @@ impl Server {
             clock: Arc::new(SystemClock),
             authenticator: Authenticator::InsecureNoAuth,
             master_key: Some(Arc::new(key)),
+            throttle: Arc::new(Throttle::new(None)),
+            bodies: Budget::new(1024 * 1024),
         };
         Self { context, folders }
     }

@@ -2,7 +2,7 @@
 
 use super::open;
 use crate::{
-    config::{Config, Settings},
+    config::{self, Config, Settings},
     error::Error,
     telemetry,
 };
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use tessera_auth::{
     Algorithm, Kept, Urls,
-    client::{self, Authentication, Client, Keys, Organization},
+    client::{self, Authentication, Client, Keys, Limits, Organization},
     policy::Reading,
     registration::check_client,
 };
@@ -40,6 +40,35 @@ enum Command {
     Disable { id: String },
     /// Let a client in again
     Enable { id: String },
+}
+
+/// What it may ask for at a time, if not the usual; what is not given is the usual.
+#[derive(clap::Args)]
+struct LimitArguments {
+    /// How many requests a second it may send
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_second: Option<u32>,
+    /// How many requests it may send at once
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    burst: Option<u32>,
+    /// How many of its searches may run at once
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    searches: Option<u32>,
+    /// How many of what costs most may run at once: $everything, searches with _has
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    costly: Option<u32>,
+}
+
+impl LimitArguments {
+    fn limits(&self, usual: &config::Limits) -> Option<Limits> {
+        let given = [self.requests_per_second, self.burst, self.searches, self.costly];
+        given.iter().any(Option::is_some).then(|| Limits {
+            requests_per_second: self.requests_per_second.unwrap_or(usual.requests_per_second),
+            burst: self.burst.unwrap_or(usual.burst),
+            searches: self.searches.unwrap_or(usual.searches),
+            costly: self.costly.unwrap_or(usual.costly),
+        })
+    }
 }
 
 #[derive(clap::Args)]
@@ -75,6 +104,8 @@ struct Add {
     /// The URI that it is known by elsewhere
     #[arg(long, value_name = "URI", requires = "organization")]
     organization_uri: Option<String>,
+    #[command(flatten)]
+    limits: LimitArguments,
     /// A purpose of use that it may have, a code of v3 PurposeOfUse; may be repeated, the first is the usual one
     #[arg(long, value_name = "CODE")]
     purpose: Vec<String>,
@@ -161,7 +192,7 @@ async fn add(store: &SqlStore, config: &Config, add: Add) -> Result<(), Error> {
         policy: add.policy,
         purposes: add.purpose,
         id_prefix: add.id_prefix,
-        limits: None,
+        limits: add.limits.limits(&config.limits),
         introspects: add.introspects,
         launches: add.launches,
         administers: add.administers,

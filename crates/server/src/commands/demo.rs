@@ -50,8 +50,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let listener = serve::listen_on_loopback(&config).await?;
     // Nobody else may look into it.
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let address = listener.local_addr()?;
-    let base = config.base_at(&address.to_string());
+    let scheme = listener.scheme();
+    let address = listener.tcp.local_addr()?;
+    let base = config.base_at(scheme, &address.to_string());
     let store = open(&config, Some(base.clone()), config.audit()?).await?;
     let (server, master) = serve::authorization_server(&store, &config, address).await?;
     let (authenticator, master) = match arguments.insecure_no_auth {
@@ -76,7 +77,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
     println!("\nThe data is in {}. Stop with Ctrl-C.\n", folder.display());
     println!("Tessera listens on http://{address}/fhir");
-    serve::serve(listener, config.http.limits()?, context).await
+    serve::serve(listener, context).await
 }
 
 async fn fill(local: &Local, seed: u64, patients: usize) -> Result<(), Error> {

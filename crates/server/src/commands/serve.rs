@@ -4,7 +4,7 @@ use super::{context, open};
 use crate::{
     config::{Config, Mode, Settings, is_local},
     error::Error,
-    listener,
+    listener::{self, Listener},
     outbound::{Outbound, Rules},
     secret, telemetry,
 };
@@ -12,7 +12,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tessera_auth::{Authenticator, AuthorizationServer, MasterKey, Parts, external::External, policy::Reading};
 use tessera_http::{Context, router};
 use tessera_store::{SqlStore, clock::SystemClock};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, signal::unix::SignalKind};
 
 /// How long the last audit records may take to reach the database.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,8 +38,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     telemetry::start(&config.log)?;
     let insecure = arguments.insecure_no_auth;
     let listener = if insecure { listen_on_loopback(&config).await? } else { listen(&config).await? };
-    let address = listener.local_addr()?;
-    let base = config.base_at(&address.to_string());
+    let address = listener.tcp.local_addr()?;
+    let scheme = listener.scheme();
+    let base = config.base_at(scheme, &address.to_string());
     let store = open(&config, Some(base), config.audit()?).await?;
     let (authenticator, master) = if insecure {
         (Authenticator::InsecureNoAuth, None)
@@ -47,8 +48,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         let (authenticator, master) = authenticator(&store, &config, address).await?;
         (authenticator, Some(master))
     };
-    println!("Tessera listens on http://{address}/fhir");
-    serve(listener, config.http.limits()?, context(store, &config, authenticator, master)?).await
+    println!("Tessera listens on {scheme}://{address}/fhir");
+    serve(listener, context(store, &config, authenticator, master)?).await
 }
 
 /// Who is let in, as `[identity]` says; and the key that the server's secret is.
@@ -101,17 +102,30 @@ fn parts(store: &SqlStore, config: &Config, address: SocketAddr) -> Result<Parts
     })
 }
 
-/// Listens. Clients must be told a URL that they can reach.
-async fn listen(config: &Config) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(&config.listen).await?;
-    if config.base().is_none() && !listener.local_addr()?.ip().is_loopback() {
+/// Listens. Clients must be told a URL that they can reach, and what they send must be encrypted on its way (HTTP-1).
+async fn listen(config: &Config) -> Result<Listener, Error> {
+    let (limits, proxies, tls) = (config.http.limits()?, config.http.proxies()?, config.tls.load()?);
+    let tcp = TcpListener::bind(&config.listen).await?;
+    let others_reach_it = !tcp.local_addr()?.ip().is_loopback();
+    if others_reach_it && config.base().is_none() {
         return Err(Error::Usage("a server that others can reach needs --base-url, under which they do".to_owned()));
     }
-    Ok(listener)
+    if others_reach_it && tls.is_none() && proxies.networks.is_empty() {
+        return Err(Error::Usage(
+            "a server that others can reach needs a certificate (tls.certificate, tls.key), or the proxies that have one \
+             (http.proxies)"
+                .to_owned(),
+        ));
+    }
+    Ok(Listener { tcp, limits, proxies, tls })
 }
 
 /// Listens, if everything is on this machine (AUTH-40).
-pub(crate) async fn listen_on_loopback(config: &Config) -> Result<TcpListener, Error> {
+pub(crate) async fn listen_on_loopback(config: &Config) -> Result<Listener, Error> {
+    let (limits, proxies, tls) = (config.http.limits()?, config.http.proxies()?, config.tls.load()?);
+    if !proxies.networks.is_empty() {
+        return Err(Error::Usage("without authentication no proxy may be in front (http.proxies)".to_owned()));
+    }
     if !is_local(&config.location()?) {
         return Err(Error::Usage("without authentication the database must be on this machine".to_owned()));
     }
@@ -122,11 +136,11 @@ pub(crate) async fn listen_on_loopback(config: &Config) -> Result<TcpListener, E
             config.listen
         )));
     }
-    Ok(TcpListener::bind(&addresses[..]).await?)
+    Ok(Listener { tcp: TcpListener::bind(&addresses[..]).await?, limits, proxies, tls })
 }
 
 /// Serves until SIGTERM or Ctrl-C, then lets requests end.
-pub(crate) async fn serve(tcp: TcpListener, limits: listener::Limits, context: Context) -> Result<(), Error> {
+pub(crate) async fn serve(listener: Listener, context: Context) -> Result<(), Error> {
     let access = tokio::spawn(look_after_access(context.authenticator.clone()));
     let store = context.store.clone();
     let indexing = tokio::spawn(async move { store.keep_indexed().await });
@@ -142,7 +156,13 @@ pub(crate) async fn serve(tcp: TcpListener, limits: listener::Limits, context: C
         signal().await;
         tracing::info!("stopping: requests in flight may end");
     };
-    listener::serve(tcp, limits, router(context), stop).await;
+    let mut hangups = tokio::signal::unix::signal(SignalKind::hangup())?;
+    let reload = async move || {
+        if hangups.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    };
+    listener::serve(listener, router(context), stop, reload).await;
     access.abort();
     indexing.abort();
     auditing.abort();
@@ -174,7 +194,7 @@ async fn look_after_access(authenticator: Authenticator) {
 }
 
 async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::signal::unix::signal;
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {
         _ = terminate.recv() => {}

@@ -3,16 +3,17 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tessera_http::ClientAddress;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// In all.
     pub(crate) connections: usize,
-    /// Of one address, but for this machine's, behind which a proxy has everybody.
+    /// Of one address, but for proxies and this machine's, behind which one may have everybody.
     pub(crate) per_address: usize,
 }
 
@@ -61,9 +62,9 @@ impl Admission {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from there, if there is one.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Ticket> {
-        let address = counted(address);
+    /// A place for a connection from there, if there is one. `None`: from a proxy.
+    pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Ticket> {
+        let address = address.and_then(|address| ClientAddress(address).counted());
         let mut present = self.present();
         if present.all >= self.limits.connections {
             return None;
@@ -78,18 +79,6 @@ impl Admission {
         present.all += 1;
         Some(Ticket { admission: self.clone(), address })
     }
-}
-
-/// What an address is counted as, if it is: of IPv6 its network, since whoever has one address has all of these.
-fn counted(address: IpAddr) -> Option<IpAddr> {
-    let address = match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        address => address,
-    };
-    (!address.is_loopback()).then_some(address)
 }
 
 /// A connection's place. To drop it gives it back.
@@ -118,7 +107,7 @@ mod tests {
     #[test]
     fn http_3_connections_are_counted_in_all_and_by_address() {
         let admission = Admission::new(Limits { connections: 5, per_address: 2 });
-        let admit = |address: &str| admission.admit(address.parse().unwrap());
+        let admit = |address: &str| admission.admit(Some(address.parse().unwrap()));
         let first = admit("192.0.2.1").unwrap();
         let _second = admit("::ffff:192.0.2.1").unwrap();
         assert!(admit("192.0.2.1").is_none());
@@ -126,14 +115,14 @@ mod tests {
         drop(first);
         let _again = admit("192.0.2.1").unwrap();
         assert!(admit("192.0.2.1").is_none());
-        let _more = [admit("127.0.0.1").unwrap(), admit("127.0.0.1").unwrap()];
+        let _more = [admit("127.0.0.1").unwrap(), admission.admit(None).unwrap()];
         assert!(admit("198.51.100.1").is_none() && admit("::1").is_none());
     }
 
     #[test]
     fn http_3_a_network_of_ipv6_counts_as_one_address() {
         let admission = Admission::new(Limits { connections: 100, per_address: 1 });
-        let admit = |address: &str| admission.admit(address.parse().unwrap());
+        let admit = |address: &str| admission.admit(Some(address.parse().unwrap()));
         let tickets = [admit("2001:db8::1").unwrap(), admit("2001:db8:0:1::1").unwrap()];
         assert!(admit("2001:db8::ffff:1").is_none());
         drop(tickets);

@@ -6,16 +6,16 @@ use super::{
     page, see,
 };
 use crate::{
+    ClientAddress,
     links::query_string,
     smart::{ENDED, LOGIN, form},
 };
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     http::{Response, StatusCode},
 };
-use std::net::{IpAddr, SocketAddr};
 use tessera_auth::{Error, Kept, session, user::User};
 use tessera_model::{
     Caller,
@@ -84,7 +84,7 @@ pub(super) fn show(
 }
 
 pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer {
-    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().and_then(|from| limited(from.0.ip()));
+    let from = request.extensions().get::<ClientAddress>().and_then(|from| from.counted());
     let headers = request.headers().clone();
     let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
@@ -165,10 +165,4 @@ pub(super) async fn logout(State(desk): State<Desk>, request: Request) -> Answer
     let there = desk.server.provider_logout().await;
     let template = LoggedOutPage { provider: federation.name(), there, again };
     Ok(browser.set_session(page(StatusCode::OK, &template, None), None))
-}
-
-/// The address whose logins are counted: not that of this machine, behind which a proxy has everybody.
-fn limited(address: IpAddr) -> Option<IpAddr> {
-    let address = address.to_canonical();
-    (!address.is_loopback()).then_some(address)
 }
