@@ -113,8 +113,8 @@ fn auth_21_the_assertion_type_is_jwt_bearer() {
         let grant = [("grant_type", "client_credentials"), ("scope", "system/*.rs"), ("client_assertion", &assertion)];
         for kind in ["urn:ietf:params:oauth:client-assertion-type:jwt-bear", ""] {
             let pairs = [&grant[..], &[("client_assertion_type", kind)]].concat();
-            let refused = smart.post(&url, None, &pairs).await.expect_status(401);
-            assert_eq!(refused.body["error"], "invalid_client");
+            let refused = smart.post(&url, None, &pairs).await.expect_status(400);
+            assert_eq!(refused.body["error"], "invalid_request");
         }
     });
 }

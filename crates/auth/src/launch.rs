@@ -32,6 +32,9 @@ pub struct LaunchContext {
     /// Which organization the user is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// Where the EHR says what it looks like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smart_style_url: Option<String>,
     /// More resources that are open: objects with a `reference`.
     #[serde(default, rename = "fhirContext", skip_serializing_if = "Vec::is_empty")]
     pub fhir_context: Vec<Value>,

@@ -48,7 +48,8 @@ impl AuthorizationServer {
             }
             (None, None, Some(assertion)) => {
                 if one(form, "client_assertion_type")? != Some(ASSERTION_TYPE) {
-                    return Err(refuse("client_assertion_type is not jwt-bearer"));
+                    // RFC 6749, section 5.2: "an unsupported parameter value"
+                    return Err(Error::InvalidRequest("client_assertion_type is not jwt-bearer"));
                 }
                 let token_url = self.urls.token();
                 let checks = Checks {

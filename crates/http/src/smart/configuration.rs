@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tessera_auth::{Algorithm, Authenticator, AuthorizationServer, Urls, external::External};
 
 /// What of SMART is supported. <https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#capabilities>
-const CAPABILITIES: [&str; 18] = [
+const CAPABILITIES: [&str; 19] = [
     "launch-ehr",
     "launch-standalone",
     "authorize-post",
@@ -26,6 +26,7 @@ const CAPABILITIES: [&str; 18] = [
     "context-ehr-patient",
     "context-ehr-encounter",
     "context-banner",
+    "context-style",
     "permission-offline",
     "permission-online",
     "permission-patient",
@@ -65,6 +66,7 @@ pub(super) fn routes(server: &Arc<AuthorizationServer>) -> Router<Context> {
         .route(&format!("{BASE_PATH}/.well-known/smart-configuration"), document(smart))
         .route(&format!("{BASE_PATH}/.well-known/openid-configuration"), document(openid.clone()))
         .route("/.well-known/openid-configuration", document(openid))
+        .route("/auth/smart-style.json", document(style()))
 }
 
 /// The document of an authorization server elsewhere: as it is known now (AUTH-31).
@@ -130,6 +132,24 @@ fn openid(urls: &Urls) -> Value {
     document["id_token_signing_alg_values_supported"] = json!(Algorithm::OF_ID_TOKENS.map(Algorithm::name));
     document["claims_supported"] = json!(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser"]);
     document
+}
+
+/// What the pages look like, for apps that are started from them.
+/// <https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#styling>
+fn style() -> Value {
+    json!({
+        "color_background": "#f4f5f3",
+        "color_error": "#9c1f1f",
+        "color_highlight": "#0b6157",
+        "color_modal_backdrop": "#1b2526",
+        "color_success": "#0b6157",
+        "color_text": "#1b2526",
+        "dim_border_radius": "6px",
+        "dim_font_size": "16px",
+        "dim_spacing_size": "16px",
+        "font_family_body": "system-ui, sans-serif",
+        "font_family_heading": "system-ui, sans-serif",
+    })
 }
 
 /// What the CapabilityStatement says of who is let in: <https://hl7.org/fhir/smart-app-launch/1.0.0/conformance/index.html>

@@ -64,6 +64,7 @@ pub(super) fn routes(context: &Context, server: &Arc<AuthorizationServer>) -> Ro
         .route("/auth/manage", get(manage::show).post(manage::revoke))
         .route("/auth/launch", get(launch::show).post(launch::start))
         .route("/auth/style.css", get(style))
+        .route("/auth/icon.svg", get(icon))
         .with_state(Desk { context: context.clone(), server: server.clone() })
 }
 
@@ -92,8 +93,14 @@ impl IntoResponse for Stop {
             }
             _ => (StatusCode::BAD_REQUEST, error.to_string()),
         };
-        page(status, &ErrorPage { text }, None)
+        page(status, &ErrorPage { text: sentence(&text) }, None)
     }
+}
+
+/// The text of an error as users read it.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).chain(['.']).collect()
 }
 
 /// Sends the browser elsewhere, by GET.
@@ -118,7 +125,7 @@ fn page(status: StatusCode, template: &impl Template, target: Option<&str>) -> R
     // Browsers ask form-action also where a form's answer redirects to.
     let target = target.and_then(source).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; style-src 'self'; form-action 'self' {target}; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' {target}; frame-ancestors 'none'; base-uri 'none'"
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -149,9 +156,18 @@ fn origin(url: &str) -> Option<&str> {
 }
 
 async fn style() -> Response<Body> {
-    let mut response = Response::new(Body::from(include_str!("../../templates/style.css")));
+    part("text/css; charset=utf-8", include_str!("../../templates/style.css"))
+}
+
+async fn icon() -> Response<Body> {
+    part("image/svg+xml", include_str!("../../templates/icon.svg"))
+}
+
+/// What pages are made of beside themselves.
+fn part(content_type: &'static str, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -177,7 +193,9 @@ mod tests {
     fn auth_7_pages_run_no_script_and_stand_in_no_frame() {
         let response = page(StatusCode::OK, &ErrorPage { text: "<script>".into() }, Some("https://app.example/cb"));
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; style-src 'self'; form-action 'self' https://app.example;"));
+        assert!(policy.starts_with(
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https://app.example;"
+        ));
         assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"));
         assert!(!ErrorPage { text: "<script>".into() }.render().unwrap().contains("<script"));
     }

@@ -125,7 +125,7 @@ async fn prepare(
     user: &User,
     session: &str,
     app: &Kept<Client>,
-    context: LaunchContext,
+    mut context: LaunchContext,
 ) -> Result<(String, String), Error> {
     let choices = Choices::of(desk, user, &app.value);
     let is_visible = match (&context.patient, &context.encounter) {
@@ -141,6 +141,7 @@ async fn prepare(
     if !context.fhir_context.iter().all(|entry| entry.get("reference").is_some_and(Value::is_string)) {
         return Err(Error::InvalidRequest("each entry of fhirContext has a reference"));
     }
+    context.smart_style_url.get_or_insert_with(|| format!("{}/smart-style.json", desk.server.urls().auth));
     let (records, now) = (desk.server.records(), desk.server.now());
     let handle = launch::create(records, now, &app.key, session, context).await?;
     let handle = handle.expose().to_owned();

@@ -3,7 +3,7 @@
 use super::{
     Answer, Desk,
     browser::{Browser, value},
-    page, see,
+    page, see, sentence,
 };
 use crate::{
     ClientAddress,
@@ -25,6 +25,9 @@ use tessera_model::{
 /// What comes after a login that was for the page of launches.
 pub(super) const LAUNCH: &str = "page=launch";
 
+/// With this query the page of what apps may do tells somebody that they have logged out.
+pub(super) const ENDED_QUERY: &str = "ended";
+
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
@@ -33,6 +36,8 @@ struct LoginPage<'a> {
     request: &'a str,
     app: Option<&'a str>,
     name: &'a str,
+    /// What has happened before.
+    notice: Option<&'static str>,
     error: Option<String>,
     /// The identity provider, if users may log in there.
     provider: Option<Provider>,
@@ -79,8 +84,19 @@ pub(super) fn show(
     target: Option<&str>,
 ) -> Response<Body> {
     let (provider, passwords) = (Provider::of(desk, request), allows_passwords(desk));
-    let template = LoginPage { form_token: browser.token(), request, app, name: "", error: None, provider, passwords };
+    let form_token = browser.token();
+    let template =
+        LoginPage { form_token, request, app, name: "", notice: None, error: None, provider, passwords };
     browser.remember(page(StatusCode::OK, &template, target))
+}
+
+/// The page after a logout.
+pub(super) fn show_ended(desk: &Desk, browser: &Browser) -> Response<Body> {
+    let (provider, passwords) = (Provider::of(desk, ""), allows_passwords(desk));
+    let (form_token, notice) = (browser.token(), Some("You have logged out."));
+    let template =
+        LoginPage { form_token, request: "", app: None, name: "", notice, error: None, provider, passwords };
+    browser.remember(page(StatusCode::OK, &template, None))
 }
 
 pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer {
@@ -103,12 +119,14 @@ pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer 
                 _ => StatusCode::FORBIDDEN,
             };
             desk.record(&headers, LOGIN, None, Some(&error)).await?;
-            let error = Some(error.to_string());
+            let error = Some(sentence(&error.to_string()));
             let provider = Provider::of(&desk, next);
-            let form_token = browser.token();
-            let template = LoginPage { form_token, request: next, app: None, name, error, provider, passwords: true };
             // Where the next try may lead to, if the request is one.
             let asked = desk.server.authorization_request(&query_pairs(next)).await.ok();
+            let app = asked.as_ref().map(|asked| asked.client.value.name.as_str());
+            let (form_token, notice) = (browser.token(), None);
+            let template =
+                LoginPage { form_token, request: next, app, name, notice, error, provider, passwords: true };
             return Ok(page(status, &template, asked.as_ref().map(|asked| asked.redirect_uri.as_str())));
         }
         Err(error) => return Err(error.into()),
@@ -159,10 +177,14 @@ pub(super) async fn logout(State(desk): State<Desk>, request: Request) -> Answer
         session::end(desk.server.records(), &login.session.key).await?;
         desk.server.forget();
     }
-    let again = after(&desk, value(&form, "request").unwrap_or_default());
-    let Some(federation) = desk.server.federation() else { return Ok(browser.set_session(see(&again), None)) };
+    let next = match value(&form, "request") {
+        Some(request) => after(&desk, request),
+        None => format!("{}/manage?{ENDED_QUERY}", desk.server.urls().auth),
+    };
+    let Some(federation) = desk.server.federation() else { return Ok(browser.set_session(see(&next), None)) };
     // Whoever is sent to the provider at once is logged in again at once, and nobody sees that they were logged out.
     let there = desk.server.provider_logout().await;
+    let again = after(&desk, value(&form, "request").unwrap_or_default());
     let template = LoggedOutPage { provider: federation.name(), there, again };
     Ok(browser.set_session(page(StatusCode::OK, &template, None), None))
 }

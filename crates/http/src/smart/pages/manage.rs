@@ -37,7 +37,12 @@ struct ManagePage<'a> {
 /// `GET /auth/manage`
 pub(super) async fn show(State(desk): State<Desk>, request: Request) -> Answer {
     let browser = Browser::of(&desk, request.headers()).await?;
-    let Some(login) = &browser.login else { return Ok(login::show(&desk, &browser, "", None, None)) };
+    let Some(login) = &browser.login else {
+        return Ok(match request.uri().query() {
+            Some(login::ENDED_QUERY) => login::show_ended(&desk, &browser),
+            _ => login::show(&desk, &browser, "", None, None),
+        });
+    };
     let records = desk.server.records();
     let mut allowed = Vec::new();
     for authorization in authorization::list(records, Some(&login.user.key), "", SHOWN_MAX).await? {
