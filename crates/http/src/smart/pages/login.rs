@@ -85,8 +85,7 @@ pub(super) fn show(
 ) -> Response<Body> {
     let (provider, passwords) = (Provider::of(desk, request), allows_passwords(desk));
     let form_token = browser.token();
-    let template =
-        LoginPage { form_token, request, app, name: "", notice: None, error: None, provider, passwords };
+    let template = LoginPage { form_token, request, app, name: "", notice: None, error: None, provider, passwords };
     browser.remember(page(StatusCode::OK, &template, target))
 }
 
@@ -94,8 +93,7 @@ pub(super) fn show(
 pub(super) fn show_ended(desk: &Desk, browser: &Browser) -> Response<Body> {
     let (provider, passwords) = (Provider::of(desk, ""), allows_passwords(desk));
     let (form_token, notice) = (browser.token(), Some("You have logged out."));
-    let template =
-        LoginPage { form_token, request: "", app: None, name: "", notice, error: None, provider, passwords };
+    let template = LoginPage { form_token, request: "", app: None, name: "", notice, error: None, provider, passwords };
     browser.remember(page(StatusCode::OK, &template, None))
 }
 
@@ -125,8 +123,7 @@ pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer 
             let asked = desk.server.authorization_request(&query_pairs(next)).await.ok();
             let app = asked.as_ref().map(|asked| asked.client.value.name.as_str());
             let (form_token, notice) = (browser.token(), None);
-            let template =
-                LoginPage { form_token, request: next, app, name, notice, error, provider, passwords: true };
+            let template = LoginPage { form_token, request: next, app, name, notice, error, provider, passwords: true };
             return Ok(page(status, &template, asked.as_ref().map(|asked| asked.redirect_uri.as_str())));
         }
         Err(error) => return Err(error.into()),
