@@ -285,7 +285,7 @@ async fn kit_asymmetric_clients_exchange_their_code_with_an_assertion() {
         let arguments =
             ["client", "add", &id, "--name", "Signed", "--authentication", "private_key_jwt", "--scope", scope];
         let more = ["--redirect-uri", REDIRECT, "--jwks", file.to_str().unwrap(), "--policy", "*"];
-        clinic.server.database().run(&[&arguments[..], &more].concat(), "");
+        drop(clinic.server.database().run(&[&arguments[..], &more].concat(), ""));
         std::fs::remove_file(&file).unwrap();
         let code = launched(clinic, "ann", scope, &[("client_id", &id)]).await;
         let assertion = |key: &Key| {

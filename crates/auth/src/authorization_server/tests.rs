@@ -457,7 +457,7 @@ async fn auth_20_a_client_authenticates_in_its_one_way() {
         (Some("Basic x".to_owned()), &[], "invalid_client"),
         (Some(basic("basic", "secret")), &[("client_secret", "secret")], "invalid_request"),
         (None, &[("client_id", "app"), ("client_id", "app")], "invalid_request"),
-        (None, &[("client_assertion", "x")], "invalid_client"),
+        (None, &[("client_assertion", "x")], "invalid_request"),
     ] {
         refused(try_it(header, pairs).await, expect);
     }
