@@ -72,6 +72,7 @@ mod smart_kit;
 mod smart_kit_table;
 mod smart_launch;
 mod smart_provider;
+mod smart_second_factor;
 mod smart_session;
 mod space;
 mod terminology_capabilities;

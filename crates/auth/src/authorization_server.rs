@@ -5,6 +5,7 @@ mod cache;
 mod credentials;
 mod grant;
 mod introspect;
+mod second_factor;
 
 pub use authorize::{AuthorizationRequest, Refusal};
 pub use credentials::bearer;
@@ -42,6 +43,13 @@ pub struct Parts {
     pub fetch: Arc<dyn Fetch>,
     /// The base URL of the FHIR API, without a slash at its end.
     pub base: String,
+}
+
+/// What the operator has decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether clinicians and administrators need a second factor (AUTH-13). Whoever has one is always asked for it.
+    pub staff_needs_second_factor: bool,
 }
 
 /// Where things are, as clients see it.
@@ -84,6 +92,8 @@ pub struct AuthorizationServer {
     clock: Arc<dyn Clock>,
     keys: SigningKeys,
     client_keys: Documents,
+    master: MasterKey,
+    rules: Rules,
     urls: Urls,
     logins: Logins,
     cache: Cache,
@@ -105,7 +115,9 @@ impl AuthorizationServer {
     pub async fn new(parts: Parts) -> Result<Self, Error> {
         let Parts { records, clock, master, fetch, base } = parts;
         let server = Self {
-            keys: SigningKeys::new(records.clone(), master),
+            keys: SigningKeys::new(records.clone(), master.clone()),
+            master,
+            rules: Rules::default(),
             client_keys: Documents::new(fetch, Feature::ClientKeys, 0),
             urls: Urls::of(&base),
             logins: Logins::new()?,
@@ -119,6 +131,12 @@ impl AuthorizationServer {
         // Whether the keys can be read shows now and not at the first login.
         server.keys.sign(server.now(), crate::Algorithm::Es384, &Value::Object(Map::new())).await?;
         Ok(server)
+    }
+
+    /// The same server under these rules.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// Looks after keys and removes what has expired; to be called every few minutes.

@@ -42,6 +42,10 @@ pub(crate) const CONSENT: i64 = 11;
 pub(crate) const IDENTITY: i64 = 12;
 /// Logins that have begun at an identity provider: by digest of their `state`.
 pub(crate) const FEDERATED_LOGIN: i64 = 13;
+/// Second factors: by user.
+pub(crate) const SECOND_FACTOR: i64 = 21;
+/// Logins that wait for their second factor: by digest; owned by the user.
+pub(crate) const WAITING_LOGIN: i64 = 22;
 
 /// What is kept, and where.
 #[derive(Clone, Debug)]

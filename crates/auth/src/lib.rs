@@ -26,6 +26,7 @@ mod provider;
 pub mod registration;
 pub mod scope;
 mod seal;
+pub mod second_factor;
 mod secret;
 pub mod session;
 #[cfg(test)]
@@ -35,7 +36,7 @@ pub mod user;
 
 pub use authenticate::{Admitted, Authenticator, Credentials, Denied};
 pub use authorization_server::{
-    AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Urls, bearer,
+    AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Rules, Urls, bearer,
 };
 pub use error::Error;
 pub use jws::Algorithm;

@@ -18,6 +18,8 @@ pub enum Purpose {
     Launch,
     /// A user's session, in a cookie.
     Session,
+    /// A login that waits for its second factor, in a form (AUTH-13).
+    Login,
     /// A confidential client's secret (AUTH-20).
     Client,
 }
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Code => "tsc_",
             Self::Launch => "tsl_",
             Self::Session => "tss_",
+            Self::Login => "tsw_",
             Self::Client => "tsk_",
         }
     }

@@ -12,6 +12,9 @@ use tessera_store::Records;
 /// How long a session lasts at most.
 pub const LIFETIME: Micros = 12 * 3600 * SECOND;
 
+/// How long after a login it is still certain who sits there, for what needs more than a session.
+const FRESH: Micros = 10 * 60 * SECOND;
+
 /// A session. Its key among the records is the digest of its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
@@ -19,6 +22,17 @@ pub struct Session {
     pub user: String,
     /// When the user has logged in.
     pub since: Micros,
+    /// Whether by a second factor, too.
+    #[serde(default)]
+    pub second_factor: bool,
+}
+
+impl Session {
+    /// Whether the user has shown who they are within the last ten minutes.
+    #[must_use]
+    pub fn is_fresh(&self, now: Micros) -> bool {
+        (0..=FRESH).contains(&now.saturating_sub(self.since))
+    }
 }
 
 impl Keep for Session {
@@ -30,7 +44,7 @@ impl Keep for Session {
 /// # Errors
 /// [`Error::Store`], and [`Error::Keys`] without random numbers.
 pub async fn create(records: &dyn Records, now: Micros, user: &str) -> Result<Secret, Error> {
-    create_since(records, now, user, now).await
+    begin(records, now, user, now, false).await
 }
 
 /// The same, for a user who has shown who they are some time ago, elsewhere.
@@ -38,8 +52,26 @@ pub async fn create(records: &dyn Records, now: Micros, user: &str) -> Result<Se
 /// # Errors
 /// Those of [`create`].
 pub async fn create_since(records: &dyn Records, now: Micros, user: &str, since: Micros) -> Result<Secret, Error> {
+    begin(records, now, user, since, false).await
+}
+
+/// The same, of a user who has shown a second factor here.
+///
+/// # Errors
+/// Those of [`create`].
+pub async fn create_with_second_factor(records: &dyn Records, now: Micros, user: &str) -> Result<Secret, Error> {
+    begin(records, now, user, now, true).await
+}
+
+async fn begin(
+    records: &dyn Records,
+    now: Micros,
+    user: &str,
+    since: Micros,
+    second_factor: bool,
+) -> Result<Secret, Error> {
     let secret = Secret::new(Purpose::Session).ok_or(Error::Keys("there are no random numbers"))?;
-    let session = Session { user: user.to_owned(), since };
+    let session = Session { user: user.to_owned(), since, second_factor };
     let session = Kept::new(secret.digest(), user, now.saturating_add(LIFETIME), session);
     records.change(vec![session.insert()?]).await?;
     Ok(secret)

@@ -30,6 +30,8 @@ const LOGIN: &str = "110122";
 const ENDED: &str = "110123";
 /// A user lets an app have something, or takes it back: "User security Attributes Changed".
 const CONSENT: &str = "110137";
+/// "User security Attributes Changed"
+const ATTRIBUTES: &str = "110137";
 
 /// The routes of the authorization server, if there is one; of one elsewhere it is told where it is, and nothing else is here
 /// (AUTH-31).

@@ -1,5 +1,6 @@
 //! Settings: the command line before the environment before the file before `config.default.toml`.
 
+mod access;
 mod http;
 mod identity;
 mod layers;
@@ -9,6 +10,7 @@ mod tls;
 pub(crate) use identity::Mode;
 
 use crate::{error::Error, secret};
+use access::Access;
 use http::Http;
 pub(crate) use limits::Limits;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,8 @@ pub(crate) struct Config {
     pub outbound: Outbound,
     /// Who says who somebody is.
     pub identity: identity::Identity,
+    /// How users log in and clients register.
+    pub access: Access,
 }
 
 /// Where the server may fetch from (HTTP-30).

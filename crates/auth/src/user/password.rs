@@ -91,8 +91,12 @@ pub struct Logins {
     nobody: String,
     /// When an address could have made its last attempt, had it made them evenly.
     addresses: Mutex<HashMap<IpAddr, Micros>>,
-    accounts: Mutex<HashMap<String, Failures>>,
+    passwords: Accounts,
+    codes: Accounts,
 }
+
+/// What has failed, by the name that was tried.
+type Accounts = Mutex<HashMap<String, Failures>>;
 
 #[derive(Clone, Copy, Debug)]
 struct Failures {
@@ -108,7 +112,13 @@ impl Logins {
     pub fn new() -> Result<Self, Error> {
         let nobody = hash("nobody's password, which is compared all the same")?;
         let at_once = Arc::new(Semaphore::new(AT_ONCE_MAX));
-        Ok(Self { at_once, nobody, addresses: Mutex::default(), accounts: Mutex::default() })
+        Ok(Self {
+            at_once,
+            nobody,
+            addresses: Mutex::default(),
+            passwords: Accounts::default(),
+            codes: Accounts::default(),
+        })
     }
 
     /// The user of that name, if this is their password. The answer and its time are the same for a wrong name and a wrong
@@ -124,7 +134,7 @@ impl Logins {
         name: &str,
         password: &str,
     ) -> Result<Kept<User>, Error> {
-        if !self.may_try(name, from, now) {
+        if !self.may_try(&self.passwords, name, from, now) {
             return Err(Error::TooManyAttempts);
         }
         let user = super::find(records, name).await?.filter(|user| user.value.enabled);
@@ -140,15 +150,26 @@ impl Logins {
         let verified = verified.await.unwrap_or(false);
         match user.filter(|_| is_known && verified) {
             Some(user) => {
-                self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                forget(&self.passwords, name);
                 Ok(user)
             }
             None => Err(Error::AccessDenied("the name or the password is wrong")),
         }
     }
 
+    /// Fails if this user's second factor may not be tried now. It is slowed down apart from the password: whoever knows that
+    /// has not more tries at the code.
+    pub(crate) fn try_code(&self, name: &str, from: Option<IpAddr>, now: Micros) -> Result<(), Error> {
+        if self.may_try(&self.codes, name, from, now) { Ok(()) } else { Err(Error::TooManyAttempts) }
+    }
+
+    /// The last try at a second factor was good.
+    pub(crate) fn code_was_good(&self, name: &str) {
+        forget(&self.codes, name);
+    }
+
     /// Whether it may be tried now. An attempt counts as a failure until it has succeeded, so that many at once gain nothing.
-    fn may_try(&self, name: &str, from: Option<IpAddr>, now: Micros) -> bool {
+    fn may_try(&self, accounts: &Accounts, name: &str, from: Option<IpAddr>, now: Micros) -> bool {
         if let Some(address) = from {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             make_room(&mut addresses, |even| *even > now);
@@ -159,7 +180,7 @@ impl Logins {
             }
             *even = next;
         }
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
         make_room(&mut accounts, |failures| now.saturating_sub(failures.last) < FORGOTTEN);
         let failures = accounts.entry(name.to_owned()).or_insert(Failures { count: 0, last: now });
         if now.saturating_sub(failures.last) >= FORGOTTEN {
@@ -175,6 +196,10 @@ impl Logins {
         *failures = Failures { count: failures.count.saturating_add(1), last: now };
         true
     }
+}
+
+fn forget(accounts: &Accounts, name: &str) {
+    accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
 }
 
 /// Forgets what does not matter any more when there is too much, or else all of it.
@@ -217,14 +242,15 @@ mod tests {
     fn auth_13_an_account_slows_down_and_is_never_locked() {
         let logins = Logins::new().unwrap();
         let mut now = 0;
-        let tries = |now| logins.may_try("a", None, now);
+        let tries = |now| logins.may_try(&logins.passwords, "a", None, now);
         assert_eq!([tries(now), tries(now), tries(now), tries(now)], [true, true, true, false]);
         for wait in [1, 2, 4, 8, 16, 30, 30] {
             assert!(!tries(now + wait * SECOND - 1), "{wait}");
             now += wait * SECOND;
             assert!(tries(now), "{wait}");
         }
-        assert!(logins.may_try("b", None, now), "others are not slowed down");
+        assert!(logins.may_try(&logins.passwords, "b", None, now), "others are not slowed down");
+        assert!(logins.try_code("a", None, now).is_ok(), "its second factor is slowed down apart");
         now += FORGOTTEN;
         assert_eq!([tries(now), tries(now), tries(now), tries(now)], [true, true, true, false]);
     }
@@ -233,11 +259,11 @@ mod tests {
     fn auth_13_an_address_tries_three_times_then_once_in_20_seconds() {
         let logins = Logins::new().unwrap();
         let address = Some(IpAddr::from([192, 0, 2, 1]));
-        let tries = |name: &str, now| logins.may_try(name, address, now);
+        let tries = |name: &str, now| logins.may_try(&logins.passwords, name, address, now);
         assert_eq!([tries("a", 0), tries("b", 0), tries("c", 0), tries("d", 0)], [true, true, true, false]);
         assert!(!tries("e", 20 * SECOND - 1));
         assert!(tries("f", 20 * SECOND));
         assert!(!tries("g", 20 * SECOND));
-        assert!(logins.may_try("h", Some(IpAddr::from([192, 0, 2, 2])), 0));
+        assert!(logins.may_try(&logins.passwords, "h", Some(IpAddr::from([192, 0, 2, 2])), 0));
     }
 }

@@ -8,6 +8,7 @@ mod federated;
 mod launch;
 mod login;
 mod manage;
+mod second_factor;
 mod words;
 
 use super::Desk;
@@ -60,6 +61,7 @@ pub(super) fn routes(context: &Context, server: &Arc<AuthorizationServer>) -> Ro
         .route("/auth/authorize", get(authorize::begin).post(authorize::posted))
         .route("/auth/consent", post(authorize::decide))
         .route("/auth/login", post(login::login))
+        .route("/auth/second-factor", get(second_factor::manage).post(second_factor::posted))
         .route("/auth/logout", post(login::logout))
         .route("/auth/manage", get(manage::show).post(manage::revoke))
         .route("/auth/launch", get(launch::show).post(launch::start))

@@ -86,7 +86,8 @@ pub(crate) async fn authorization_server(
 ) -> Result<(Arc<AuthorizationServer>, Arc<MasterKey>), Error> {
     let parts = parts(store, config, address)?;
     let master = Arc::new(parts.master.clone());
-    Ok((Arc::new(AuthorizationServer::new(parts).await?), master))
+    let rules = config.access.rules(store.base())?;
+    Ok((Arc::new(AuthorizationServer::new(parts).await?.with_rules(rules)), master))
 }
 
 /// What it is made of: what the store keeps, the server's secret, and what fetches.

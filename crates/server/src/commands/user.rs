@@ -11,7 +11,7 @@ use tessera_auth::{
     identity::{self, Identity},
     policy::Reading,
     registration::check_user,
-    session,
+    second_factor, session,
     user::{self, Role, User, hash},
 };
 use tessera_store::{SqlStore, clock::Clock as _, clock::SystemClock};
@@ -44,6 +44,13 @@ enum Command {
     Link(Link),
     /// Let them no more; their sessions end
     Unlink(Link),
+    /// Say whether a user has an authenticator app, or take it away: at their next login they set up another
+    Totp {
+        user: String,
+        /// Take it away; their sessions end
+        #[arg(long)]
+        reset: bool,
+    },
     /// Let a user in no more; their sessions end and their apps are refused within 5 seconds
     Disable { user: String },
     /// Let a user in again
@@ -112,6 +119,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             })
             .await
         }
+        Command::Totp { user, reset } => totp(&store, &user, reset).await,
         Command::Disable { user } => {
             change(&store, &user, |value| {
                 value.enabled = false;
@@ -179,6 +187,21 @@ async fn list(store: &SqlStore) -> Result<(), Error> {
             }
         }
     }
+}
+
+async fn totp(store: &SqlStore, name: &str, reset: bool) -> Result<(), Error> {
+    if user::find(store, name).await?.is_none() {
+        return Err(Error::Usage(format!("there is no user {name}")));
+    }
+    if reset {
+        second_factor::reset(store, name).await?;
+        return Ok(session::end_all(store, name).await?);
+    }
+    match second_factor::recovery_codes_left(store, name).await? {
+        None => println!("{name} has no authenticator app"),
+        Some(left) => println!("{name} has an authenticator app and {left} recovery codes left"),
+    }
+    Ok(())
 }
 
 /// Changes a user and ends their sessions.

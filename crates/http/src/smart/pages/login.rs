@@ -3,7 +3,7 @@
 use super::{
     Answer, Desk,
     browser::{Browser, value},
-    page, see, sentence,
+    page, second_factor, see, sentence,
 };
 use crate::{
     ClientAddress,
@@ -14,9 +14,10 @@ use askama::Template;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Response, StatusCode},
+    http::{HeaderMap, Response, StatusCode},
 };
-use tessera_auth::{Error, Kept, session, user::User};
+use std::net::IpAddr;
+use tessera_auth::{Error, Kept, Secret, session, user::User};
 use tessera_model::{
     Caller,
     interaction::{percent_encode, query_pairs},
@@ -98,7 +99,7 @@ pub(super) fn show_ended(desk: &Desk, browser: &Browser) -> Response<Body> {
 }
 
 pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer {
-    let from = request.extensions().get::<ClientAddress>().and_then(|from| from.counted());
+    let from = address(&request);
     let headers = request.headers().clone();
     let form = form(request).await?;
     let browser = Browser::of(&desk, &headers).await?;
@@ -128,17 +129,34 @@ pub(super) async fn login(State(desk): State<Desk>, request: Request) -> Answer 
         }
         Err(error) => return Err(error.into()),
     };
-    desk.record(&headers, LOGIN, Some(&caller(&user)), None).await?;
+    if let Some(step) = desk.server.step_after_password(&user).await? {
+        return Ok(second_factor::ask(&desk, &browser, &user.key, step, next).await?);
+    }
+    let secret = let_in(&desk, &browser, &headers, &user, false).await?;
+    Ok(browser.set_session(see(&after(&desk, next)), Some(secret.expose())))
+}
+
+/// Begins a session of a user who has shown who they are, and ends the one before. What it answers is the cookie's value.
+pub(super) async fn let_in(
+    desk: &Desk,
+    browser: &Browser,
+    headers: &HeaderMap,
+    user: &Kept<User>,
+    by_second_factor: bool,
+) -> Result<Secret, Error> {
+    let (records, now) = (desk.server.records(), desk.server.now());
+    desk.record(headers, LOGIN, Some(&caller(user)), None).await?;
     if let Some(login) = &browser.login {
         session::end(records, &login.session.key).await?;
         desk.server.forget();
     }
-    let secret = session::create(records, now, &user.key).await?;
-    Ok(browser.set_session(see(&after(&desk, next)), Some(secret.expose())))
+    match by_second_factor {
+        true => session::create_with_second_factor(records, now, &user.key).await,
+        false => session::create(records, now, &user.key).await,
+    }
 }
 
 /// Who it is, for the audit record.
-/// The user, for the audit record.
 pub(super) fn caller(user: &Kept<User>) -> Caller {
     Caller { user: user.value.fhir_user.clone().or_else(|| Some(user.key.clone())), ..Caller::default() }
 }
@@ -184,4 +202,9 @@ pub(super) async fn logout(State(desk): State<Desk>, request: Request) -> Answer
     let again = after(&desk, value(&form, "request").unwrap_or_default());
     let template = LoggedOutPage { provider: federation.name(), there, again };
     Ok(browser.set_session(page(StatusCode::OK, &template, None), None))
+}
+
+/// The address that a login comes from, if logins from there are counted.
+pub(super) fn address(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ClientAddress>().and_then(|from| from.counted())
 }
