@@ -5,14 +5,17 @@ mod cache;
 mod credentials;
 mod grant;
 mod introspect;
+mod register;
 mod second_factor;
 
 pub use authorize::{AuthorizationRequest, Refusal};
 pub use credentials::bearer;
 pub use grant::{Issued, NotIssued};
+pub use register::Registered;
 
 use crate::{
     Admitted, Error, context,
+    dynamic::Registering,
     federation::Federation,
     jwks::SigningKeys,
     origins::Origins,
@@ -50,6 +53,8 @@ pub struct Parts {
 pub struct Rules {
     /// Whether clinicians and administrators need a second factor (AUTH-13). Whoever has one is always asked for it.
     pub staff_needs_second_factor: bool,
+    /// Who may register clients (AUTH-50).
+    pub registering: Registering,
 }
 
 /// Where things are, as clients see it.
@@ -137,6 +142,12 @@ impl AuthorizationServer {
     #[must_use]
     pub fn with_rules(self, rules: Rules) -> Self {
         Self { rules, ..self }
+    }
+
+    /// The rules that it is under.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// Looks after keys and removes what has expired; to be called every few minutes.

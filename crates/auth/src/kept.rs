@@ -46,6 +46,12 @@ pub(crate) const FEDERATED_LOGIN: i64 = 13;
 pub(crate) const SECOND_FACTOR: i64 = 21;
 /// Logins that wait for their second factor: by digest; owned by the user.
 pub(crate) const WAITING_LOGIN: i64 = 22;
+/// Tokens by which clients may register by themselves: by digest.
+pub(crate) const INVITATION: i64 = 23;
+/// Clients that have registered by themselves: by client id.
+pub(crate) const REGISTRATION: i64 = 24;
+/// How many have registered from an address: by digest of day and address.
+pub(crate) const REGISTRATION_COUNT: i64 = 25;
 
 /// What is kept, and where.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ pub mod client;
 pub mod code;
 pub mod consent;
 mod context;
+pub mod dynamic;
 mod error;
 pub mod external;
 pub mod federation;
@@ -36,7 +37,7 @@ pub mod user;
 
 pub use authenticate::{Admitted, Authenticator, Credentials, Denied};
 pub use authorization_server::{
-    AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Rules, Urls, bearer,
+    AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Registered, Rules, Urls, bearer,
 };
 pub use error::Error;
 pub use jws::Algorithm;

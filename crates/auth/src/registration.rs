@@ -131,7 +131,7 @@ fn check_authentication(client: &Client, scopes: &Scopes) -> Result<(), String> 
 }
 
 /// https; or http to this machine, for development.
-fn check_url(url: &str) -> Result<(), String> {
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
     let bad = || Err(format!("{url}: expected an https URL without fragment"));
     if url.len() > TEXT_BYTES_MAX || url.contains(['#', '*', ' ', '\\']) || !url.is_ascii() {
         return bad();
@@ -144,7 +144,7 @@ fn check_url(url: &str) -> Result<(), String> {
 }
 
 /// The same, or a scheme of a native app's own: <https://www.rfc-editor.org/rfc/rfc8252#section-7.1>
-fn check_redirect_uri(uri: &str) -> Result<(), String> {
+pub(crate) fn check_redirect_uri(uri: &str) -> Result<(), String> {
     let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
         && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b));
@@ -165,10 +165,15 @@ fn check_origin(origin: &str) -> Result<(), String> {
 }
 
 /// Scheme and host with port; `None` if there is none, or a user before it.
-fn host_of(url: &str) -> Option<(&str, &str)> {
+pub(crate) fn host_of(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let host = rest.split(['/', '?']).next()?;
     (!host.contains('@')).then_some((scheme, host))
+}
+
+/// The origin of an https URL.
+pub(crate) fn origin_of(url: &str) -> Option<String> {
+    host_of(url).filter(|(scheme, host)| *scheme == "https" && !host.is_empty()).map(|(scheme, host)| format!("{scheme}://{host}"))
 }
 
 fn is_loopback(host: &str) -> bool {

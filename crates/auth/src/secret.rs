@@ -20,6 +20,10 @@ pub enum Purpose {
     Session,
     /// A login that waits for its second factor, in a form (AUTH-13).
     Login,
+    /// What lets a client register (AUTH-50).
+    Invitation,
+    /// What a client manages its registration by.
+    Registration,
     /// A confidential client's secret (AUTH-20).
     Client,
 }
@@ -33,6 +37,8 @@ impl Purpose {
             Self::Launch => "tsl_",
             Self::Session => "tss_",
             Self::Login => "tsw_",
+            Self::Invitation => "tsi_",
+            Self::Registration => "tsm_",
             Self::Client => "tsk_",
         }
     }

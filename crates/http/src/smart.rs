@@ -4,6 +4,7 @@
 pub(crate) mod configuration;
 pub(crate) mod cors;
 mod pages;
+mod register;
 
 use crate::{Context, audit, endpoint::request_id};
 use axum::{
@@ -46,6 +47,7 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
         .route("/auth/token", post(token))
         .route("/auth/introspect", post(introspect))
         .route("/auth/userinfo", get(userinfo).post(userinfo))
+        .merge(register::routes(&desk))
         .with_state(desk.clone())
         .merge(pages::routes(context, server))
         .route_layer(middleware::from_fn_with_state(desk.clone(), within_limits));

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tessera_auth::{Algorithm, Authenticator, AuthorizationServer, Urls, external::External};
+use tessera_auth::{Algorithm, Authenticator, AuthorizationServer, Urls, dynamic::Registering, external::External};
 
 /// What of SMART is supported. <https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#capabilities>
 const CAPABILITIES: [&str; 19] = [
@@ -61,7 +61,11 @@ pub(super) fn routes(server: &Arc<AuthorizationServer>) -> Router<Context> {
         let text: Arc<str> = value.to_string().into();
         get(move || async move { publish(text.to_string()) })
     };
-    let (smart, openid) = (smart(server.urls()), openid(server.urls()));
+    let (mut smart, mut openid) = (smart(server.urls()), openid(server.urls()));
+    if let Some(register) = registration(server) {
+        smart["registration_endpoint"] = register.as_str().into();
+        openid["registration_endpoint"] = register.into();
+    }
     Router::new()
         .route(&format!("{BASE_PATH}/.well-known/smart-configuration"), document(smart))
         .route(&format!("{BASE_PATH}/.well-known/openid-configuration"), document(openid.clone()))
@@ -87,6 +91,12 @@ pub(super) fn routes_of_external(server: &Arc<External>) -> Router<Context> {
         }
     });
     Router::new().route(&format!("{BASE_PATH}/.well-known/smart-configuration"), document)
+}
+
+/// Where clients register by themselves, if they may (AUTH-50).
+fn registration(server: &AuthorizationServer) -> Option<String> {
+    let may = server.rules().registering != Registering::Off;
+    may.then(|| format!("{}/register", server.urls().auth))
 }
 
 fn publish(text: String) -> Response<Body> {
@@ -158,12 +168,18 @@ pub(crate) async fn security(authenticator: &Authenticator) -> Value {
         Authenticator::InsecureNoAuth => {
             return json!({"description": "This server runs without authentication, for development on one machine."});
         }
-        Authenticator::Smart(server) => smart(server.urls()),
+        Authenticator::Smart(server) => {
+            let mut smart = smart(server.urls());
+            if let Some(register) = registration(server) {
+                smart["registration_endpoint"] = register.into();
+            }
+            smart
+        }
         // Where it is, cannot always be told.
         Authenticator::External(server) => server.configuration().await.unwrap_or_default(),
     };
-    let names = ["authorize", "token", "manage", "introspect", "revoke"];
-    let keys = ["authorization", "token", "management", "introspection", "revocation"];
+    let names = ["authorize", "token", "manage", "introspect", "revoke", "register"];
+    let keys = ["authorization", "token", "management", "introspection", "revocation", "registration"];
     let uris = names.iter().zip(keys).filter_map(|(name, key)| {
         let uri = endpoints[format!("{key}_endpoint")].as_str()?;
         Some(json!({"url": name, "valueUri": uri}))

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use tessera_auth::{
     Algorithm, Kept, Urls,
     client::{self, Authentication, Client, Keys, Limits, Organization},
+    dynamic,
     policy::Reading,
     registration::check_client,
 };
@@ -36,6 +37,23 @@ enum Command {
     List,
     /// Give a client a new secret, or other keys; the old ones are good no more
     Rotate(Rotate),
+    /// Print a token by which apps and systems register by themselves, if access.registration is token
+    RegistrationToken {
+        /// How many may
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        uses: u32,
+        /// For how many days
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
+        days: u32,
+    },
+    /// Let a client that has registered by itself have the system/ scopes that it waits for
+    Approve {
+        /// Its id
+        id: String,
+        /// What it may see at all: *, Type or Type?parameters; may be repeated
+        #[arg(long, value_name = "TYPE?PARAMETERS", required = true)]
+        policy: Vec<String>,
+    },
     /// Let a client in no more; its tokens are refused within 5 seconds
     Disable { id: String },
     /// Let a client in again
@@ -162,6 +180,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Add(add) => self::add(&store, &config, *add).await,
         Command::List => list(&store).await,
         Command::Rotate(arguments) => rotate(&store, &arguments).await,
+        Command::RegistrationToken { uses, days } => {
+            println!("{}", dynamic::invite(&store, SystemClock.now(), uses, days).await?.expose());
+            Ok(())
+        }
+        Command::Approve { id, policy } => approve(&store, &id, policy).await,
         Command::Disable { id } => enable(&store, &id, false).await,
         Command::Enable { id } => enable(&store, &id, true).await,
     }
@@ -250,6 +273,12 @@ async fn list(store: &SqlStore) -> Result<(), Error> {
             let state = if value.is_active(SystemClock.now()) { "" } else { " (disabled)" };
             println!("{key}{state}\t{}\t{}\t{}", value.name, value.authentication.name(), value.scopes);
         }
+        for client in &page {
+            let waiting = dynamic::waiting(store, client).await?;
+            if !waiting.is_empty() {
+                println!("{} waits for approval of\t{waiting}", client.key);
+            }
+        }
     }
 }
 
@@ -270,6 +299,14 @@ async fn rotate(store: &SqlStore, arguments: &Rotate) -> Result<(), Error> {
     let secret = told_secret.as_ref().map(tessera_auth::Secret::expose);
     print(&told(store.base(), &kept.key, &kept.value, secret));
     Ok(())
+}
+
+async fn approve(store: &SqlStore, id: &str, policy: Vec<String>) -> Result<(), Error> {
+    let client = find(store, id).await?;
+    match dynamic::approve(store, client, policy, reading(store)).await?.map_err(Error::Usage)? {
+        true => Ok(()),
+        false => Err(Error::Failed("somebody else has changed it in the meantime; try again".to_owned())),
+    }
 }
 
 async fn enable(store: &SqlStore, id: &str, enabled: bool) -> Result<(), Error> {

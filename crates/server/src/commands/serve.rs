@@ -60,12 +60,14 @@ async fn authenticator(
 ) -> Result<(Authenticator, Arc<MasterKey>), Error> {
     let parts = parts(store, config, address)?;
     let master = Arc::new(parts.master.clone());
+    let rules = config.access.rules(&parts.base)?;
     let reading = Reading { base: &parts.base, now: parts.clock.now() };
     let authenticator = match config.identity.mode(reading)? {
-        Mode::BuiltIn => Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?)),
+        Mode::BuiltIn => Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?.with_rules(rules))),
         Mode::Federated(settings) => {
             let fetch = parts.fetch.clone();
-            Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?.federated(*settings, fetch)))
+            let server = AuthorizationServer::new(parts).await?.with_rules(rules);
+            Authenticator::Smart(Arc::new(server.federated(*settings, fetch)))
         }
         Mode::External(settings) => {
             let external = External::new(parts.records, parts.clock, parts.fetch, &parts.base, *settings);

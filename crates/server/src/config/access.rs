@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use serde::Deserialize;
-use tessera_auth::Rules;
+use tessera_auth::{Rules, dynamic::Registering};
 
 /// What the settings are.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -10,6 +10,8 @@ use tessera_auth::Rules;
 pub(crate) struct Access {
     /// Whether clinicians and administrators need a second factor: `require`, `optional` or `auto`.
     pub second_factor: String,
+    /// Who may register clients: `off`, `token` or `sandbox`.
+    pub registration: String,
 }
 
 impl Access {
@@ -25,7 +27,17 @@ impl Access {
             "auto" => !is_loopback(base),
             _ => return Err(Error::Usage("access.second_factor: expected require, optional or auto".to_owned())),
         };
-        Ok(Rules { staff_needs_second_factor })
+        let registering = match &*self.registration {
+            "off" => Registering::Off,
+            "token" => Registering::Token,
+            "sandbox" if is_loopback(base) => Registering::Sandbox,
+            "sandbox" => {
+                let text = "access.registration: sandbox is for servers whose base URL is of this machine alone";
+                return Err(Error::Usage(text.to_owned()));
+            }
+            _ => return Err(Error::Usage("access.registration: expected off, token or sandbox".to_owned())),
+        };
+        Ok(Rules { staff_needs_second_factor, registering })
     }
 }
 
@@ -47,7 +59,7 @@ mod tests {
     #[test]
     fn auth_13_staff_needs_a_second_factor_where_others_reach_the_server() {
         let needs = |setting: &str, base: &str| {
-            let rules = Access { second_factor: setting.to_owned() }.rules(base);
+            let rules = Access { second_factor: setting.to_owned(), registration: "off".to_owned() }.rules(base);
             rules.map(|rules| rules.staff_needs_second_factor).ok()
         };
         for base in ["https://ehr.example.org/fhir", "http://localhost.example.org/fhir", "http://10.0.0.1:8080/fhir"] {
@@ -58,5 +70,21 @@ mod tests {
         }
         assert_eq!(needs("optional", "https://ehr.example.org/fhir"), Some(false));
         assert_eq!(needs("off", "https://ehr.example.org/fhir"), None);
+    }
+
+    #[test]
+    fn auth_50_the_sandbox_is_on_this_machine() {
+        let registering = |setting: &str, base: &str| {
+            let rules = Access { second_factor: "auto".to_owned(), registration: setting.to_owned() }.rules(base);
+            rules.map(|rules| rules.registering).ok()
+        };
+        let (here, there) = ("http://127.0.0.1:8080/fhir", "https://ehr.example.org/fhir");
+        assert_eq!(["off", "token", "sandbox", "x"].map(|s| registering(s, here)), [
+            Some(Registering::Off),
+            Some(Registering::Token),
+            Some(Registering::Sandbox),
+            None
+        ]);
+        assert_eq!(["token", "sandbox"].map(|s| registering(s, there)), [Some(Registering::Token), None]);
     }
 }
