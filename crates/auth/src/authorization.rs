@@ -91,13 +91,16 @@ impl Authorization {
     /// Whether it ends with the session within which it was made.
     pub(crate) fn ends_with_session(&self) -> bool {
         let scopes = self.scopes();
-        scopes.contains(&Scope::OnlineAccess) && !scopes.contains(&Scope::OfflineAccess)
+        self.context.break_glass.is_some()
+            || (scopes.contains(&Scope::OnlineAccess) && !scopes.contains(&Scope::OfflineAccess))
     }
 
     /// How long it lasts from now on, if it is not used.
     fn expires(&self, now: Micros) -> Micros {
         let scopes = self.scopes();
-        if scopes.contains(&Scope::OfflineAccess) {
+        if let Some(glass) = &self.context.break_glass {
+            glass.until.min(now.saturating_add(token::USER_LIFETIME))
+        } else if scopes.contains(&Scope::OfflineAccess) {
             now.saturating_add(OFFLINE_IDLE).min(self.since.saturating_add(OFFLINE))
         } else if scopes.contains(&Scope::OnlineAccess) {
             self.authenticated.saturating_add(crate::session::LIFETIME)
@@ -108,6 +111,9 @@ impl Authorization {
 
     fn is_refreshable(&self) -> bool {
         let scopes = self.scopes();
+        if self.context.break_glass.is_some() {
+            return false;
+        }
         scopes.contains(&Scope::OfflineAccess) || scopes.contains(&Scope::OnlineAccess)
     }
 }

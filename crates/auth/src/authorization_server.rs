@@ -1,6 +1,7 @@
 //! [`AuthorizationServer`]: what all of it needs, in one place; its endpoints are in the files below.
 
 mod authorize;
+mod break_glass;
 mod cache;
 mod credentials;
 mod grant;
@@ -9,6 +10,7 @@ mod register;
 mod second_factor;
 
 pub use authorize::{AuthorizationRequest, Refusal};
+pub(crate) use break_glass::has_right;
 pub use credentials::bearer;
 pub use grant::{Issued, NotIssued};
 pub use register::Registered;

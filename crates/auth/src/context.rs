@@ -2,6 +2,8 @@
 //! what is missing denies (CORE-5).
 
 use crate::{
+    authorization_server::has_right,
+    break_glass,
     client::Client,
     policy::{self, Policy, Reading},
     scope::{Context, ResourceScope, Scopes},
@@ -35,12 +37,16 @@ impl<'a> Holder<'a> {
         let client = &active.client.value;
         let organization = client.organization.as_ref();
         let granted = active.granted.as_ref();
+        let purpose = match granted {
+            None => active.token.value.purpose.as_deref(),
+            Some((of, _)) => of.value.context.break_glass.is_some().then_some(break_glass::PURPOSE),
+        };
         Self {
             token: &active.token.key,
             client_id: &active.client.key,
             client,
             scopes: active.token.value.scopes(),
-            purpose: active.token.value.purpose.as_deref().filter(|_| granted.is_none()),
+            purpose,
             organization: organization.and_then(|o| o.reference.as_deref().or(o.uri.as_deref())),
             user: granted.map(|(of, user)| (&user.value, of.value.context.patient.as_deref())),
         }
@@ -70,6 +76,18 @@ impl<'a> Holder<'a> {
             Some(prefix) => access.with_id_prefix(prefix),
             None => access,
         }
+    }
+
+    /// What a user may do who has broken the glass: see one patient, whatever their own policy says; of the client's nothing is
+    /// overridden (CNS-7). Reading alone, also if the scopes say more.
+    fn through_glass(&self, user: &User, reading: Reading<'_>) -> AccessContext {
+        // Who has lost the right loses what they have.
+        let patient = self.user.and_then(|(_, patient)| Id::parse(patient?)).filter(|_| has_right(user));
+        let narrowed = break_glass::narrowed(&self.scopes);
+        let scopes = self.scopes(Context::Patient).into_iter();
+        let scopes: Vec<_> =
+            scopes.flat_map(|scope| narrowed.resources().filter_map(move |narrow| scope.and(narrow))).collect();
+        of_one_patient(self.caller(), patient.as_ref(), &scopes, self.client, reading)
     }
 
     /// Who they are.
@@ -132,7 +150,11 @@ impl<'a> Holder<'a> {
 
 /// What the holder of a token of ours may do.
 pub(crate) fn access(active: &Active, reading: Reading<'_>) -> AccessContext {
-    Holder::of(active).access(reading)
+    let holder = Holder::of(active);
+    match &active.granted {
+        Some((of, user)) if of.value.context.break_glass.is_some() => holder.through_glass(&user.value, reading),
+        _ => holder.access(reading),
+    }
 }
 
 /// Who holds a token of ours.
@@ -160,12 +182,49 @@ pub(crate) fn choosable(user: &User, client: &Client, reading: Reading<'_>) -> A
     AccessContext::granted(Caller::of_client("picker"), grants, false)
 }
 
+/// What of that patient may be looked up before the glass is broken: who they are, and their encounters.
+pub(crate) fn behind_glass(client: &Client, patient: &Id, reading: Reading<'_>) -> AccessContext {
+    let definitions = tessera_model::Definitions::r4();
+    let scopes = ["user/Patient.rs", "user/Encounter.rs"].map(|scope| ResourceScope::parse(scope, definitions));
+    let scopes: Vec<_> = scopes.into_iter().flatten().collect();
+    of_one_patient(Caller::of_client("break-glass"), Some(patient), &scopes, client, reading)
+}
+
+/// What these scopes allow of one patient within the client's policy, whatever the user's is.
+fn of_one_patient(
+    caller: Caller,
+    patient: Option<&Id>,
+    scopes: &[ResourceScope],
+    client: &Client,
+    reading: Reading<'_>,
+) -> AccessContext {
+    let mut grants = Vec::new();
+    let added = of_client_with_users(client, reading).and_then(|of_client| {
+        for (patient, scope) in scopes.iter().filter_map(|scope| Some((patient?, scope))) {
+            let within = Within::Patient(patient.clone());
+            add(&mut grants, &within, scope, [&Policy::everything(), &of_client], reading)?;
+        }
+        Ok(())
+    });
+    if let Err(why) = added {
+        tracing::error!(why, "nothing of a patient is seen, since a policy cannot be read");
+        grants.clear();
+    }
+    grants.truncate(GRANTS_MAX);
+    AccessContext::granted(caller, grants, false)
+}
+
+/// The client's policy, if it has one.
+fn of_client_with_users(client: &Client, reading: Reading<'_>) -> Result<Policy, String> {
+    match client.policy.is_empty() {
+        true => Ok(Policy::everything()),
+        false => Policy::parse(&client.policy, reading),
+    }
+}
+
 /// What the user may see, and the client's policy if it has one.
 fn policies(user: &User, client: &Client, reading: Reading<'_>) -> Result<[Policy; 2], String> {
-    let of_client = match client.policy.is_empty() {
-        true => Policy::everything(),
-        false => Policy::parse(&client.policy, reading)?,
-    };
+    let of_client = of_client_with_users(client, reading)?;
     let of_user = match user.role {
         Role::Patient => Policy::everything(),
         _ => Policy::parse(&user.policy, reading)?,

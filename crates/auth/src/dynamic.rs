@@ -170,7 +170,8 @@ impl Metadata {
     fn check_hosts(&self) -> Result<(), NotRegistered> {
         let shown = [&self.client_uri, &self.logo_uri, &self.policy_uri, &self.tos_uri];
         let shown: Vec<&String> = shown.into_iter().flatten().collect();
-        let mut hosts: Vec<&str> = self.redirect_uris.iter().filter_map(|uri| host_of(uri)).map(|(_, host)| host).collect();
+        let mut hosts: Vec<&str> =
+            self.redirect_uris.iter().filter_map(|uri| host_of(uri)).map(|(_, host)| host).collect();
         if !self.redirect_uris.iter().any(|uri| uri.starts_with("https:")) {
             hosts.extend(shown.first().and_then(|uri| host_of(uri)).map(|(_, host)| host));
         }
@@ -240,7 +241,7 @@ impl Metadata {
 
 /// What a client may have without the operator.
 pub(crate) fn without_system(scopes: &Scopes) -> Scopes {
-    scopes.retain(|scope| !is_system(scope))
+    scopes.clone().retain(|scope| !is_system(scope))
 }
 
 fn is_system(scope: &Scope) -> bool {

@@ -240,6 +240,7 @@ impl External {
             fhir_user: claims.fhir_user.clone(),
             patients,
             policy: policy.to_vec(),
+            break_glass: false,
             password: None,
             enabled: true,
         };

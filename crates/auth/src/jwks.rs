@@ -64,6 +64,63 @@ struct SigningKey {
     private: String,
 }
 
+/// What an operator is told of a signing key.
+#[derive(Clone, Debug)]
+pub struct KeyState {
+    /// The id that tokens name it by.
+    pub kid: String,
+    /// Its kind: `RSA` or `EC`.
+    pub kty: String,
+    /// When it is used from.
+    pub from: Micros,
+    /// When it is used until; `None`: no key follows it yet.
+    pub until: Option<Micros>,
+    /// What it does now.
+    pub stage: Stage,
+}
+
+/// What a signing key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is published and not used yet.
+    Next,
+    /// It signs.
+    Current,
+    /// What it has signed is still checked.
+    Last,
+}
+
+/// Makes the next signing keys now, as the operator wants; `false`: next ones wait already.
+///
+/// # Errors
+/// [`Error::Keys`]; [`Error::Store`].
+pub async fn rotate(records: Arc<dyn Records>, master: MasterKey, now: Micros) -> Result<bool, Error> {
+    SigningKeys::new(records, master).rotate(now).await
+}
+
+/// All signing keys, the newest first.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn list(records: &dyn Records, now: Micros) -> Result<Vec<KeyState>, Error> {
+    let keys = kept::list::<SigningKey>(records, None, "", 100).await?;
+    let keys: Vec<SigningKey> = keys.into_iter().map(|key| key.value).collect();
+    let state = |key: &SigningKey| {
+        let text = |name: &str| key.public.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let next = keys.iter().filter(|other| other.family == key.family && other.number > key.number);
+        let until = next.map(|next| next.from).min();
+        let stage = match until {
+            _ if key.from > now => Stage::Next,
+            Some(until) if until <= now => Stage::Last,
+            _ => Stage::Current,
+        };
+        KeyState { kid: text("kid"), kty: text("kty"), from: key.from, until, stage }
+    };
+    let mut states: Vec<KeyState> = keys.iter().map(state).collect();
+    states.sort_by(|a, b| (b.from, &a.kty).cmp(&(a.from, &b.kty)));
+    Ok(states)
+}
+
 impl Keep for SigningKey {
     const KIND: i64 = kept::SIGNING_KEY;
 }
@@ -80,6 +137,27 @@ impl SigningKeys {
         Self { records, master, read: RwLock::new((Micros::MIN, Arc::default())) }
     }
 
+    /// Makes the next keys now. They are used in a day, when everybody has had the time to read them; `false`: next ones wait
+    /// already.
+    pub(crate) async fn rotate(&self, now: Micros) -> Result<bool, Error> {
+        let mut made = false;
+        for family in [Family::Rsa, Family::Ec] {
+            let keys = self.read(now, true).await?;
+            let newest = keys.iter().filter(|key| key.family == family).max_by_key(|key| key.number);
+            let Some(newest) = newest.filter(|newest| newest.from <= now) else { continue };
+            made |= self.add(family, newest.number.saturating_add(1), now.saturating_add(AHEAD)).await?;
+        }
+        self.read(now, true).await?;
+        Ok(made)
+    }
+
+    /// Keeps a new key; `false`: another server has made it already, and the first one's is kept.
+    async fn add(&self, family: Family, number: u64, from: Micros) -> Result<bool, Error> {
+        let key = self.make(family, number, from).await?;
+        let place = family.place(number);
+        Ok(self.records.change(vec![Kept::new(place, "", Record::NEVER, key).insert()?]).await?)
+    }
+
     /// Makes the keys that are due, and removes those that nobody needs any more.
     pub(crate) async fn maintain(&self, now: Micros) -> Result<(), Error> {
         for family in [Family::Rsa, Family::Ec] {
@@ -92,10 +170,7 @@ impl SigningKeys {
                 }
                 Some(_) => continue,
             };
-            // Another server may do the same: then the first one's is kept.
-            let key = self.make(family, number, from).await?;
-            let place = family.place(number);
-            self.records.change(vec![Kept::new(place, "", Record::NEVER, key).insert()?]).await?;
+            self.add(family, number, from).await?;
         }
         let keys = self.read(now, true).await?;
         for key in keys.iter() {
@@ -250,6 +325,67 @@ mod tests {
         let pkcs8 = pair.to_pkcs8v1().unwrap();
         let text = jws::sign(&json!({"sub": "x"}), Algorithm::Es384, "a", pkcs8.as_ref()).unwrap();
         assert!(Jws::parse(&text).unwrap().is_signed_by(public, Algorithm::Es384));
+    }
+
+    /// Somebody who checks signatures and believes a JWKS for an hour, as its answer says.
+    struct Verifier {
+        jwks: Value,
+        at: Micros,
+    }
+
+    impl Verifier {
+        /// An unknown key does not make it ask again: one that waits a day ahead is known to all.
+        async fn verifies(&mut self, server: &SigningKeys, now: Micros, token: &str) -> bool {
+            if now - self.at >= 3600 * SECOND {
+                *self = Self { jwks: server.jwks(now).await.unwrap(), at: now };
+            }
+            let jws = Jws::parse(token).unwrap();
+            let key = self.jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == jws.header["kid"]);
+            let algorithm = Algorithm::named(jws.header["alg"].as_str().unwrap()).unwrap();
+            key.is_some_and(|key| jws.is_signed_by(key, algorithm))
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn http_12_keys_are_rotated_under_load_and_every_signature_is_verified() {
+        let memory = Memory::new();
+        let servers = [1, 1].map(|key| Arc::new(SigningKeys::new(memory.clone(), MasterKey::new([key; 32]))));
+        let start = memory.now();
+        servers[0].maintain(start).await.unwrap();
+        let mut verifiers: Vec<Verifier> =
+            (0..6).map(|n| Verifier { jwks: Value::Null, at: start - 3600 * SECOND - n * 600 * SECOND }).collect();
+        let mut recent: Vec<(Micros, String)> = Vec::new();
+        let (mut signed, mut kids) = (0, std::collections::BTreeSet::new());
+        // Four days in steps of ten minutes; on the second and the third day keys are rotated, twice at once.
+        for step in 0..4 * 144 {
+            let now = start + step * 600 * SECOND;
+            if [144, 2 * 144 + 7].contains(&step) {
+                let both = servers.iter().map(|server| server.rotate(now));
+                let made = futures::future::join_all(both).await;
+                assert!(made.into_iter().map(Result::unwrap).any(|made| made));
+                assert!(!servers[0].rotate(now).await.unwrap(), "the next ones wait");
+            }
+            let load = (0..8_usize).map(|n| {
+                let server = servers[n % 2].clone();
+                let algorithm = Algorithm::OF_ID_TOKENS[if n == 0 { 0 } else { 2 }];
+                tokio::spawn(async move { server.sign(now, algorithm, &json!({"n": n})).await.unwrap() })
+            });
+            for token in futures::future::join_all(load).await {
+                recent.push((now, token.unwrap()));
+                signed += 1;
+            }
+            servers[usize::from(step % 3 == 0)].maintain(now).await.unwrap();
+            // What is good for an hour is checked at its beginning and its end.
+            for (at, token) in recent.iter().filter(|(at, _)| *at == now || *at == now - 3600 * SECOND) {
+                let n = usize::try_from(step).unwrap() % verifiers.len();
+                assert!(verifiers[n].verifies(&servers[n % 2], now, token).await, "signed at {at}, checked at {now}");
+                kids.insert(Jws::parse(token).unwrap().header["kid"].to_string());
+            }
+            recent.retain(|(at, _)| *at > now - 3600 * SECOND);
+        }
+        assert_eq!((signed, kids.len()), (4 * 144 * 8, 6), "three keys of each kind have signed");
+        let states = list(&*memory, start + 4 * DAY).await.unwrap();
+        assert_eq!(states.iter().filter(|key| key.stage == Stage::Current).count(), 2);
     }
 
     #[tokio::test]

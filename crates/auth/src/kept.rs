@@ -52,6 +52,8 @@ pub(crate) const INVITATION: i64 = 23;
 pub(crate) const REGISTRATION: i64 = 24;
 /// How many have registered from an address: by digest of day and address.
 pub(crate) const REGISTRATION_COUNT: i64 = 25;
+/// Glasses that were broken: by a random id; owned by the user.
+pub(crate) const BREAK_GLASS: i64 = 26;
 
 /// What is kept, and where.
 #[derive(Clone, Debug)]

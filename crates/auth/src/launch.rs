@@ -3,11 +3,12 @@
 
 use crate::{
     Error,
+    break_glass::Glass,
     kept::{self, Keep, Kept, SECOND},
     secret::{Purpose, Secret},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tessera_model::temporal::Micros;
 use tessera_store::Records;
 
@@ -38,6 +39,19 @@ pub struct LaunchContext {
     /// More resources that are open: objects with a `reference`.
     #[serde(default, rename = "fhirContext", skip_serializing_if = "Vec::is_empty")]
     pub fhir_context: Vec<Value>,
+    /// That the glass was broken for this patient (CNS-7). No app is told, and none can ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<Glass>,
+}
+
+impl LaunchContext {
+    /// What an app is told, with names of SMART: patient, encounter, need_patient_banner …
+    pub(crate) fn told(&self) -> Result<Map<String, Value>, Error> {
+        match serde_json::to_value(Self { break_glass: None, ..self.clone() }) {
+            Ok(Value::Object(told)) => Ok(told),
+            _ => Err(Error::BadRecord),
+        }
+    }
 }
 
 /// A launch that waits for its app.

@@ -75,6 +75,10 @@ pub fn check_user(name: &str, user: &User, reading: Reading<'_>) -> Result<(), S
     }
     match user.role {
         Role::Patient if user.patients.is_empty() => Err("a patient needs the id of a patient".to_owned()),
+        Role::Patient if user.break_glass => Err("break-glass is for clinicians and administrators".to_owned()),
+        _ if user.break_glass && user.fhir_user.is_none() => {
+            Err("who may break the glass is a resource, such as Practitioner/1".to_owned())
+        }
         Role::Patient if !user.policy.is_empty() => Err("a patient has no policy but their patients".to_owned()),
         Role::Clinician | Role::Administrator if !user.patients.is_empty() => {
             Err("patients are for those who are one; whom others see, their policy says".to_owned())
@@ -173,7 +177,9 @@ pub(crate) fn host_of(url: &str) -> Option<(&str, &str)> {
 
 /// The origin of an https URL.
 pub(crate) fn origin_of(url: &str) -> Option<String> {
-    host_of(url).filter(|(scheme, host)| *scheme == "https" && !host.is_empty()).map(|(scheme, host)| format!("{scheme}://{host}"))
+    host_of(url)
+        .filter(|(scheme, host)| *scheme == "https" && !host.is_empty())
+        .map(|(scheme, host)| format!("{scheme}://{host}"))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -285,6 +291,8 @@ mod tests {
             json!({"patients": ["1"]}),
             json!({"role": "patient", "patients": ["no id"], "policy": []}),
             json!({"policy": ["nonsense"]}),
+            json!({"role": "patient", "patients": ["1"], "policy": [], "break_glass": true}),
+            json!({"fhir_user": null, "break_glass": true}),
             json!({"fhir_user": "Organization/1"}),
             json!({"fhir_user": "Practitioner"}),
             json!({"fhir_user": "https://elsewhere/Practitioner/1"}),

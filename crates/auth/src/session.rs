@@ -88,6 +88,14 @@ pub async fn find(records: &dyn Records, cookie: &str) -> Result<Option<Kept<Ses
     }
 }
 
+/// The session of that key.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn of(records: &dyn Records, key: &str) -> Result<Option<Kept<Session>>, Error> {
+    kept::get(records, key).await
+}
+
 /// Ends a session, and with it what was authorized as `online_access` within it (AUTH-9).
 ///
 /// # Errors

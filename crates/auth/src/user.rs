@@ -58,6 +58,10 @@ pub struct User {
     /// (CORE-5). Asked of everybody but patients.
     #[serde(default)]
     pub policy: Vec<String>,
+    /// May they break the glass: see a patient in an emergency whom their policy does not show (CNS-7)? Asked of everybody but
+    /// patients.
+    #[serde(default)]
+    pub break_glass: bool,
     /// What is kept of their password: a PHC string. `None`: they cannot log in here.
     pub password: Option<String>,
     /// Whether they are let in.

@@ -8,7 +8,7 @@ use crate::{Context, error::Error, reply::Reply, request::Request};
 use std::sync::Arc;
 use tessera_model::{
     AccessContext, Caller, Id, Key,
-    interaction::{Interaction, InteractionCode, Level},
+    interaction::{Interaction, InteractionCode, Level, percent_encode},
 };
 use tessera_store::{AuditAction, Event};
 use watched::Watched;
@@ -17,6 +17,9 @@ use watched::Watched;
 const NAME_CHARS_MAX: usize = 64;
 /// DICOM's code of what leaves for another organization: "Export".
 pub(crate) const DISCLOSURE: &str = "110106";
+
+/// DICOM: "Emergency Override Started"
+const BREAK_GLASS: &str = "110127";
 
 /// The trail of one interaction.
 pub(crate) struct Trail {
@@ -143,6 +146,32 @@ pub(crate) async fn record_security(
         outcome: if refused.is_some() { 4 } else { 0 },
         reason: refused.unwrap_or_default().to_owned(),
         ..event(context, caller, id)
+    };
+    Ok(context.store.record(vec![event], true).await?)
+}
+
+/// Records that somebody has broken the glass for a patient, and why; or that it was refused (CNS-7).
+pub(crate) async fn record_break_glass(
+    context: &Context,
+    caller: &Caller,
+    id: &Arc<str>,
+    patient: Option<&Id>,
+    reason: &str,
+    refused: Option<&str>,
+) -> Result<(), Error> {
+    if !context.store.audits() {
+        return Ok(());
+    }
+    let patient = patient.map(Id::to_string).unwrap_or_default();
+    let event = Event {
+        interaction: BREAK_GLASS.to_owned(),
+        outcome: if refused.is_some() { 4 } else { 0 },
+        reason: refused.unwrap_or_default().to_owned(),
+        what: if patient.is_empty() { String::new() } else { format!("Patient/{patient}") },
+        patient,
+        // It may say something of the patient: it is encrypted, as queries are.
+        query: format!("POST /auth/break-glass?reason={}", percent_encode(reason)),
+        ..event(context, Some(caller), id)
     };
     Ok(context.store.record(vec![event], true).await?)
 }

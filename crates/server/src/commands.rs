@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod migrate;
 pub(crate) mod serve;

@@ -7,6 +7,7 @@ mod layers;
 mod limits;
 mod tls;
 
+pub(crate) use access::is_loopback;
 pub(crate) use identity::Mode;
 
 use crate::{error::Error, secret};

@@ -40,6 +40,10 @@ enum Command {
     Client(commands::client::Arguments),
     /// Add the users who may log in
     User(commands::user::Arguments),
+    /// Say what is wrong with a server that runs, and what to mend
+    Doctor(commands::doctor::Arguments),
+    /// Look after the keys that id_tokens are signed with
+    Keys(commands::keys::Arguments),
     /// Compare every index row with what the stored resources say
     Check(commands::check::Arguments),
     /// Work with the record of who did what
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
             Command::Migrate(arguments) => commands::migrate::run(arguments).await,
             Command::Client(arguments) => commands::client::run(arguments).await,
             Command::User(arguments) => commands::user::run(arguments).await,
+            Command::Doctor(arguments) => commands::doctor::run(arguments).await,
+            Command::Keys(arguments) => commands::keys::run(arguments).await,
             Command::Check(arguments) => commands::check::run(arguments).await,
             Command::Audit(arguments) => commands::audit::run(arguments).await,
         }

@@ -110,7 +110,7 @@ impl AuthorizationServer {
     }
 
     /// AUTH-4
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         client: &Kept<Client>,
         pair: Pair,
@@ -122,12 +122,7 @@ impl AuthorizationServer {
         let user = crate::user::find(&*self.records, &of.user).await?;
         let user = user.ok_or(Error::InvalidGrant("the user is not there any more"))?;
         let expires_in = (token::USER_LIFETIME.min(authorization.expires.saturating_sub(now))) / SECOND;
-        // The context of the launch, with names of its own: patient, encounter, need_patient_banner …
-        let context = serde_json::to_value(&of.context).map_err(|_| Error::BadRecord)?;
-        let mut answer = match context {
-            Value::Object(context) => context,
-            _ => Map::new(),
-        };
+        let mut answer = of.context.told()?;
         answer.insert("access_token".into(), access.expose().into());
         answer.insert("token_type".into(), "Bearer".into());
         answer.insert("expires_in".into(), expires_in.into());

@@ -40,8 +40,7 @@ impl AuthorizationServer {
         let scopes = token.value.scopes();
         let mut answer = Map::new();
         if let Some((authorization, user)) = &active.granted {
-            let context = serde_json::to_value(&authorization.value.context).map_err(|_| Error::BadRecord)?;
-            answer.extend(context.as_object().cloned().unwrap_or_default());
+            answer.extend(authorization.value.context.told()?);
             if scopes.contains(&Scope::OpenId) {
                 answer.extend(self.identity(&user.key, user.value.fhir_user.as_deref(), &scopes));
             }

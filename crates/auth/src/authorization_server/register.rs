@@ -118,7 +118,8 @@ impl AuthorizationServer {
         let wanted = metadata.scopes();
         let has = client.value.allowed(Definitions::r4());
         let free = without_system(&wanted);
-        let scopes: Scopes = wanted.iter().filter(|scope| free.contains(scope) || has.contains(scope)).cloned().collect();
+        let scopes: Scopes =
+            wanted.iter().filter(|scope| free.contains(scope) || has.contains(scope)).cloned().collect();
         let new = metadata.client(metadata.authentication(digest)?, &scopes);
         // What the operator has decided stays.
         client.value = Client {
@@ -173,7 +174,8 @@ impl AuthorizationServer {
     }
 
     async fn invitation(&self, token: Option<&str>) -> Result<Kept<Invitation>, NotRegistered> {
-        let token = token.and_then(|token| Secret::parse(Purpose::Invitation, token)).ok_or(NotRegistered::NotAllowed)?;
+        let token =
+            token.and_then(|token| Secret::parse(Purpose::Invitation, token)).ok_or(NotRegistered::NotAllowed)?;
         kept::get(&*self.records, &token.digest()).await?.ok_or(NotRegistered::NotAllowed)
     }
 

@@ -2,6 +2,7 @@
 //! one style sheet is ours, and nobody may put them into a frame (AUTH-7).
 
 mod authorize;
+mod break_glass;
 mod browser;
 mod choose;
 mod federated;
@@ -64,6 +65,7 @@ pub(super) fn routes(context: &Context, server: &Arc<AuthorizationServer>) -> Ro
         .route("/auth/second-factor", get(second_factor::manage).post(second_factor::posted))
         .route("/auth/logout", post(login::logout))
         .route("/auth/manage", get(manage::show).post(manage::revoke))
+        .route("/auth/break-glass", get(break_glass::show).post(break_glass::start))
         .route("/auth/launch", get(launch::show).post(launch::start))
         .route("/auth/style.css", get(style))
         .route("/auth/icon.svg", get(icon))

@@ -3,6 +3,15 @@
 use super::open;
 use crate::{config::Settings, error::Error, secret, telemetry};
 use std::time::Instant;
+use tessera_auth::{
+    Kept,
+    break_glass::{self, BrokenGlass},
+};
+use tessera_model::temporal::format_instant;
+use tessera_store::clock::{Clock as _, SystemClock};
+
+/// Those of a page of the list.
+const PAGE: u32 = 1000;
 
 /// Works with the audit record.
 #[derive(clap::Args)]
@@ -18,11 +27,61 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// List whose glass was broken, those first that nobody has looked at yet; why and for whom is in the AuditEvent of the request
+    BreakGlass {
+        /// Say that this one was looked at
+        #[arg(long, value_name = "ID", requires = "by")]
+        review: Option<String>,
+        /// Who has looked at it
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// Runs the command on the database of the settings.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
+    match arguments.command {
+        Command::Verify { settings } => verify(&settings).await,
+        Command::BreakGlass { review, by, settings } => break_glass(&settings, review, by.unwrap_or_default()).await,
+    }
+}
+
+/// The queue of what is to be reviewed (CNS-7).
+async fn break_glass(settings: &Settings, review: Option<String>, by: String) -> Result<(), Error> {
+    let config = settings.resolve()?;
+    telemetry::start(&config.log)?;
+    let store = open(&config, config.base(), None).await?;
+    if let Some(id) = review {
+        return match break_glass::review(&store, SystemClock.now(), &id, &by).await? {
+            true => Ok(()),
+            false => Err(Error::Usage(format!("there is no {id}, or it was looked at before"))),
+        };
+    }
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map_or(String::new(), |last: &Kept<BrokenGlass>| last.key.clone());
+        let page = break_glass::list(&store, &after, PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    all.sort_by_key(|broken| (broken.value.reviewed.is_some(), broken.value.since));
+    for Kept { key, value, .. } in &all {
+        let state = match &value.reviewed {
+            None => "to be reviewed".to_owned(),
+            Some((by, at)) => format!("reviewed by {by} at {}", format_instant(*at)),
+        };
+        let since = format_instant(value.since);
+        println!("{key}\t{since}\t{}\t{}\trequest {}\t{state}", value.user, value.client, value.request);
+    }
+    Ok(())
 }
 
 /// Verifies the chains and the signed checkpoints (AUD-5).
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let Command::Verify { settings } = arguments.command;
+async fn verify(settings: &Settings) -> Result<(), Error> {
     let config = settings.resolve()?;
     telemetry::start(&config.log)?;
     let store = open(&config, config.base(), None).await?;

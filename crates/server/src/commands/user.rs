@@ -88,6 +88,9 @@ struct Add {
     /// Who they are at an identity provider; they then have no password here
     #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"])]
     federated: Vec<String>,
+    /// For others: in an emergency they may see a patient whom their policy does not show
+    #[arg(long)]
+    break_glass: bool,
 }
 
 /// Runs the command on the database of the settings.
@@ -146,6 +149,7 @@ async fn add(store: &SqlStore, add: Add, password: impl Fn() -> Result<String, E
         fhir_user: add.fhir_user,
         patients: add.patient,
         policy: if everything { vec!["*".to_owned()] } else { add.policy },
+        break_glass: add.break_glass,
         password: None,
         enabled: true,
     };

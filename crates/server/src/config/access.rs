@@ -79,12 +79,10 @@ mod tests {
             rules.map(|rules| rules.registering).ok()
         };
         let (here, there) = ("http://127.0.0.1:8080/fhir", "https://ehr.example.org/fhir");
-        assert_eq!(["off", "token", "sandbox", "x"].map(|s| registering(s, here)), [
-            Some(Registering::Off),
-            Some(Registering::Token),
-            Some(Registering::Sandbox),
-            None
-        ]);
+        assert_eq!(
+            ["off", "token", "sandbox", "x"].map(|s| registering(s, here)),
+            [Some(Registering::Off), Some(Registering::Token), Some(Registering::Sandbox), None]
+        );
         assert_eq!(["token", "sandbox"].map(|s| registering(s, there)), [Some(Registering::Token), None]);
     }
 }

@@ -172,7 +172,8 @@ async fn auth_50_system_scopes_wait_for_the_operator() {
     assert_eq!(ask().await.unwrap_err().code(), "invalid_scope");
     let client = async || client::find(&*memory, &told.id).await.unwrap().unwrap();
     assert_eq!(waiting(&*memory, &client().await).await.unwrap().to_string(), "system/Observation.rs");
-    let approve = async |policy: &str| approve(&*memory, client().await, vec![policy.to_owned()], server.reading()).await;
+    let approve =
+        async |policy: &str| approve(&*memory, client().await, vec![policy.to_owned()], server.reading()).await;
     assert!(approve("Nothing").await.unwrap().is_err());
     assert_eq!(approve("Observation").await.unwrap(), Ok(true));
     assert!(approve("*").await.unwrap().is_err(), "it waits for nothing more");
@@ -222,10 +223,13 @@ async fn auth_50_a_client_manages_what_it_has_registered_and_nothing_else() {
     assert_eq!(updated["client_name"], "New");
     // Disabled by the operator, it stays so.
     let mut kept = client::find(&*memory, &one.id).await.unwrap().unwrap();
-    assert!(client::is_secret(secret, match &kept.value.authentication {
-        Authentication::ClientSecretBasic(digest) => digest,
-        _ => "",
-    }));
+    assert!(client::is_secret(
+        secret,
+        match &kept.value.authentication {
+            Authentication::ClientSecretBasic(digest) => digest,
+            _ => "",
+        }
+    ));
     kept.value.enabled = false;
     client::update(&*memory, &kept).await.unwrap();
     update(json!({"client_id": one.id})).await.unwrap();

@@ -24,7 +24,7 @@ use tessera_auth::{
     scope::{Context, Scope, Scopes},
     user::Role,
 };
-use tessera_model::{Caller, Definitions, interaction::query_pairs};
+use tessera_model::{Caller, Definitions, Id, interaction::query_pairs};
 
 /// Longest request: it comes back in a URL.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
@@ -165,7 +165,12 @@ impl Visit<'_> {
     /// The patient and the encounter: of the EHR's launch, or as the user chooses. Either way it must be one that they may see.
     async fn choose(&self, mut context: LaunchContext) -> Result<Next, Stop> {
         let scopes = &self.request.scopes;
-        let choices = Choices::of(self.desk, &self.login.user.value, &self.request.client.value);
+        let client = &self.request.client.value;
+        let behind_glass = context.break_glass.is_some().then(|| context.patient.as_deref().and_then(Id::parse));
+        let choices = match behind_glass.flatten() {
+            Some(patient) => Choices::behind_glass(self.desk, client, &patient),
+            None => Choices::of(self.desk, &self.login.user.value, client),
+        };
         let is_launched = self.request.launch.is_some();
         let wants_encounter = scopes.contains(&Scope::LaunchEncounter);
         let wants_patient =
@@ -266,8 +271,12 @@ impl Visit<'_> {
         let knows_launch = granted.contains(&Scope::Launch);
         if !knows_launch {
             // Of what is open the app is told what the user lets it know.
-            context =
-                LaunchContext { patient: context.patient, encounter: context.encounter, ..LaunchContext::default() };
+            context = LaunchContext {
+                patient: context.patient,
+                encounter: context.encounter,
+                break_glass: context.break_glass,
+                ..LaunchContext::default()
+            };
             if !granted.contains(&Scope::LaunchPatient) && !granted.has_context(Context::Patient) {
                 context.patient = None;
             }

@@ -25,6 +25,11 @@ impl Choices {
         Self(Local::new(desk.context.clone(), desk.server.choosable(user, client)))
     }
 
+    /// What can be looked up of one patient before the glass is broken, and after (CNS-7).
+    pub(super) fn behind_glass(desk: &Desk, client: &Client, patient: &Id) -> Self {
+        Self(Local::new(desk.context.clone(), desk.server.behind_glass(client, patient)))
+    }
+
     /// The patients whose name or identifier is like that.
     pub(super) async fn patients(&self, search: &str) -> Vec<Choice> {
         let mut parameters = vec![("_sort", "family"), ("_count", "20")];

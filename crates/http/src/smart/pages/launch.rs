@@ -46,9 +46,7 @@ pub(super) async fn show(State(desk): State<Desk>, request: Request) -> Answer {
     let Some(login) = &browser.login else { return Ok(login::show(&desk, &browser, login::LAUNCH, None, None)) };
     let query = query_pairs(request.uri().query().unwrap_or_default());
     let search = value(&query, "search").unwrap_or_default();
-    let (records, now) = (desk.server.records(), desk.server.now());
-    let apps = client::list(records, "", APPS_MAX).await?.into_iter();
-    let apps: Vec<_> = apps.filter(|app| app.value.launch_url.is_some() && app.value.is_active(now)).collect();
+    let apps = apps(&desk).await?;
     let patients = match apps.first() {
         Some(app) => Choices::of(&desk, &login.user.value, &app.value).patients(search).await,
         None => Vec::new(),
@@ -62,9 +60,9 @@ pub(super) async fn show(State(desk): State<Desk>, request: Request) -> Answer {
 
 #[derive(Template)]
 #[template(path = "launched.html")]
-struct LaunchedPage<'a> {
-    app: &'a str,
-    url: &'a str,
+pub(super) struct LaunchedPage<'a> {
+    pub(super) app: &'a str,
+    pub(super) url: &'a str,
 }
 
 /// `POST /auth/launch`
@@ -109,11 +107,21 @@ async fn by_ehr(desk: &Desk, token: &str, request: Request) -> Result<Value, Err
     let app = app(desk, body.get("client").and_then(Value::as_str).unwrap_or_default()).await?;
     let context: LaunchContext =
         serde_json::from_value(body).map_err(|_| Error::InvalidRequest("the context cannot be read"))?;
+    if context.break_glass.is_some() {
+        return Err(Error::InvalidRequest("the glass is broken elsewhere"));
+    }
     let (handle, url) = prepare(desk, &user.value, &authorization.value.session, &app, context).await?;
     Ok(json!({"launch": handle, "iss": desk.server.urls().issuer(), "launch_url": url}))
 }
 
-async fn app(desk: &Desk, id: &str) -> Result<Kept<Client>, Error> {
+/// The apps that can be started.
+pub(super) async fn apps(desk: &Desk) -> Result<Vec<Kept<Client>>, Error> {
+    let (records, now) = (desk.server.records(), desk.server.now());
+    let apps = client::list(records, "", APPS_MAX).await?.into_iter();
+    Ok(apps.filter(|app| app.value.launch_url.is_some() && app.value.is_active(now)).collect())
+}
+
+pub(super) async fn app(desk: &Desk, id: &str) -> Result<Kept<Client>, Error> {
     let found = client::find(desk.server.records(), id).await?;
     let found = found.filter(|app| app.value.is_active(desk.server.now()) && app.value.launch_url.is_some());
     found.ok_or(Error::InvalidRequest("there is no such app that can be launched"))
@@ -142,6 +150,16 @@ async fn prepare(
         return Err(Error::InvalidRequest("each entry of fhirContext has a reference"));
     }
     context.smart_style_url.get_or_insert_with(|| format!("{}/smart-style.json", desk.server.urls().auth));
+    handle(desk, session, app, context).await
+}
+
+/// The launch of what was checked: its handle, and where it begins.
+pub(super) async fn handle(
+    desk: &Desk,
+    session: &str,
+    app: &Kept<Client>,
+    context: LaunchContext,
+) -> Result<(String, String), Error> {
     let (records, now) = (desk.server.records(), desk.server.now());
     let handle = launch::create(records, now, &app.key, session, context).await?;
     let handle = handle.expose().to_owned();

@@ -31,6 +31,7 @@ struct Allowed {
 struct ManagePage<'a> {
     form_token: String,
     user: &'a str,
+    may_break_glass: bool,
     allowed: Vec<Allowed>,
 }
 
@@ -54,7 +55,8 @@ pub(super) async fn show(State(desk): State<Desk>, request: Request) -> Answer {
     }
     allowed.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
     let allowed = allowed.into_iter().map(|(_, allowed)| allowed).collect();
-    let template = ManagePage { form_token: browser.token(), user: &login.user.value.name, allowed };
+    let (user, may_break_glass) = (login.user.value.name.as_str(), login.user.value.break_glass);
+    let template = ManagePage { form_token: browser.token(), user, may_break_glass, allowed };
     Ok(browser.remember(page(StatusCode::OK, &template, None)))
 }
 
