@@ -62,20 +62,38 @@ fn examined(arguments: &[&str]) -> (bool, String) {
 
 /// The line of a check.
 fn line<'a>(text: &'a str, check: &str) -> &'a str {
-    text.lines().find(|line| line.get(6..).is_some_and(|rest| rest.starts_with(check))).unwrap_or_else(|| panic!("{check}: {text}"))
+    text.lines()
+        .find(|line| line.get(6..).is_some_and(|rest| rest.starts_with(check)))
+        .unwrap_or_else(|| panic!("{check}: {text}"))
 }
 
 #[test]
 fn a_server_that_is_well_has_nothing_to_mend() {
     let server = Server::start("well", &[]);
-    let add = ["client", "add", "app", "--name", "App", "--authentication", "none", "--scope", "openid", "--database-url"];
-    let add = tessera(&[&add[..], &[&server.url(), "--redirect-uri", "https://app.example/cb"]].concat()).output().unwrap();
+    let add =
+        ["client", "add", "app", "--name", "App", "--authentication", "none", "--scope", "openid", "--database-url"];
+    let add =
+        tessera(&[&add[..], &[&server.url(), "--redirect-uri", "https://app.example/cb"]].concat()).output().unwrap();
     assert!(add.status.success());
     let (well, text) = server.examined();
     assert!(well && text.ends_with("0 failures, 1 warnings\n"), "{text}");
     for check in [
-        "metadata", "smart-configuration", "openid-configuration", "JWKS", "/auth/authorize", "/auth/token", "/auth/revoke",
-        "/auth/introspect", "/auth/manage", "access", "clock", "mode", "headers", "secret file", "database", "signing keys",
+        "metadata",
+        "smart-configuration",
+        "openid-configuration",
+        "JWKS",
+        "/auth/authorize",
+        "/auth/token",
+        "/auth/revoke",
+        "/auth/introspect",
+        "/auth/manage",
+        "access",
+        "clock",
+        "mode",
+        "headers",
+        "secret file",
+        "database",
+        "signing keys",
         "client app",
     ] {
         assert!(line(&text, check).starts_with("ok  "), "{check}: {text}");
@@ -91,7 +109,8 @@ fn what_is_wrong_is_named_and_the_exit_status_says_so() {
     let server = Server::start("ill", &[]);
     let key = server.folder.join("secret.key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let add = ["client", "add", "lab", "--name", "Lab", "--authentication", "private_key_jwt", "--scope", "system/*.rs"];
+    let add =
+        ["client", "add", "lab", "--name", "Lab", "--authentication", "private_key_jwt", "--scope", "system/*.rs"];
     let more = ["--policy", "*", "--jwks-url", "https://127.0.0.1:1/jwks", "--database-url", &server.url()];
     assert!(tessera(&[&add[..], &more].concat()).output().unwrap().status.success());
     let (well, text) = server.examined();
@@ -160,14 +179,16 @@ fn answer(mut stream: TcpStream, origin: &str) {
     let request = String::from_utf8_lossy(&request).into_owned();
     let path = request.split(' ').nth(1).unwrap();
     let (status, body) = match path {
-        "/fhir/metadata" => {
-            ("200 OK", format!(r#"{{"resourceType":"CapabilityStatement","implementation":{{"url":"{origin}/fhir"}}}}"#))
-        }
+        "/fhir/metadata" => (
+            "200 OK",
+            format!(r#"{{"resourceType":"CapabilityStatement","implementation":{{"url":"{origin}/fhir"}}}}"#),
+        ),
         "/auth/jwks" => ("200 OK", r#"{"keys":[{"kid":"a","kty":"EC","d":"very secret"}]}"#.to_owned()),
         "/auth/token" => ("502 Bad Gateway", String::new()),
         _ => ("200 OK", "{}".to_owned()),
     };
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let head = format!("HTTP/1.1 {status}\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("HTTP/1.1 {status}\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     let _ = stream.write_all((head + &body).as_bytes());
 }

@@ -1,8 +1,8 @@
 //! Clients that register by themselves (AUTH-50): the endpoints are there if the operator wants that.
 //! <https://www.rfc-editor.org/rfc/rfc7591#section-3>, <https://www.rfc-editor.org/rfc/rfc7592#section-2>
 
-use crate::ClientAddress;
 use super::{ATTRIBUTES, Desk, FORM_BYTES_MAX, FORM_TIMEOUT, answer, authorization, challenge, json_of, secret};
+use crate::ClientAddress;
 use axum::{
     Router,
     body::{Body, to_bytes},

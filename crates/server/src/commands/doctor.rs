@@ -66,7 +66,8 @@ impl Report {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
     telemetry::start(&config.log)?;
-    let base = config.base_at(&config.listen);
+    let scheme = if config.tls.certificate.is_empty() { "http" } else { "https" };
+    let base = config.base_at(scheme, &config.listen);
     let mut report = Report::default();
     let is_external = config.identity.mode.starts_with("external");
     outside::look(&mut report, &Urls::of(&base), is_external).await?;

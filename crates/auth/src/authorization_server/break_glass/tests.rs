@@ -78,7 +78,7 @@ async fn cns_7_what_is_behind_the_glass_is_read_for_half_an_hour() {
         issued.answer["access_token"].as_str().unwrap().to_owned()
     };
 
-    let access = async |token: &str| bench.server.access(token).await.unwrap();
+    let access = async |token: &str| bench.server.access(token).await.unwrap().map(|admitted| admitted.access);
     let granted = access(&token).await.unwrap();
     assert_eq!(granted.caller().purpose.as_deref(), Some("BTG"));
     assert!(!granted.administers());

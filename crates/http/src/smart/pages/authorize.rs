@@ -108,7 +108,7 @@ async fn step(desk: &Desk, browser: &Browser, headers: &HeaderMap, query: &str, 
     let chosen = match visit.choose(context).await? {
         Next::Page(_) if request.is_silent => return Err(refuse("interaction_required", "a patient is to be chosen")),
         Next::Page(response) => return Ok(browser.remember(response)),
-        Next::Chosen(chosen) => chosen,
+        Next::Chosen(chosen) => *chosen,
     };
     match value(given, "decision") {
         Some("deny") => {
@@ -147,7 +147,7 @@ struct Chosen {
 }
 
 enum Next {
-    Chosen(Chosen),
+    Chosen(Box<Chosen>),
     Page(Response<Body>),
 }
 
@@ -197,7 +197,7 @@ impl Visit<'_> {
                 encounter = Some(found);
             }
         }
-        Ok(Next::Chosen(Chosen { context, patient, encounter, is_launched }))
+        Ok(Next::Chosen(Box::new(Chosen { context, patient, encounter, is_launched })))
     }
 
     /// Whether there is no such patient or the user may not see them: it is the same to them (CORE-6).

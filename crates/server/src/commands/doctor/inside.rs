@@ -46,7 +46,8 @@ pub(super) async fn look(report: &mut Report, config: &Config, base: &str) {
     match store.base() == base {
         true => report.ok("database", "it was last served under this base URL"),
         false => {
-            let text = format!("it was last served under {}: see \"Keep the base URL\" in docs/operating.md", store.base());
+            let text =
+                format!("it was last served under {}: see \"Keep the base URL\" in docs/operating.md", store.base());
             report.warn("database", &text);
         }
     }
@@ -95,7 +96,8 @@ async fn keys(report: &mut Report, store: &SqlStore) {
     for key in current {
         let since = format_instant(key.from);
         match now.saturating_sub(key.from) {
-            KEY_WARN.. => report.warn(check, &format!("{} signs since {since}: is the server running? It makes the next one", key.kty)),
+            KEY_WARN.. => report
+                .warn(check, &format!("{} signs since {since}: is the server running? It makes the next one", key.kty)),
             _ => report.ok(check, &format!("{} signs since {since}", key.kty)),
         }
     }

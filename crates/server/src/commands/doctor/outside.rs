@@ -78,11 +78,19 @@ impl Outside<'_> {
         let is_local = is_loopback(base);
         match base.starts_with("https://") {
             true => report.ok("base URL", base),
-            false if is_local => report.warn("base URL", &format!("{base}: without TLS, which is for this machine only")),
-            false => report.fail("base URL", &format!("{base}: others reach it without TLS; put a proxy with TLS in front and set base_url to https")),
+            false if is_local => {
+                report.warn("base URL", &format!("{base}: without TLS, which is for this machine only"));
+            }
+            false => report.fail(
+                "base URL",
+                &format!(
+                    "{base}: others reach it without TLS; put a proxy with TLS in front and set base_url to https"
+                ),
+            ),
         }
         let asked = SystemClock.now();
-        let sent = self.client.get(format!("{base}/metadata")).header(header::ACCEPT, "application/fhir+json").send().await;
+        let sent =
+            self.client.get(format!("{base}/metadata")).header(header::ACCEPT, "application/fhir+json").send().await;
         let certificate = sent.as_ref().ok().and_then(|response| {
             let info = response.extensions().get::<TlsInfo>()?;
             tls::not_after(info.peer_certificate()?)
@@ -90,22 +98,33 @@ impl Outside<'_> {
         let answer = match read(sent).await {
             Ok(answer) => answer,
             Err(why) => {
-                report.fail("server", &format!("{base} does not answer: {why}; is it started, and does the proxy lead to it?"));
+                report.fail(
+                    "server",
+                    &format!("{base} does not answer: {why}; is it started, and does the proxy lead to it?"),
+                );
                 return false;
             }
         };
         let answered = SystemClock.now();
         let statement = answer.json();
         if answer.status != StatusCode::OK || statement["resourceType"] != "CapabilityStatement" {
-            let text = format!("{base}/metadata answers {} and no CapabilityStatement; does the base URL lead to Tessera?", answer.status);
+            let text = format!(
+                "{base}/metadata answers {} and no CapabilityStatement; does the base URL lead to Tessera?",
+                answer.status
+            );
             report.fail("metadata", &text);
             return false;
         }
         match statement["implementation"]["url"].as_str() {
-            Some(url) if url.trim_end_matches('/') == base => report.ok("metadata", "FHIR, under the base URL that the server has"),
+            Some(url) if url.trim_end_matches('/') == base => {
+                report.ok("metadata", "FHIR, under the base URL that the server has");
+            }
             url => {
                 let url = url.unwrap_or("none");
-                report.fail("metadata", &format!("the server's base URL is {url}: set base_url to {base}, or look there"));
+                report.fail(
+                    "metadata",
+                    &format!("the server's base URL is {url}: set base_url to {base}, or look there"),
+                );
             }
         }
         if base.starts_with("https://") {
@@ -150,7 +169,13 @@ impl Outside<'_> {
             let answer = match self.get(&url).await {
                 Ok(answer) if answer.status == StatusCode::OK => answer,
                 Ok(answer) => {
-                    report.fail(name, &format!("{url} answers {}; does the proxy lead all of the base URL to the server?", answer.status));
+                    report.fail(
+                        name,
+                        &format!(
+                            "{url} answers {}; does the proxy lead all of the base URL to the server?",
+                            answer.status
+                        ),
+                    );
                     continue;
                 }
                 Err(why) => {
@@ -170,7 +195,10 @@ impl Outside<'_> {
             let is_json = answer.header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
             match wrong {
                 Some((member, expect)) => {
-                    report.fail(name, &format!("{member} is {:?} and not {expect}: set base_url to {base}", text(member)));
+                    report.fail(
+                        name,
+                        &format!("{member} is {:?} and not {expect}: set base_url to {base}", text(member)),
+                    );
                 }
                 None if !is_json => report.fail(name, "it is not application/json: the proxy changes it"),
                 None => report.ok(name, "its URLs are those of the base URL"),
@@ -189,9 +217,14 @@ impl Outside<'_> {
     async fn external(&self, report: &mut Report) {
         let url = format!("{}/.well-known/smart-configuration", self.urls.base);
         match self.get(&url).await {
-            Ok(answer) if answer.json()["issuer"].is_string() => report.ok("smart-configuration", "it names the authorization server"),
+            Ok(answer) if answer.json()["issuer"].is_string() => {
+                report.ok("smart-configuration", "it names the authorization server");
+            }
             Ok(answer) => {
-                let text = format!("{url} answers {} and names no issuer: is the authorization server reached?", answer.status);
+                let text = format!(
+                    "{url} answers {} and names no issuer: is the authorization server reached?",
+                    answer.status
+                );
                 report.fail("smart-configuration", &text);
             }
             Err(why) => report.fail("smart-configuration", &format!("{url}: {why}")),
@@ -208,7 +241,14 @@ impl Outside<'_> {
         let keys = jwks["keys"].as_array().map_or(&[][..], Vec::as_slice);
         let is_private = |key: &Value| ["d", "p", "q", "k"].iter().any(|member| !key[*member].is_null());
         if answer.status != StatusCode::OK || keys.is_empty() {
-            report.fail("JWKS", &format!("{url} answers {} and has {} keys; does the proxy lead /auth to the server?", answer.status, keys.len()));
+            report.fail(
+                "JWKS",
+                &format!(
+                    "{url} answers {} and has {} keys; does the proxy lead /auth to the server?",
+                    answer.status,
+                    keys.len()
+                ),
+            );
         } else if keys.iter().any(is_private) {
             report.fail("JWKS", "it has PRIVATE KEYS in it: stop the server");
         } else if keys.iter().any(|key| key["kid"].as_str().is_none_or(str::is_empty)) {
@@ -227,13 +267,21 @@ impl Outside<'_> {
             let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
             read(request.send().await).await.map(|answer| answer.status)
         };
-        let all = [("authorize", page), ("token", form("token").await), ("revoke", form("revoke").await), ("introspect", form("introspect").await)];
+        let all = [
+            ("authorize", page),
+            ("token", form("token").await),
+            ("revoke", form("revoke").await),
+            ("introspect", form("introspect").await),
+        ];
         let manage = ("manage", self.get(&format!("{auth}/manage")).await.map(|answer| answer.status));
         for (name, status) in all.into_iter().chain([manage]) {
             let check = format!("/auth/{name}");
             match status {
-                Ok(StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) => report.ok(&check, "it is there"),
-                Ok(status) => report.fail(&check, &format!("{auth}/{name} answers {status}; does the proxy lead /auth to the server?")),
+                Ok(StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) => {
+                    report.ok(&check, "it is there");
+                }
+                Ok(status) => report
+                    .fail(&check, &format!("{auth}/{name} answers {status}; does the proxy lead /auth to the server?")),
                 Err(why) => report.fail(&check, &format!("{auth}/{name}: {why}")),
             }
         }
@@ -243,7 +291,9 @@ impl Outside<'_> {
         let url = format!("{}/Patient?_count=1", self.urls.base);
         match self.get(&url).await {
             Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => match answer.header(header::WWW_AUTHENTICATE) {
-                Some(challenge) if challenge.starts_with("Bearer") => report.ok("access", "without a token nobody is let in"),
+                Some(challenge) if challenge.starts_with("Bearer") => {
+                    report.ok("access", "without a token nobody is let in");
+                }
                 _ => report.warn("access", "the proxy takes WWW-Authenticate away, or authenticates itself"),
             },
             Ok(answer) if answer.status.is_success() && is_loopback(&self.urls.base) => {
@@ -252,7 +302,9 @@ impl Outside<'_> {
             Ok(answer) if answer.status.is_success() => {
                 report.fail("access", "EVERYBODY MAY READ PATIENTS without a token: stop the server");
             }
-            Ok(answer) => report.fail("access", &format!("a search without a token answers {} and not 401", answer.status)),
+            Ok(answer) => {
+                report.fail("access", &format!("a search without a token answers {} and not 401", answer.status));
+            }
             Err(why) => report.fail("access", &why),
         }
     }
@@ -333,7 +385,9 @@ mod tests {
     fn dates_of_http_are_read() {
         let expect = temporal::range("1994-11-06T08:49:37Z").unwrap().low;
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(expect));
-        for text in ["", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Xxx 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"] {
+        for text in
+            ["", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Xxx 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"]
+        {
             assert_eq!(http_date(text), None, "{text}");
         }
     }

@@ -48,7 +48,7 @@ fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&length, rest) = rest.split_first()?;
     let (length, rest) = match length {
-        0..0x80 => (usize::from(length), rest),
+        0..=0x7f => (usize::from(length), rest),
         0x81..=0x83 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
             (bytes.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)), rest)
