@@ -59,10 +59,7 @@ impl Authenticator {
         match self {
             Self::InsecureNoAuth => Ok(Admitted { access: insecure(credentials.host)?, limits: None }),
             Self::Smart(server) => server.access(token(credentials)?).await?.ok_or(Denied::BadToken),
-            Self::External(server) => {
-                let access = server.access(token(credentials)?).await?.ok_or(Denied::BadToken)?;
-                Ok(Admitted { access, limits: None })
-            }
+            Self::External(server) => server.access(token(credentials)?).await?.ok_or(Denied::BadToken),
         }
     }
 

@@ -10,7 +10,7 @@ mod tests;
 pub use claims::ClaimNames;
 
 use crate::{
-    Error, Urls,
+    Admitted, Error, Urls,
     client::{self, Authentication, Client},
     context::Holder,
     identity::{self, Identity},
@@ -26,7 +26,7 @@ use claims::Claims;
 use introspection::Introspection;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use tessera_model::{AccessContext, temporal::Micros};
+use tessera_model::temporal::Micros;
 use tessera_store::{Records, clock::Clock};
 
 /// Longest access token.
@@ -126,7 +126,7 @@ impl External {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the issuer is needed and does not answer; [`Error::Store`].
-    pub async fn access(&self, token: &str) -> Result<Option<AccessContext>, Error> {
+    pub async fn access(&self, token: &str) -> Result<Option<Admitted>, Error> {
         if token.len() > TOKEN_BYTES_MAX {
             return Ok(None);
         }
@@ -147,7 +147,7 @@ impl External {
 
     /// What claims that are believed grant: within the registration of the client, if there is one, and what the user may see
     /// (SCP-5).
-    async fn granted(&self, claims: &Claims) -> Result<Result<AccessContext, &'static str>, Error> {
+    async fn granted(&self, claims: &Claims) -> Result<Result<Admitted, &'static str>, Error> {
         let now = self.now();
         let client = match client::find(&*self.records, &claims.client).await? {
             Some(client) if !client.value.is_active(now) => return Ok(Err("the client is disabled here")),
@@ -188,7 +188,8 @@ impl External {
             organization: own.or(claims.organization.as_deref()),
             user: user.as_ref().map(|user| (user, claims.patient.as_deref())),
         };
-        Ok(Ok(holder.access(Reading { base: &self.urls.base, now })))
+        let access = holder.access(Reading { base: &self.urls.base, now });
+        Ok(Ok(Admitted { access, limits: client.limits }))
     }
 
     /// A client that is not registered here: it has what the token grants, within the policy for such clients.

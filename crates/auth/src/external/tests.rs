@@ -8,7 +8,7 @@ use crate::{
     user,
 };
 use serde_json::json;
-use tessera_model::{Definitions, Permission, Visible};
+use tessera_model::{AccessContext, Definitions, Permission, Visible};
 
 const ISSUER: &str = "https://idp/realm";
 const BASE: &str = "https://ehr/fhir";
@@ -75,7 +75,7 @@ impl Bench {
     }
 
     async fn access(&self, token: &str) -> Option<AccessContext> {
-        self.external.access(token).await.unwrap()
+        self.external.access(token).await.unwrap().map(|admitted| admitted.access)
     }
 
     async fn of_claims(&self, change: &Value) -> Option<AccessContext> {
@@ -506,4 +506,15 @@ async fn a_token_is_not_longer_than_what_a_header_holds() {
     bench.answers(&json!({}));
     assert!(bench.access(&"x".repeat(TOKEN_BYTES_MAX)).await.is_some());
     assert!(bench.access(&"x".repeat(TOKEN_BYTES_MAX + 1)).await.is_none());
+}
+
+#[tokio::test]
+async fn http_4_a_client_that_is_registered_here_has_the_limits_of_its_registration() {
+    let bench = Bench::of_jwts(|_| {});
+    let token = bench.key.sign(&json!({}), &bench.claims(&json!({})));
+    let limits = async || bench.external.access(&token).await.unwrap().unwrap().limits;
+    assert_eq!(limits().await, None);
+    let own = json!({"requests_per_second": 900, "burst": 9, "searches": 9, "costly": 9});
+    bench.client(&json!({"limits": own})).await;
+    assert_eq!(limits().await.map(|limits| limits.requests_per_second), Some(900));
 }
