@@ -32,6 +32,9 @@ impl Clinic {
         let user = |arguments: &[&str]| drop(database.run(&[&["user", "add"], arguments].concat(), PASSWORD));
         user(&["ann", "--name", "Ann Chalmers", "--role", "patient", "--fhir-user", "Patient/a", "--patient", "a"]);
         user(&["bob", "--name", "Dr. Bob", "--role", "clinician", "--fhir-user", "Practitioner/p"]);
+        user(&["root", "--name", "Root", "--role", "administrator", "--fhir-user", "Practitioner/p"]);
+        let person = ["--fhir-user", "RelatedPerson/r", "--related-person", "RelatedPerson/r"];
+        user(&[&["kim", "--name", "Kim", "--role", "patient"][..], &person].concat());
         let confined = ["--policy", "Patient?family=Chalmers", "--policy", "Encounter"];
         user(
             &[&["eve", "--name", "Eve", "--role", "clinician", "--fhir-user", "Practitioner/p"][..], &confined]
@@ -40,8 +43,9 @@ impl Clinic {
         let scopes = "launch launch/patient launch/encounter openid fhirUser offline_access online_access patient/*.cruds \
                       user/*.cruds";
         let app = |id: &str, name: &str, more: &[&str]| {
+            let scopes = format!("{scopes}{}", if more.contains(&"--administers") { " tessera/admin" } else { "" });
             let given =
-                ["client", "add", id, "--name", name, "--scope", scopes, "--redirect-uri", REDIRECT, "--policy", "*"];
+                ["client", "add", id, "--name", name, "--scope", &scopes, "--redirect-uri", REDIRECT, "--policy", "*"];
             let launch = ["--launch-url", "https://app.example/launch"];
             database.run(&[&given[..], &launch, more].concat(), "")
         };
@@ -52,7 +56,7 @@ impl Clinic {
         );
         app("other", "Another App", &["--authentication", "none"]);
         app("ehr", "The EHR", &["--authentication", "none", "--launches"]);
-        let told = app("web", "A Web App", &["--authentication", "client_secret_post"]);
+        let told = app("web", "A Web App", &["--authentication", "client_secret_post", "--administers"]);
         let told: Value = serde_json::from_str(&told).unwrap();
         let secret = told["client_secret"].as_str().unwrap().to_owned();
         Some(Self { server: database.serve_with_authentication(&[]), secret })
@@ -134,8 +138,17 @@ async fn fill(client: &Client) {
             "subject": {"reference": format!("Patient/{id}")}, "period": {"start": "2020-02-03"}});
         client.put(&format!("Encounter/e{id}"), &encounter).await.assert_status(201);
     }
+    client.put("RelatedPerson/r", &related_person(&json!({}))).await.assert_status(201);
     let practitioner = json!({"resourceType": "Practitioner", "id": "p", "name": [{"family": "Bob"}]});
     client.put("Practitioner/p", &practitioner).await.assert_status(201);
+}
+
+/// Somebody who stands in for patient `a`.
+pub(crate) fn related_person(change: &Value) -> Value {
+    let mut person =
+        json!({"resourceType": "RelatedPerson", "id": "r", "active": true, "patient": {"reference": "Patient/a"}});
+    person.as_object_mut().unwrap().extend(change.as_object().cloned().unwrap());
+    person
 }
 
 /// Runs a test on each backend; its tests share the servers.

@@ -3,6 +3,8 @@
 
 use crate::{
     Error,
+    code::Code,
+    consent,
     kept::{self, DAY, Keep, Kept, SECOND},
     launch::LaunchContext,
     scope::{Scope, Scopes},
@@ -21,6 +23,9 @@ pub const OFFLINE_IDLE: Micros = 100 * DAY;
 const OFFLINE: Micros = 365 * DAY;
 /// How long after its use a refresh token is taken again, if the answer seems to have been lost.
 const LOST_RESPONSE: Micros = 60 * SECOND;
+/// Records of a page, and of what is changed at a time: two records each.
+const PAGE: u32 = 1000;
+const CHUNK: usize = 50;
 /// How often a refresh is tried again when others refresh the same.
 const TRIES_MAX: usize = 5;
 
@@ -286,4 +291,75 @@ pub async fn list(
 pub async fn revoke(records: &dyn Records, id: &str) -> Result<(), Error> {
     records.change(vec![kept::discard::<Authorization>(id)]).await?;
     Ok(())
+}
+
+/// Which authorizations are meant: those of which all that is given holds.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Of this client.
+    pub client: Option<String>,
+    /// Of this user.
+    pub user: Option<String>,
+    /// With this patient in context.
+    pub patient: Option<String>,
+}
+
+impl Selection {
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn includes(&self, authorization: &Authorization) -> bool {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        is(&self.client, &authorization.client)
+            && is(&self.user, &authorization.user)
+            && (self.patient.is_none() || self.patient == authorization.context.patient)
+    }
+}
+
+/// Takes many back: the authorizations of a selection, codes that wait to become one, what users need not be asked again, and for
+/// a client alone its tokens of its own. How many authorizations they were. As with [`revoke`], other servers notice within 5 seconds.
+///
+/// # Errors
+/// [`Error::Store`]; some may have been taken back then.
+pub async fn revoke_all(records: &dyn Records, of: &Selection) -> Result<usize, Error> {
+    // Codes first: none of them becomes an authorization behind our back.
+    let codes =
+        |code: &Kept<Code>| of.includes(&code.value.authorization).then(|| vec![kept::discard::<Code>(&code.key)]);
+    discard(records, None, codes).await?;
+    let revoked = discard(records, of.user.as_deref(), |kept: &Kept<Authorization>| {
+        of.includes(&kept.value).then(|| {
+            let consent = consent::discard(&kept.value.user, &kept.value.client);
+            vec![kept::discard::<Authorization>(&kept.key), consent]
+        })
+    });
+    let revoked = revoked.await?;
+    if let Selection { client: Some(client), user: None, patient: None } = of {
+        discard(records, Some(client), |token: &Kept<Token>| Some(vec![kept::discard::<Token>(&token.key)])).await?;
+    }
+    Ok(revoked)
+}
+
+/// Discards what of a kind (and an owner) is chosen, page by page; how many they were.
+async fn discard<T: Keep>(
+    records: &dyn Records,
+    owner: Option<&str>,
+    choose: impl Fn(&Kept<T>) -> Option<Vec<RecordChange>> + Send,
+) -> Result<usize, Error> {
+    let (mut after, mut count) = (String::new(), 0);
+    loop {
+        let page = kept::list::<T>(records, owner, &after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after.clone_from(&last.key);
+        let chosen: Vec<_> = page.iter().filter_map(&choose).collect();
+        count += chosen.len();
+        for chunk in chosen.chunks(CHUNK) {
+            let mut changes: Vec<RecordChange> = Vec::new();
+            for change in chunk.iter().flatten() {
+                // Two authorizations of a user for one client have one consent.
+                if !changes.contains(change) {
+                    changes.push(change.clone());
+                }
+            }
+            records.change(changes).await?;
+        }
+    }
 }

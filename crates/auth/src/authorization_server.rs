@@ -23,14 +23,16 @@ use crate::{
     origins::Origins,
     outbound::{Documents, Feature, Fetch},
     policy::Reading,
+    proxy::{self, RelatedPersons},
+    scope::Scope,
     seal::MasterKey,
     token::{self, Active},
-    user::Logins,
+    user::{Logins, Role, User},
 };
 use cache::{Cache, Known};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use tessera_model::{Definitions, temporal::Micros};
+use tessera_model::{Caller, Definitions, temporal::Micros};
 use tessera_store::{Records, clock::Clock};
 
 /// The parameters of a form, decoded.
@@ -46,6 +48,8 @@ pub struct Parts {
     pub master: MasterKey,
     /// Fetches the keys of clients.
     pub fetch: Arc<dyn Fetch>,
+    /// Knows whom users stand in for.
+    pub related_persons: Arc<dyn RelatedPersons>,
     /// The base URL of the FHIR API, without a slash at its end.
     pub base: String,
 }
@@ -66,6 +70,8 @@ pub struct Urls {
     pub base: String,
     /// What the URLs of the authorization server begin with: beside the API, at `auth`.
     pub auth: String,
+    /// What the URLs of the administrator's API begin with: beside the API, at `admin`.
+    pub admin: String,
 }
 
 impl Urls {
@@ -73,11 +79,8 @@ impl Urls {
     #[must_use]
     pub fn of(base: &str) -> Self {
         let host = base.find("://").map_or(0, |at| at + 3);
-        let auth = match base.rfind('/').filter(|slash| *slash > host) {
-            Some(slash) => format!("{}/auth", base.get(..slash).unwrap_or(base)),
-            None => format!("{base}/auth"),
-        };
-        Self { base: base.to_owned(), auth }
+        let beside = base.rfind('/').filter(|slash| *slash > host).and_then(|slash| base.get(..slash)).unwrap_or(base);
+        Self { base: base.to_owned(), auth: format!("{beside}/auth"), admin: format!("{beside}/admin") }
     }
 
     /// The URL of the issuer.
@@ -106,6 +109,7 @@ pub struct AuthorizationServer {
     cache: Cache,
     origins: Origins,
     pub(crate) federation: Option<Federation>,
+    related_persons: Arc<dyn RelatedPersons>,
 }
 
 impl std::fmt::Debug for AuthorizationServer {
@@ -120,7 +124,7 @@ impl AuthorizationServer {
     /// # Errors
     /// [`Error::Keys`] if the master key is not the database's; [`Error::Store`].
     pub async fn new(parts: Parts) -> Result<Self, Error> {
-        let Parts { records, clock, master, fetch, base } = parts;
+        let Parts { records, clock, master, fetch, related_persons, base } = parts;
         let server = Self {
             keys: SigningKeys::new(records.clone(), master.clone()),
             master,
@@ -131,6 +135,7 @@ impl AuthorizationServer {
             cache: Cache::default(),
             origins: Origins::default(),
             federation: None,
+            related_persons,
             records,
             clock,
         };
@@ -207,6 +212,14 @@ impl AuthorizationServer {
         self.origins.is_of_a_client(&*self.records, self.now(), origin).await
     }
 
+    /// Notes of a user whom they stand in for now (AUTH-5).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn look_up_proxies(&self, user: &mut User) -> Result<(), Error> {
+        proxy::look_up(&*self.related_persons, user, self.reading()).await
+    }
+
     /// What reading a policy depends on, now.
     #[must_use]
     pub fn reading(&self) -> Reading<'_> {
@@ -230,6 +243,21 @@ impl AuthorizationServer {
         Ok(self.known(secret).await?.map(|known| known.active.clone()))
     }
 
+    /// Who holds an access token, and whether they may administer: a user who is an administrator, by a client that administers,
+    /// or such a client by itself; in either case with the scope `tessera/admin`. `None`: the token is not good.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn administrator(&self, secret: &str) -> Result<Option<(Caller, bool)>, Error> {
+        // As it is now, whatever was true a moment ago.
+        let Some(active) = token::find(&*self.records, self.now(), secret).await? else { return Ok(None) };
+        let allowed = active.client.value.allowed(Self::definitions());
+        let scopes = active.token.value.scopes().and(&allowed);
+        let is_administrator = active.granted.as_ref().is_none_or(|(_, user)| user.value.role == Role::Administrator);
+        let may = active.client.value.administers && scopes.contains(&Scope::Administer) && is_administrator;
+        Ok(Some((context::caller(&active), may)))
+    }
+
     /// What was found is believed for some seconds (AUTH-8).
     async fn known(&self, secret: &str) -> Result<Option<Arc<Known>>, Error> {
         let now = self.now();
@@ -237,7 +265,10 @@ impl AuthorizationServer {
             return Ok(Some(known));
         }
         let began = self.cache.generation();
-        let Some(active) = token::find(&*self.records, now, secret).await? else { return Ok(None) };
+        let Some(mut active) = token::find(&*self.records, now, secret).await? else { return Ok(None) };
+        if let Some((_, user)) = &mut active.granted {
+            self.look_up_proxies(&mut user.value).await?;
+        }
         let access = context::access(&active, self.reading());
         let known = Arc::new(Known { active, access });
         self.cache.put(secret, known.clone(), now, began);

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use tessera_model::{Definitions, temporal::Micros};
-use tessera_store::Records;
+use tessera_store::{RecordChange, Records};
 
 /// How long it is remembered.
 const LIFETIME: Micros = 365 * kept::DAY;
@@ -68,6 +68,11 @@ pub async fn covers(records: &dyn Records, user: &str, client: &str, scopes: &Sc
 /// # Errors
 /// [`Error::Store`].
 pub async fn forget(records: &dyn Records, user: &str, client: &str) -> Result<(), Error> {
-    records.change(vec![kept::discard::<Consent>(&key(user, client))]).await?;
+    records.change(vec![discard(user, client)]).await?;
     Ok(())
+}
+
+/// The change that forgets it.
+pub(crate) fn discard(user: &str, client: &str) -> RecordChange {
+    kept::discard::<Consent>(&key(user, client))
 }

@@ -130,7 +130,7 @@ impl<'a> Holder<'a> {
         let is_patient = user.role == Role::Patient;
         let mut grants = Vec::new();
         // What the user may no longer see is gone, whatever was granted once.
-        let in_context = in_context.filter(|patient| !is_patient || user.patients.iter().any(|own| own == patient));
+        let in_context = in_context.filter(|patient| !is_patient || user.may_see().any(|seen| seen == patient));
         if let Some(patient) = in_context.and_then(Id::parse) {
             for scope in self.scopes(Context::Patient) {
                 add(&mut grants, &Within::Patient(patient.clone()), &scope, policies, reading)?;
@@ -235,7 +235,7 @@ fn policies(user: &User, client: &Client, reading: Reading<'_>) -> Result<[Polic
 /// Within whose records a user sees anything.
 fn within(user: &User) -> Vec<Within> {
     match user.role {
-        Role::Patient => user.patients.iter().filter_map(|patient| Id::parse(patient)).map(Within::Patient).collect(),
+        Role::Patient => user.may_see().filter_map(|patient| Id::parse(patient)).map(Within::Patient).collect(),
         _ => vec![Within::Everything],
     }
 }

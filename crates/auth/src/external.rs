@@ -240,6 +240,8 @@ impl External {
             role,
             fhir_user: claims.fhir_user.clone(),
             patients,
+            related_persons: Vec::new(),
+            proxied: Vec::new(),
             policy: policy.to_vec(),
             break_glass: false,
             password: None,

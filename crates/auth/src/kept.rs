@@ -69,6 +69,14 @@ pub struct Kept<T> {
     version: i64,
 }
 
+impl<T> Kept<T> {
+    /// Which version it is: 1, and one more with each change.
+    #[must_use]
+    pub const fn version(&self) -> i64 {
+        self.version
+    }
+}
+
 impl<T: Keep> Kept<T> {
     /// Something new to be kept.
     pub(crate) fn new(key: impl Into<String>, owner: impl Into<String>, expires: Micros, value: T) -> Self {

@@ -1,11 +1,13 @@
 //! What may be registered: clients and users are checked when they are written, so that nothing is found out when they are used.
 
 use crate::{
+    Urls,
     client::{Authentication, Client},
     policy::{self, Reading},
     scope::{Context, Scope, Scopes},
     user::{Role, User},
 };
+use serde_json::{Value, json};
 use tessera_model::{Definitions, Id};
 
 /// Longest id of a client and name of a user.
@@ -14,6 +16,8 @@ const NAME_BYTES_MAX: usize = 128;
 const TEXT_BYTES_MAX: usize = 2048;
 /// Most of what there may be several of.
 const COUNT_MAX: usize = 50;
+/// Most RelatedPersons that a user is: they are read again and again.
+const RELATED_PERSONS_MAX: usize = 20;
 /// Schemes of URLs that a browser would run, or that lead to files.
 const SCHEMES_REFUSED: [&str; 6] = ["javascript", "data", "vbscript", "file", "blob", "about"];
 
@@ -43,6 +47,9 @@ pub fn check_client(id: &str, client: &Client, reading: Reading<'_>) -> Result<(
     if asks_users && client.redirect_uris.is_empty() {
         return Err("patient/ and user/ scopes need a redirect URI".to_owned());
     }
+    if scopes.contains(&Scope::Administer) && !client.administers {
+        return Err("tessera/admin is for clients that administer".to_owned());
+    }
     if client.id_prefix.as_ref().is_some_and(|prefix| Id::parse(prefix).is_none()) {
         return Err("the prefix of ids is no part of an id".to_owned());
     }
@@ -51,6 +58,30 @@ pub fn check_client(id: &str, client: &Client, reading: Reading<'_>) -> Result<(
         return Err(format!("there are more than {COUNT_MAX} redirect URIs, origins or purposes"));
     }
     Ok(())
+}
+
+/// What the client is to be configured with; `secret`: its new one, which is shown this once.
+#[must_use]
+pub fn configuration(base: &str, id: &str, client: &Client, secret: Option<&str>) -> Value {
+    let urls = Urls::of(base);
+    let mut told = json!({
+        "fhir_base_url": urls.base,
+        "smart_configuration": format!("{}/.well-known/smart-configuration", urls.base),
+        "token_endpoint": urls.token(),
+        "client_id": id,
+        "token_endpoint_auth_method": client.authentication.name(),
+        "scope": client.scopes,
+    });
+    if let Some(secret) = secret {
+        told["client_secret"] = secret.into();
+    }
+    if matches!(client.authentication, Authentication::PrivateKeyJwt(_)) {
+        told["assertion_audience"] = urls.token().into();
+    }
+    if !client.redirect_uris.is_empty() {
+        told["redirect_uris"] = json!(client.redirect_uris);
+    }
+    told
 }
 
 /// Whether a user may be kept so.
@@ -70,17 +101,22 @@ pub fn check_user(name: &str, user: &User, reading: Reading<'_>) -> Result<(), S
     if let Some(patient) = user.patients.iter().find(|patient| Id::parse(patient).is_none()) {
         return Err(format!("{patient} is not the id of a patient"));
     }
-    if user.patients.len() > COUNT_MAX {
-        return Err(format!("there are more than {COUNT_MAX} patients"));
+    if let Some(person) = user.related_persons.iter().find(|person| Id::parse(person).is_none()) {
+        return Err(format!("{person} is not the id of a RelatedPerson"));
+    }
+    if user.patients.len() > COUNT_MAX || user.related_persons.len() > RELATED_PERSONS_MAX {
+        return Err(format!("there are more than {COUNT_MAX} patients or {RELATED_PERSONS_MAX} RelatedPersons"));
     }
     match user.role {
-        Role::Patient if user.patients.is_empty() => Err("a patient needs the id of a patient".to_owned()),
+        Role::Patient if user.patients.is_empty() && user.related_persons.is_empty() => {
+            Err("a patient needs the id of a patient, or of a RelatedPerson".to_owned())
+        }
         Role::Patient if user.break_glass => Err("break-glass is for clinicians and administrators".to_owned()),
         _ if user.break_glass && user.fhir_user.is_none() => {
             Err("who may break the glass is a resource, such as Practitioner/1".to_owned())
         }
         Role::Patient if !user.policy.is_empty() => Err("a patient has no policy but their patients".to_owned()),
-        Role::Clinician | Role::Administrator if !user.patients.is_empty() => {
+        Role::Clinician | Role::Administrator if !user.patients.is_empty() || !user.related_persons.is_empty() => {
             Err("patients are for those who are one; whom others see, their policy says".to_owned())
         }
         _ => policy::check(&user.policy, reading),
@@ -193,7 +229,6 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     const READING: Reading<'_> = Reading { base: "http://h/fhir", now: 0 };
 
@@ -235,6 +270,7 @@ mod tests {
             json!({"redirect_uris": []}),
             json!({"introspects": true}),
             json!({"administers": true}),
+            json!({"scopes": "openid tessera/admin"}),
             json!({"name": " "}),
             json!({"name": "a\nb"}),
             json!({"id_prefix": "no id"}),
@@ -285,6 +321,7 @@ mod tests {
         };
         assert_eq!(user(json!({})), Ok(()));
         assert_eq!(user(json!({"role": "patient", "patients": ["1"], "policy": []})), Ok(()));
+        assert_eq!(user(json!({"role": "patient", "related_persons": ["1"], "policy": []})), Ok(()));
         for bad in [
             json!({"role": "patient", "policy": []}),
             json!({"role": "patient", "patients": ["1"]}),
@@ -293,6 +330,9 @@ mod tests {
             json!({"policy": ["nonsense"]}),
             json!({"role": "patient", "patients": ["1"], "policy": [], "break_glass": true}),
             json!({"fhir_user": null, "break_glass": true}),
+            json!({"related_persons": ["1"]}),
+            json!({"role": "patient", "related_persons": ["no id"], "policy": []}),
+            json!({"role": "patient", "related_persons": vec!["1"; 21], "policy": []}),
             json!({"fhir_user": "Organization/1"}),
             json!({"fhir_user": "Practitioner"}),
             json!({"fhir_user": "https://elsewhere/Practitioner/1"}),

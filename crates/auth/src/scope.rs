@@ -32,10 +32,13 @@ pub enum Scope {
     OfflineAccess,
     /// `online_access`: a refresh token that ends with the user's session.
     OnlineAccess,
+    /// `tessera/admin`: clients, users and what users have authorized. Not of SMART, whose scopes about resources begin with
+    /// `patient/`, `user/` or `system/`, and those that do not have no slash or begin with `launch`.
+    Administer,
 }
 
 /// Those that are not about resources.
-const OTHERS: [(&str, Scope); 7] = [
+const OTHERS: [(&str, Scope); 8] = [
     ("openid", Scope::OpenId),
     ("fhirUser", Scope::FhirUser),
     ("launch", Scope::Launch),
@@ -43,6 +46,7 @@ const OTHERS: [(&str, Scope); 7] = [
     ("launch/encounter", Scope::LaunchEncounter),
     ("offline_access", Scope::OfflineAccess),
     ("online_access", Scope::OnlineAccess),
+    ("tessera/admin", Scope::Administer),
 ];
 
 impl Scope {

@@ -1,6 +1,7 @@
 //! For tests: records in memory, a clock that is set, a web of a few pages.
 
 use crate::{
+    RelatedPersons,
     jwks::{Family, generate},
     jws::{Algorithm, sign_bytes},
     outbound::{Ask, Fetch, Fetched},
@@ -15,7 +16,7 @@ use std::{
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
 };
-use tessera_model::temporal::Micros;
+use tessera_model::{Id, temporal::Micros};
 use tessera_store::{Error, Record, RecordChange, RecordKey, Records, clock::Clock};
 
 /// Records in memory. The store's contract is tested where the store is; this one obeys it.
@@ -23,6 +24,7 @@ use tessera_store::{Error, Record, RecordChange, RecordKey, Records, clock::Cloc
 pub(crate) struct Memory {
     records: Mutex<BTreeMap<RecordKey, Record>>,
     time: AtomicI64,
+    pub(crate) related_persons: Mutex<HashMap<String, Value>>,
 }
 
 impl Memory {
@@ -107,6 +109,13 @@ impl Records for Memory {
     fn purge(&self) -> BoxFuture<'_, Result<usize, Error>> {
         self.records.lock().unwrap().retain(|_, record| self.is_there(record));
         async { Ok(0) }.boxed()
+    }
+}
+
+impl RelatedPersons for Memory {
+    fn related_person(&self, id: Id) -> BoxFuture<'_, Result<Option<Value>, crate::Error>> {
+        let found = self.related_persons.lock().unwrap().get(id.as_str()).cloned();
+        async move { Ok(found) }.boxed()
     }
 }
 

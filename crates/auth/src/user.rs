@@ -54,6 +54,13 @@ pub struct User {
     /// Ids of the patients whose records they may see: of a patient themselves and those whom they stand in for. Asked of patients only.
     #[serde(default)]
     pub patients: Vec<String>,
+    /// Ids of the RelatedPersons that they are: as long as one is active and within its period, they may see the record of its patient
+    /// (AUTH-5). Asked of patients only.
+    #[serde(default)]
+    pub related_persons: Vec<String>,
+    /// Ids of the patients whose records they may see through those now: looked up each time, never kept.
+    #[serde(skip)]
+    pub proxied: Vec<String>,
     /// What they may see at all, each `Type?parameters`, `Type` or `*`: one of them must hold; nothing, if there is none
     /// (CORE-5). Asked of everybody but patients.
     #[serde(default)]
@@ -66,6 +73,13 @@ pub struct User {
     pub password: Option<String>,
     /// Whether they are let in.
     pub enabled: bool,
+}
+
+impl User {
+    /// The patients whose records a patient may see now.
+    pub(crate) fn may_see(&self) -> impl Iterator<Item = &String> {
+        self.patients.iter().chain(&self.proxied)
+    }
 }
 
 impl Keep for User {

@@ -15,6 +15,8 @@ use watched::Watched;
 
 /// Longest name of an operation that is recorded: clients make them up.
 const NAME_CHARS_MAX: usize = 64;
+/// Longest path of an administrator's request that is recorded: that of the longest name, percent-encoded.
+const WHAT_CHARS_MAX: usize = 512;
 /// DICOM's code of what leaves for another organization: "Export".
 pub(crate) const DISCLOSURE: &str = "110106";
 
@@ -172,6 +174,30 @@ pub(crate) async fn record_break_glass(
         // It may say something of the patient: it is encrypted, as queries are.
         query: format!("POST /auth/break-glass?reason={}", percent_encode(reason)),
         ..event(context, Some(caller), id)
+    };
+    Ok(context.store.record(vec![event], true).await?)
+}
+
+/// Records what an administrator has done or was refused: `what` is the path of the client, user or authorization, `refused` the
+/// status and why.
+pub(crate) async fn record_administration(
+    context: &Context,
+    caller: Option<&Caller>,
+    id: &Arc<str>,
+    (code, action): (&'static str, AuditAction),
+    what: &str,
+    refused: Option<(u16, &str)>,
+) -> Result<(), Error> {
+    if !context.store.audits() {
+        return Ok(());
+    }
+    let event = Event {
+        interaction: code.to_owned(),
+        action,
+        outcome: refused.map_or(0, |(status, _)| if status >= 500 { 8 } else { 4 }),
+        reason: refused.map(|(status, why)| format!("{status} {why}")).unwrap_or_default(),
+        what: what.chars().take(WHAT_CHARS_MAX).collect(),
+        ..event(context, caller, id)
     };
     Ok(context.store.record(vec![event], true).await?)
 }

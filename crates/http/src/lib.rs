@@ -2,6 +2,7 @@
 //! to the file that performs it, and `respond` writes the answer. Start with `endpoint.rs`.
 
 mod address;
+mod admin;
 mod audit;
 mod binary;
 mod body;

@@ -2,7 +2,7 @@
 //! patterns would read `%24validate` as an id and answer `/Patient/` with 404.
 
 use crate::{
-    Context, body, encoding,
+    Context, admin, body, encoding,
     endpoint::{BASE_PATH, endpoint},
     head, health, smart,
 };
@@ -38,6 +38,7 @@ pub fn router(context: Context) -> Router {
         .route("/fhir/", any(endpoint))
         .route("/fhir/{*path}", any(endpoint))
         .merge(smart::routes(&context))
+        .merge(admin::routes(&context))
         .fallback(elsewhere)
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES_MIN))))
         .layer(axum::middleware::map_request(encoding::keep_identity))

@@ -255,7 +255,7 @@ fn json_of(status: StatusCode, value: &Value) -> Response<Body> {
 }
 
 /// An answer that nobody may keep.
-fn secret(status: StatusCode, body: Body) -> Response<Body> {
+pub(crate) fn secret(status: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();

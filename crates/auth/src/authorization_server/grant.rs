@@ -92,8 +92,11 @@ impl AuthorizationServer {
         let asked = one(form, "scope")?.ok_or(Error::InvalidScope("there is no scope"))?;
         let asked = Scopes::parse(asked, Self::definitions());
         let granted = asked.and(&client.value.allowed(Self::definitions()));
-        let granted =
-            granted.retain(|scope| matches!(scope, Scope::Resource(scope) if scope.context == Context::System));
+        let granted = granted.retain(|scope| match scope {
+            Scope::Resource(scope) => scope.context == Context::System,
+            Scope::Administer => client.value.administers,
+            _ => false,
+        });
         if granted.is_empty() {
             return Err(Error::InvalidScope("none of the scopes can be granted to this client"));
         }

@@ -36,6 +36,7 @@ impl Bench {
             clock: memory.clone(),
             master: MasterKey::new([1; 32]),
             fetch: Web::new(),
+            related_persons: memory.clone(),
             base: BASE.to_owned(),
         };
         let server = AuthorizationServer::new(parts).await.unwrap();

@@ -37,6 +37,7 @@ impl Bench {
             clock: memory.clone(),
             master: MasterKey::new([7; 32]),
             fetch: web.clone(),
+            related_persons: memory.clone(),
             base: "https://ehr/fhir".into(),
         };
         let settings = FederationSettings {

@@ -85,8 +85,10 @@ impl Pair {
                 search_timeout: Duration::from_secs(10),
                 audit: None,
             };
+            let store = Arc::new(SqlStore::open(options).await.unwrap());
             let parts = Parts {
-                records: Arc::new(SqlStore::open(options).await.unwrap()),
+                records: store.clone(),
+                related_persons: store,
                 clock: clock.clone(),
                 master: MasterKey::new([1; 32]),
                 fetch: Arc::new(NoWeb),

@@ -6,14 +6,14 @@ use crate::{
     error::Error,
     telemetry,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
 use tessera_auth::{
-    Algorithm, Kept, Urls,
+    Algorithm, Kept,
     client::{self, Authentication, Client, Keys, Limits, Organization},
     dynamic,
     policy::Reading,
-    registration::check_client,
+    registration::{check_client, configuration},
 };
 use tessera_store::{SqlStore, clock::Clock as _, clock::SystemClock};
 
@@ -232,31 +232,8 @@ async fn add(store: &SqlStore, config: &Config, add: Add) -> Result<(), Error> {
     if config.base().is_none() {
         eprintln!("No base URL is set; the one that the database was last served under is told.");
     }
-    print(&told(store.base(), &add.id, &client, secret.as_ref().map(tessera_auth::Secret::expose)));
+    print(&configuration(store.base(), &add.id, &client, secret.as_ref().map(tessera_auth::Secret::expose)));
     Ok(())
-}
-
-/// What the client is to be configured with.
-fn told(base: &str, id: &str, client: &Client, secret: Option<&str>) -> Value {
-    let urls = Urls::of(base);
-    let mut told = json!({
-        "fhir_base_url": urls.base,
-        "smart_configuration": format!("{}/.well-known/smart-configuration", urls.base),
-        "token_endpoint": urls.token(),
-        "client_id": id,
-        "token_endpoint_auth_method": client.authentication.name(),
-        "scope": client.scopes,
-    });
-    if let Some(secret) = secret {
-        told["client_secret"] = secret.into();
-    }
-    if matches!(client.authentication, Authentication::PrivateKeyJwt(_)) {
-        told["assertion_audience"] = urls.token().into();
-    }
-    if !client.redirect_uris.is_empty() {
-        told["redirect_uris"] = json!(client.redirect_uris);
-    }
-    told
 }
 
 fn print(value: &Value) {
@@ -297,7 +274,7 @@ async fn rotate(store: &SqlStore, arguments: &Rotate) -> Result<(), Error> {
     check_client(&kept.key, &kept.value, reading(store)).map_err(Error::Usage)?;
     update(store, &kept).await?;
     let secret = told_secret.as_ref().map(tessera_auth::Secret::expose);
-    print(&told(store.base(), &kept.key, &kept.value, secret));
+    print(&configuration(store.base(), &kept.key, &kept.value, secret));
     Ok(())
 }
 

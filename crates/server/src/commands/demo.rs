@@ -6,7 +6,7 @@ use super::{context, open, serve};
 use crate::{config::Settings, error::Error, telemetry};
 use access::Access;
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::PathBuf};
-use tessera_auth::Authenticator;
+use tessera_auth::{Authenticator, Urls};
 use tessera_fixtures::population::Population;
 use tessera_http::Local;
 use tessera_model::{AccessContext, interaction::Method};
@@ -101,6 +101,11 @@ fn what_to_try(base: &str, token: Option<&str>) -> String {
         ),
         None => ("Tessera is ready. To try:".to_owned(), "curl"),
     };
+    // Without authentication there is nothing to administer.
+    let clients = match token {
+        Some(_) => format!("  Who may ask            {curl} '{}/clients'\n", Urls::of(base).admin),
+        None => String::new(),
+    };
     format!(
         "
 {first}
@@ -111,7 +116,7 @@ fn what_to_try(base: &str, token: Option<&str>) -> String {
   How many observations  {curl} '{base}/Observation?_summary=count'
   Create a patient       {curl} -H 'Content-Type: application/fhir+json' -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Chalmers\"}}]}}' '{base}/Patient'
   Who did what           {curl} '{base}/AuditEvent?_count=3&_pretty=true'
-  What it can do         curl '{base}/metadata?_pretty=true'
+{clients}  What it can do         curl '{base}/metadata?_pretty=true'
 "
     )
 }

@@ -101,6 +101,7 @@ fn parts(store: &SqlStore, config: &Config, address: SocketAddr) -> Result<Parts
         clock: Arc::new(SystemClock),
         master: MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?),
         fetch: Arc::new(Outbound::new(rules)?),
+        related_persons: Arc::new(store.clone()),
         base: store.base().to_owned(),
     })
 }

@@ -82,6 +82,10 @@ struct Add {
     /// For patients: the id of a patient whose record they may see; may be repeated
     #[arg(long, value_name = "ID")]
     patient: Vec<String>,
+    /// For patients: the id of a RelatedPerson that they are; while it is active and within its period, they may see the record of its
+    /// patient; may be repeated
+    #[arg(long, value_name = "RelatedPerson/ID")]
+    related_person: Vec<String>,
     /// For others: what they may see, *, Type or Type?parameters; may be repeated [default: *]
     #[arg(long, value_name = "TYPE?PARAMETERS")]
     policy: Vec<String>,
@@ -148,6 +152,12 @@ async fn add(store: &SqlStore, add: Add, password: impl Fn() -> Result<String, E
         role,
         fhir_user: add.fhir_user,
         patients: add.patient,
+        related_persons: add
+            .related_person
+            .iter()
+            .map(|id| id.trim_start_matches("RelatedPerson/").to_owned())
+            .collect(),
+        proxied: Vec::new(),
         policy: if everything { vec!["*".to_owned()] } else { add.policy },
         break_glass: add.break_glass,
         password: None,
@@ -183,7 +193,8 @@ async fn list(store: &SqlStore) -> Result<(), Error> {
         after.clone_from(&last.key);
         for Kept { key, value, .. } in &page {
             let state = if value.enabled { "" } else { " (disabled)" };
-            let sees = if value.role == Role::Patient { &value.patients } else { &value.policy };
+            let people = value.related_persons.iter().map(|id| format!("RelatedPerson/{id}"));
+            let sees: Vec<_> = value.patients.iter().chain(&value.policy).cloned().chain(people).collect();
             let who = value.fhir_user.as_deref().unwrap_or("-");
             println!("{key}{state}\t{}\t{}\t{who}\t{}", value.name, value.role.name(), sees.join(" "));
             for Identity { issuer, subject } in identity::of_user(store, key).await? {

@@ -20,6 +20,7 @@ impl Bench {
         let memory = Memory::new();
         let parts = Parts {
             records: memory.clone(),
+            related_persons: memory.clone(),
             clock: memory.clone(),
             master: MasterKey::new([1; 32]),
             fetch: Web::new(),

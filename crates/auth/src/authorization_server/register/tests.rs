@@ -13,6 +13,7 @@ async fn server(registering: Registering) -> (Arc<Memory>, AuthorizationServer) 
     let memory = Memory::new();
     let parts = Parts {
         records: memory.clone(),
+        related_persons: memory.clone(),
         clock: memory.clone(),
         master: MasterKey::new([1; 32]),
         fetch: Web::new(),

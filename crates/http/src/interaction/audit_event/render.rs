@@ -208,7 +208,14 @@ fn entities(event: &Event) -> Vec<Value> {
     let of_type = |code: &str, display: &str| json!({"system": "http://terminology.hl7.org/CodeSystem/audit-entity-type", "code": code, "display": display});
     let role = |code: &str, display: &str| json!({"system": "http://terminology.hl7.org/CodeSystem/object-role", "code": code, "display": display});
     let mut entities = Vec::new();
-    if !event.what.is_empty() {
+    if event.what.starts_with('/') {
+        // A client, a user or an authorization: no resource.
+        entities.push(json!({
+            "what": {"identifier": {"value": event.what}},
+            "type": of_type("2", "System Object"),
+            "role": role("13", "Security Resource"),
+        }));
+    } else if !event.what.is_empty() {
         let reference = match event.version {
             0 => event.what.clone(),
             version => format!("{}/_history/{version}", event.what),

@@ -91,7 +91,11 @@ async fn step(desk: &Desk, browser: &Browser, headers: &HeaderMap, query: &str, 
     if query.len() > REQUEST_BYTES_MAX {
         return Err(Error::InvalidRequest("the request is too long").into());
     }
-    let request = desk.server.authorization_request(&query_pairs(query)).await?;
+    let mut request = desk.server.authorization_request(&query_pairs(query)).await?;
+    if browser.login.as_ref().is_none_or(|login| login.user.value.role != Role::Administrator) {
+        // Others cannot let an app administer.
+        request.scopes = std::mem::take(&mut request.scopes).retain(|scope| *scope != Scope::Administer);
+    }
     let target = Some(request.redirect_uri.as_str());
     let refuse = |code: &str, text: &str| Stop::Redirect(desk.server.refusal(&request, code, text));
     let fresh = |login: &&Login| !request.logs_in && !desk.server.is_too_old(&request, &login.session.value);

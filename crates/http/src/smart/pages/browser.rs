@@ -35,7 +35,10 @@ impl Browser {
             && let Some(session) = session::find(records, cookie).await?
         {
             let user = user::find(records, &session.value.user).await?.filter(|user| user.value.enabled);
-            login = user.map(|user| Login { session, user });
+            if let Some(mut user) = user {
+                desk.server.look_up_proxies(&mut user.value).await?;
+                login = Some(Login { session, user });
+            }
         }
         let form = cookie(headers, &name("form", is_secure)).filter(|form| form.len() == 43);
         let (is_new, form) = (form.is_none(), form.map_or_else(session::form_cookie, |form| Ok(form.to_owned()))?);

@@ -77,6 +77,10 @@ pub(super) fn item(scope: &Scope, whose: &str) -> Item {
             "Keep access when you are not there",
             "Without asking again: up to 100 days after its last use and a year altogether, unless you take it back before.",
         ),
+        Scope::Administer => texts(
+            "Administer this server",
+            "Add, change and disable clients and users, and take back what users have allowed.",
+        ),
         Scope::OnlineAccess => texts(
             "Keep access while you are logged in here",
             "For 12 hours at most. Otherwise access ends after an hour.",

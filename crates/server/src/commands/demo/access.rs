@@ -123,7 +123,7 @@ impl Access {
             ("response_type", "code"),
             ("client_id", "demo-web"),
             ("redirect_uri", redirect_uri),
-            ("scope", "user/*.cruds"),
+            ("scope", "user/*.cruds tessera/admin"),
             ("state", "demo"),
             ("aud", &server.urls().base),
             ("code_challenge", CHALLENGE),
@@ -181,8 +181,9 @@ Clients, which find all else at {base}/.well-known/smart-configuration:
 }
 
 fn app(name: &str, administers: bool) -> Value {
+    let scopes = if administers { format!("{APP_SCOPES} tessera/admin") } else { APP_SCOPES.to_owned() };
     json!({
-        "name": name, "scopes": APP_SCOPES, "redirect_uris": REDIRECT_URIS, "launch_url": "http://127.0.0.1:3000/launch",
+        "name": name, "scopes": scopes, "redirect_uris": REDIRECT_URIS, "launch_url": "http://127.0.0.1:3000/launch",
         "origins": ["http://127.0.0.1:3000", "http://localhost:3000"], "launches": true, "administers": administers,
     })
 }

@@ -162,7 +162,7 @@ impl Outside<'_> {
 
     /// The documents, which name everything else.
     async fn discovery(&self, report: &mut Report) -> Value {
-        let Urls { base, auth } = self.urls;
+        let Urls { base, auth, .. } = self.urls;
         let mut smart = Value::Null;
         for name in ["smart-configuration", "openid-configuration"] {
             let url = format!("{base}/.well-known/{name}");
