@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use tessera_model::interaction::Method;
 
 /// Where everything may be seen: the server's own work, and development without authentication.
-const SEES_EVERYTHING: [&str; 5] = [
+const SEES_EVERYTHING: [&str; 6] = [
     "auth/src/authenticate.rs",
+    "auth/src/proxy.rs",
     "http/src/health.rs",
     "model/src/access.rs",
     "server/src/commands/demo.rs",
