@@ -199,7 +199,8 @@ impl Local {
         }
         let address = Address::of_environment();
         if let Some(address) = &address {
-            command.args(["--base-url", &address.base()]);
+            // A test that sets another has its reasons.
+            command.env(BASE_URL_VARIABLE, address.base());
         }
         // Builds for tests are slow and share the machine; a test of the limit itself sets it.
         command.env("TESSERA_SEARCH_TIMEOUT_MS", "60000");

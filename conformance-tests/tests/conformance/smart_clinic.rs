@@ -40,6 +40,8 @@ impl Clinic {
             &[&["eve", "--name", "Eve", "--role", "clinician", "--fhir-user", "Practitioner/p"][..], &confined]
                 .concat(),
         );
+        // Of whom one test counts what they have allowed.
+        user(&["zoe", "--name", "Zoe", "--role", "clinician", "--fhir-user", "Practitioner/p"]);
         let scopes = "launch launch/patient launch/encounter openid fhirUser offline_access online_access patient/*.cruds \
                       user/*.cruds";
         let app = |id: &str, name: &str, more: &[&str]| {

@@ -81,8 +81,8 @@ async fn auth_12_an_administrator_sees_and_takes_back_what_users_have_allowed() 
         clinic.api(&bob).get(&format!("{admin}/clients")).await.assert_status(403);
 
         let tokens = [
-            allow("eve", "app", "launch/patient patient/Patient.rs offline_access", Some("a")).await,
-            allow("eve", "other", "user/Patient.rs", None).await,
+            allow("zoe", "app", "launch/patient patient/Patient.rs offline_access", Some("a")).await,
+            allow("zoe", "other", "user/Patient.rs", None).await,
         ];
         for token in &tokens {
             clinic.api(token).get("Patient/a").await.assert_status(200);
@@ -91,25 +91,25 @@ async fn auth_12_an_administrator_sees_and_takes_back_what_users_have_allowed() 
             let found = root.get(&format!("{admin}/authorizations?{query}")).await.expect_status(200).body;
             found["items"].as_array().unwrap().clone()
         };
-        let found = list("user=eve&client=app").await;
+        let found = list("user=zoe&client=app").await;
         assert_eq!(found.len(), 1);
         assert_eq!(
             (&found[0]["patient"], &found[0]["client"], &found[0]["user"]),
-            (&json!("a"), &json!("app"), &json!("eve"))
+            (&json!("a"), &json!("app"), &json!("zoe"))
         );
-        assert_eq!(list("user=eve&patient=a").await, found);
-        assert_eq!(list("user=eve").await.len(), 2);
+        assert_eq!(list("user=zoe&patient=a").await, found);
+        assert_eq!(list("user=zoe").await.len(), 2);
         // One client's, then the user's.
         let revoke = async |query: &str| root.delete(&format!("{admin}/authorizations?{query}")).await;
         revoke("").await.assert_status(400);
         revoke("nobody=x").await.assert_status(400);
-        assert_eq!(revoke("user=eve&patient=a").await.expect_status(200).body["revoked"], 1);
+        assert_eq!(revoke("user=zoe&patient=a").await.expect_status(200).body["revoked"], 1);
         clinic.api(&tokens[0]).get("Patient/a").await.assert_status(401);
         let refresh =
             [("grant_type", "refresh_token"), ("refresh_token", tokens[0]["refresh_token"].as_str().unwrap())];
         clinic.token("", &refresh).await.assert_status(400);
         clinic.api(&tokens[1]).get("Patient/a").await.assert_status(200);
-        let id = list("user=eve").await[0]["id"].as_str().unwrap().to_owned();
+        let id = list("user=zoe").await[0]["id"].as_str().unwrap().to_owned();
         root.delete(&format!("{admin}/authorizations/{id}")).await.assert_status(200);
         clinic.api(&tokens[1]).get("Patient/a").await.assert_status(401);
         root.get(&format!("{admin}/authorizations/{id}")).await.assert_status(404);
