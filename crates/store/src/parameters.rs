@@ -12,7 +12,7 @@ use crate::{
     backend::{Connection, Kind, Table},
     sql::{Row, Sql},
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tessera_model::{
     Definitions, Key, Resource, ResourceType,
     definitions::{COMPONENTS_MAX, ParameterId, Readiness, StoredDefinition, is_definition},
@@ -107,6 +107,31 @@ impl Stored {
             }
         };
         self.definition.parameter(ParameterId(self.param), self.resource_type, readiness, Definitions::r4())
+    }
+}
+
+/// The definitions as they were when last looked at.
+#[derive(Debug)]
+pub(crate) struct Current(RwLock<Arc<Definitions>>);
+
+impl Default for Current {
+    fn default() -> Self {
+        Self(RwLock::new(Arc::new(Definitions::with_stored(0, Vec::new()))))
+    }
+}
+
+impl Current {
+    /// The definitions.
+    pub(crate) fn get(&self) -> Arc<Definitions> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes what was loaded, unless somebody who loaded later was faster.
+    pub(crate) fn keep(&self, loaded: Arc<Definitions>) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if loaded.stored_version() >= current.stored_version() {
+            *current = loaded;
+        }
     }
 }
 
@@ -229,4 +254,19 @@ async fn define(
         ]);
     }
     connection.insert(&SEARCH_PARAMETER, rows).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_that_were_loaded_before_others_do_not_replace_them() {
+        let current = Current::default();
+        let loaded = |version| Arc::new(Definitions::with_stored(version, Vec::new()));
+        for (version, stays) in [(2, 2), (1, 2), (3, 3), (3, 3)] {
+            current.keep(loaded(version));
+            assert_eq!(current.get().stored_version(), stays);
+        }
+    }
 }

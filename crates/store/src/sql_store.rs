@@ -21,11 +21,7 @@ use crate::{
     transact::{Transaction, once},
 };
 use futures::future::BoxFuture;
-use std::{
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tessera_model::{AccessContext, Definitions, Key, Query, VersionId, definitions::is_definition};
 use tokio::sync::Notify;
 
@@ -88,8 +84,7 @@ struct Inner {
     backend: Backend,
     base: Arc<str>,
     clock: Arc<dyn Clock>,
-    /// With the stored search parameters as they were when last looked at.
-    definitions: RwLock<Arc<Definitions>>,
+    definitions: parameters::Current,
     redefined: Notify,
     audit: Option<Arc<Audit>>,
     statistics: statistics::Statistics,
@@ -117,7 +112,7 @@ impl SqlStore {
             Box::pin(async move { opening::begin(s.0.now(), s.1.as_deref(), c).await })
         });
         let base = backend.write(Isolation::ReadCommitted, begin).await?.into();
-        let definitions = RwLock::new(Arc::new(Definitions::with_stored(0, Vec::new())));
+        let definitions = parameters::Current::default();
         let statistics = statistics::Statistics::new();
         let inner =
             Inner { backend, base, clock: options.clock, definitions, redefined: Notify::new(), audit, statistics };
@@ -149,7 +144,7 @@ impl SqlStore {
     pub(crate) async fn load_definitions(&self) -> Result<(), Error> {
         let load = job((), |_, c| Box::pin(async move { parameters::load(c).await }));
         let definitions = self.writing(Isolation::ReadCommitted, load).await?;
-        *self.inner.definitions.write().unwrap_or_else(PoisonError::into_inner) = definitions;
+        self.inner.definitions.keep(definitions);
         Ok(())
     }
 
@@ -214,7 +209,7 @@ async fn wait_before_retry(tries: &mut u32) -> Result<(), Error> {
 
 impl Store for SqlStore {
     fn definitions(&self) -> Arc<Definitions> {
-        self.inner.definitions.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner.definitions.get()
     }
 
     fn indexing(&self) -> Vec<IndexingProgress> {
