@@ -145,6 +145,30 @@ impl Keep for Client {
 }
 
 impl Client {
+    /// A client that is let in, and may have these scopes and nothing else: no right, no policy, nowhere to send users.
+    pub(crate) fn without_rights(name: String, authentication: Authentication, scopes: &Scopes) -> Self {
+        Self {
+            name,
+            authentication,
+            organization: None,
+            redirect_uris: Vec::new(),
+            launch_url: None,
+            scopes: scopes.to_string(),
+            policy: Vec::new(),
+            purposes: Vec::new(),
+            id_prefix: None,
+            limits: None,
+            introspects: false,
+            launches: false,
+            administers: false,
+            origins: Vec::new(),
+            contact: None,
+            id_token_algorithm: None,
+            enabled: true,
+            expires: None,
+        }
+    }
+
     /// The scopes that it may be granted.
     #[must_use]
     pub fn allowed(&self, definitions: &Definitions) -> Scopes {

@@ -217,24 +217,10 @@ impl Metadata {
         let mut origins: Vec<String> = origins.map(|origin| origin.to_ascii_lowercase()).collect();
         origins.dedup();
         Client {
-            name: self.client_name.clone(),
-            authentication,
-            organization: None,
             redirect_uris: self.redirect_uris.clone(),
-            launch_url: None,
-            scopes: scopes.to_string(),
-            policy: Vec::new(),
-            purposes: Vec::new(),
-            id_prefix: None,
-            limits: None,
-            introspects: false,
-            launches: false,
-            administers: false,
             origins,
             contact: (!self.contacts.is_empty()).then(|| self.contacts.join(", ")),
-            id_token_algorithm: None,
-            enabled: true,
-            expires: None,
+            ..Client::without_rights(self.client_name.clone(), authentication, scopes)
         }
     }
 }

@@ -195,24 +195,8 @@ impl External {
     /// A client that is not registered here: it has what the token grants, within the policy for such clients.
     fn unregistered(&self, claims: &Claims) -> Client {
         Client {
-            name: claims.client.clone(),
-            authentication: Authentication::None,
-            organization: None,
-            redirect_uris: Vec::new(),
-            launch_url: None,
-            scopes: claims.scopes.to_string(),
             policy: self.settings.client_policy.clone(),
-            purposes: Vec::new(),
-            id_prefix: None,
-            limits: None,
-            introspects: false,
-            launches: false,
-            administers: false,
-            origins: Vec::new(),
-            contact: None,
-            id_token_algorithm: None,
-            enabled: true,
-            expires: None,
+            ..Client::without_rights(claims.client.clone(), Authentication::None, &claims.scopes)
         }
     }
 

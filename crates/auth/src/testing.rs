@@ -1,10 +1,10 @@
-//! For tests: records in memory, a clock that is set, a web of a few pages.
+//! For tests: records in memory, a clock that is set, a web of a few pages, and the servers that stand on these.
 
 use crate::{
-    RelatedPersons,
+    AuthorizationServer, MasterKey, Parts, ProviderSettings, RelatedPersons,
     jwks::{Family, generate},
     jws::{Algorithm, sign_bytes},
-    outbound::{Ask, Fetch, Fetched},
+    outbound::{Ask, Credentials, Fetch, Fetched},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{FutureExt as _, future::BoxFuture};
@@ -199,16 +199,83 @@ impl SignedBy {
 
     /// An assertion with these claims, whose header differs from the usual one in these members.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
-        let mut all = json!({"typ": "JWT", "alg": self.public["alg"], "kid": self.public["kid"]});
-        for (name, member) in header.as_object().unwrap() {
-            all[name] = member.clone();
-            if member.is_null() {
-                all.as_object_mut().unwrap().remove(name);
-            }
-        }
+        let usual = json!({"typ": "JWT", "alg": self.public["alg"], "kid": self.public["kid"]});
+        let all = with(usual, header);
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&all), part(claims));
         let signature = sign_bytes(signed.as_bytes(), self.algorithm, &self.private).unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+/// The server with the API `https://ehr/fhir`, of these records and this web.
+pub(crate) async fn server(memory: &Arc<Memory>, web: Arc<Web>) -> AuthorizationServer {
+    let parts = Parts {
+        records: memory.clone(),
+        clock: memory.clone(),
+        master: MasterKey::new([1; 32]),
+        fetch: web,
+        related_persons: memory.clone(),
+        base: "https://ehr/fhir".to_owned(),
+    };
+    AuthorizationServer::new(parts).await.unwrap()
+}
+
+/// An authorization server elsewhere, `https://idp/realm`: what it publishes, and the key that it signs with.
+pub(crate) struct Issuer {
+    pub(crate) web: Arc<Web>,
+    pub(crate) key: SignedBy,
+}
+
+impl Issuer {
+    pub(crate) const ID: &'static str = "https://idp/realm";
+    pub(crate) const METADATA: &'static str = "https://idp/realm/.well-known/openid-configuration";
+    pub(crate) const KEYS: &'static str = "https://idp/jwks";
+    pub(crate) const TOKEN: &'static str = "https://idp/token";
+    pub(crate) const INTROSPECTION: &'static str = "https://idp/introspect";
+
+    pub(crate) fn new() -> Self {
+        let issuer = Self { web: Web::new(), key: SignedBy::es384("k") };
+        issuer.publish(&json!({}));
+        issuer.web.put(Self::KEYS, &json!({"keys": [issuer.key.public]}).to_string(), None);
+        issuer
+    }
+
+    /// Publishes its metadata, with these members besides.
+    pub(crate) fn publish(&self, more: &Value) {
+        let metadata = json!({
+            "issuer": Self::ID, "jwks_uri": Self::KEYS, "token_endpoint": Self::TOKEN,
+            "introspection_endpoint": Self::INTROSPECTION, "userinfo_endpoint": "https://idp/userinfo",
+            "authorization_endpoint": "https://idp/authorize?tenant=1", "end_session_endpoint": "https://idp/logout",
+        });
+        self.web.put(Self::METADATA, &with(metadata, more).to_string(), None);
+    }
+
+    pub(crate) fn settings() -> ProviderSettings {
+        ProviderSettings {
+            issuer: Self::ID.to_owned(),
+            algorithms: vec![Algorithm::Es384],
+            ..ProviderSettings::default()
+        }
+    }
+
+    /// Those of the server here.
+    pub(crate) fn credentials() -> Credentials {
+        Credentials { url: Self::ID.into(), id: "ehr".into(), secret: "s".into() }
+    }
+}
+
+/// An object with these members; null takes one away.
+pub(crate) fn with(mut value: Value, change: &Value) -> Value {
+    for (name, member) in change.as_object().unwrap() {
+        value[name] = member.clone();
+        if member.is_null() {
+            value.as_object_mut().unwrap().remove(name);
+        }
+    }
+    value
+}
+
+pub(crate) fn form(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

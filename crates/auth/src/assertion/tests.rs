@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::outbound::Feature;
-use crate::testing::{Memory, SignedBy, Web};
+use crate::testing::{Memory, SignedBy, Web, with};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -72,17 +72,6 @@ impl Bench {
             other => panic!("{reason}: {other:?}"),
         }
     }
-}
-
-/// The good one, with some members of its header or claims set to something else (null: left out).
-fn with(mut value: Value, members: &Value) -> Value {
-    for (name, member) in members.as_object().unwrap() {
-        value[name] = member.clone();
-        if member.is_null() {
-            value.as_object_mut().unwrap().remove(name);
-        }
-    }
-    value
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Kept, authorization::Authorization, launch::LaunchContext, token::Token};
+use crate::{Kept, authorization::Authorization, launch::LaunchContext, testing::with, token::Token};
 use serde_json::{Value, json};
 use tessera_model::{Definitions, Permission, ResourceType, Visible};
 
@@ -7,13 +7,6 @@ const READING: Reading<'_> = Reading { base: "http://h/fhir", now: 0 };
 
 fn resource_type(name: &str) -> ResourceType {
     Definitions::r4().resource_type(name).unwrap()
-}
-
-fn with(mut value: Value, members: &Value) -> Value {
-    for (name, member) in members.as_object().unwrap() {
-        value[name] = member.clone();
-    }
-    value
 }
 
 fn client(change: &Value) -> Kept<Client> {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
-    MasterKey, Parts, client,
+    client,
     kept::SECOND,
-    testing::{Memory, Web},
+    testing::{self, Memory, Web, with},
     user,
 };
 use serde_json::{Value, json};
@@ -18,15 +18,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let memory = Memory::new();
-        let parts = Parts {
-            records: memory.clone(),
-            related_persons: memory.clone(),
-            clock: memory.clone(),
-            master: MasterKey::new([1; 32]),
-            fetch: Web::new(),
-            base: "https://ehr/fhir".to_owned(),
-        };
-        let server = AuthorizationServer::new(parts).await.unwrap();
+        let server = testing::server(&memory, Web::new()).await;
         let app = json!({"name": "App", "authentication": "none", "enabled": true, "redirect_uris": ["https://app/cb"],
             "scopes": "offline_access patient/*.cruds user/*.cruds"});
         client::register(&*memory, "app", serde_json::from_value(app).unwrap()).await.unwrap();
@@ -35,12 +27,9 @@ impl Bench {
     }
 
     async fn user(&self, changes: Value) -> Kept<User> {
-        let mut all = json!({"name": "Eve", "role": "clinician", "fhir_user": "Practitioner/p",
+        let all = json!({"name": "Eve", "role": "clinician", "fhir_user": "Practitioner/p",
             "policy": ["Observation?status=final"], "break_glass": true, "password": null, "enabled": true});
-        for (name, value) in changes.as_object().unwrap() {
-            all[name] = value.clone();
-        }
-        user::add(&*self.memory, "eve", serde_json::from_value(all).unwrap()).await.unwrap();
+        user::add(&*self.memory, "eve", serde_json::from_value(with(all, &changes)).unwrap()).await.unwrap();
         user::find(&*self.memory, "eve").await.unwrap().unwrap()
     }
 

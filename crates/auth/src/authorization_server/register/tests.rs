@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
-    MasterKey, Parts, Rules,
+    Rules,
     dynamic::{approve, invite, waiting},
-    testing::{Memory, SignedBy, Web},
+    testing::{self, Memory, SignedBy, Web, form, with},
 };
 use std::sync::Arc;
 
@@ -11,28 +11,13 @@ const THERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2,
 
 async fn server(registering: Registering) -> (Arc<Memory>, AuthorizationServer) {
     let memory = Memory::new();
-    let parts = Parts {
-        records: memory.clone(),
-        related_persons: memory.clone(),
-        clock: memory.clone(),
-        master: MasterKey::new([1; 32]),
-        fetch: Web::new(),
-        base: "https://ehr/fhir".to_owned(),
-    };
     let rules = Rules { registering, ..Rules::default() };
-    (memory, AuthorizationServer::new(parts).await.unwrap().with_rules(rules))
+    let server = testing::server(&memory, Web::new()).await.with_rules(rules);
+    (memory, server)
 }
 
 fn app() -> Value {
     json!({"client_name": "App", "redirect_uris": ["https://app.example/cb"], "scope": "openid patient/*.rs nonsense"})
-}
-
-fn with(changes: &Value) -> Value {
-    let mut all = app();
-    for (name, value) in changes.as_object().unwrap() {
-        all[name] = value.clone();
-    }
-    all
 }
 
 fn code(result: &Result<Registered, NotRegistered>) -> &'static str {
@@ -88,7 +73,7 @@ async fn auth_50_what_a_client_may_say_of_itself() {
     let (memory, server) = server(Registering::Token).await;
     let token = invite(&*memory, memory.now(), 1000, 300).await.unwrap();
     let check = async |changes: Value, expect: &str| {
-        let given = with(&changes);
+        let given = with(app(), &changes);
         assert_eq!(code(&server.register(Some(token.expose()), HERE, &given).await), expect, "{changes}");
         memory.pass(DAY);
     };
@@ -161,13 +146,12 @@ async fn auth_50_system_scopes_wait_for_the_operator() {
     let ask = async || {
         let claims = json!({"iss": told.id, "sub": told.id, "aud": "https://ehr/auth/token",
             "exp": memory.now() / SECOND + 60, "jti": secret::random_text().unwrap()});
-        let form = [
+        let form = form(&[
             ("grant_type", "client_credentials"),
             ("scope", "system/*.rs"),
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("client_assertion", &key.sign(&json!({}), &claims)),
-        ];
-        let form: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        ]);
         server.token(None, &form).await.map(|issued| issued.answer["scope"].clone()).map_err(|refused| refused.error)
     };
     assert_eq!(ask().await.unwrap_err().code(), "invalid_scope");
@@ -204,13 +188,13 @@ async fn auth_50_a_client_manages_what_it_has_registered_and_nothing_else() {
     for wrong in [None, others, Some("tsm_x"), Some(token.expose())] {
         assert!(matches!(server.registration(&one.id, wrong).await, Err(NotRegistered::NotAllowed)));
         assert!(matches!(server.unregister(&one.id, wrong).await, Err(NotRegistered::NotAllowed)));
-        let new = with(&json!({"client_id": one.id}));
+        let new = with(app(), &json!({"client_id": one.id}));
         assert!(matches!(server.update_registration(&one.id, wrong, &new).await, Err(NotRegistered::NotAllowed)));
     }
     assert!(server.registration("app", own).await.is_err());
     let read = server.registration(&one.id, own).await.unwrap();
     assert_eq!((&read["client_name"], read.get("client_secret")), (&json!("App"), None));
-    let update = async |changes: Value| server.update_registration(&one.id, own, &with(&changes)).await;
+    let update = async |changes: Value| server.update_registration(&one.id, own, &with(app(), &changes)).await;
     for bad in [
         json!({}),
         json!({"client_id": other.id}),
