@@ -5,6 +5,8 @@ mod http;
 mod identity;
 mod layers;
 mod limits;
+mod problems;
+mod show;
 mod tls;
 
 pub(crate) use access::is_loopback;
@@ -13,6 +15,7 @@ pub(crate) use identity::Mode;
 use crate::{error::Error, secret};
 use access::Access;
 use http::Http;
+use layers::Layers;
 pub(crate) use limits::Limits;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -120,8 +123,34 @@ impl Settings {
     /// # Errors
     /// [`Error::Usage`] if the file cannot be read or has a setting that does not exist, or a value is of another type.
     pub(crate) fn resolve(&self) -> Result<Config, Error> {
-        let environment = |name: &str| std::env::var(name).ok();
-        layers::resolve(self.config.as_deref(), environment, self)
+        self.layers().config()
+    }
+
+    /// The layers, with what is wrong with them.
+    fn layers(&self) -> Layers {
+        let mut layers = Layers::read(self.config.as_deref(), |name| std::env::var(name).ok(), self);
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        layers.problems.extend(layers::unknown_variables(names));
+        layers
+    }
+
+    /// Everything that is wrong with the settings.
+    #[must_use]
+    pub(crate) fn problems(&self) -> Vec<String> {
+        match self.resolve() {
+            Ok(config) => config.problems(),
+            Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The settings in force, as a file that says where each comes from; secrets are masked.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if something is wrong with the layers.
+    pub(crate) fn show(&self) -> Result<String, Error> {
+        let layers = self.layers();
+        layers.config()?;
+        Ok(show::show(&layers))
     }
 }
 
@@ -159,18 +188,31 @@ impl Config {
     /// # Errors
     /// [`Error::Usage`] if a setting is none of those that there are, or the secret cannot be read.
     pub(crate) fn audit(&self) -> Result<Option<AuditOptions>, Error> {
+        let Some(always_sync) = self.audits()? else { return Ok(None) };
+        let secret = secret::read_or_make(&self.secret_key_file()?)?;
+        Ok(Some(AuditOptions { folder: self.audit_folder()?, always_sync, secret }))
+    }
+
+    /// Whether events are recorded, and if so whether reads wait for the disk.
+    fn audits(&self) -> Result<Option<bool>, Error> {
         let always_sync = match &*self.audit_sync {
             "interval" => false,
             "always" => true,
             _ => return Err(Error::Usage("--audit-sync: expected interval or always".to_owned())),
         };
         match &*self.audit {
-            "on" => {}
-            "off" => return Ok(None),
-            _ => return Err(Error::Usage("--audit: expected on or off".to_owned())),
+            "on" => Ok(Some(always_sync)),
+            "off" => Ok(None),
+            _ => Err(Error::Usage("--audit: expected on or off".to_owned())),
         }
-        let folder = self.file(&self.audit_folder, "audit")?;
-        Ok(Some(AuditOptions { folder, always_sync, secret: secret::read_or_make(&self.secret_key_file()?)? }))
+    }
+
+    /// Where events wait for the database.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the database's URL is of neither kind.
+    pub(crate) fn audit_folder(&self) -> Result<PathBuf, Error> {
+        self.file(&self.audit_folder, "audit")
     }
 
     /// The file with the server's secret.
@@ -233,6 +275,43 @@ mod tests {
         let config = layers::resolve(None, |_| None, &Settings::default()).unwrap();
         assert_eq!(config.search_timeout().unwrap(), tessera_store::SEARCH_TIMEOUT);
         assert_eq!(config.base_at("http", "127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
+    }
+
+    /// What stands in backticks in a cell of a table.
+    fn quoted(cell: &str) -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_setting_has_its_row_in_the_documentation_and_every_row_its_setting() {
+        let page = include_str!("../../../docs/operating.md");
+        let rows = page.lines().skip_while(|line| !line.starts_with("| key | default |")).skip(2);
+        let mut documented = Vec::new();
+        for row in rows.take_while(|line| line.starts_with('|')) {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let (keys, variables) = (quoted(cells[0]), quoted(cells[2]));
+            assert_eq!(keys.len(), variables.len(), "{row}");
+            documented.extend(variables.into_iter().zip(keys));
+        }
+        documented.sort();
+        let mut settings = layers::variables();
+        settings.sort();
+        assert_eq!(documented, settings);
+    }
+
+    #[test]
+    fn every_setting_is_explained_where_it_has_its_default() {
+        let mut lines_before: &[&str] = &[];
+        let lines: Vec<&str> = layers::DEFAULTS.lines().collect();
+        for (n, line) in lines.iter().enumerate() {
+            // A comment stands for the lines below it, up to the next empty one.
+            match line.chars().next() {
+                None => lines_before = &[],
+                Some('#') => lines_before = &lines[n..=n],
+                Some('[') => {}
+                Some(_) => assert!(!lines_before.is_empty(), "{line}"),
+            }
+        }
     }
 
     #[test]

@@ -44,6 +44,8 @@ enum Command {
     Doctor(commands::doctor::Arguments),
     /// Look after the keys that id_tokens are signed with
     Keys(commands::keys::Arguments),
+    /// Say what the settings are, and what is wrong with them
+    Config(commands::config::Arguments),
     /// Compare every index row with what the stored resources say
     Check(commands::check::Arguments),
     /// Work with the record of who did what
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
             Command::User(arguments) => commands::user::run(arguments).await,
             Command::Doctor(arguments) => commands::doctor::run(arguments).await,
             Command::Keys(arguments) => commands::keys::run(arguments).await,
+            Command::Config(arguments) => commands::config::run(&arguments),
             Command::Check(arguments) => commands::check::run(arguments).await,
             Command::Audit(arguments) => commands::audit::run(arguments).await,
         }

@@ -13,15 +13,26 @@ use std::{
 /// # Errors
 /// [`Error::Usage`] if the file holds none, or can be neither read nor made.
 pub(crate) fn read_or_make(path: &Path) -> Result<[u8; 32], Error> {
+    if let Some(secret) = read(path)? {
+        return Ok(secret);
+    }
     let unusable = |error: io::Error| Error::Usage(format!("the secret key file {}: {error}", path.display()));
+    make(path).map_err(unusable)?.map_or_else(
+        // Another process was first.
+        || fs::read_to_string(path).map_err(unusable).and_then(|text| parse(path, &text)),
+        Ok,
+    )
+}
+
+/// The secret in that file; `None`: there is no such file.
+///
+/// # Errors
+/// [`Error::Usage`] if the file holds none, or cannot be read.
+pub(crate) fn read(path: &Path) -> Result<Option<[u8; 32]>, Error> {
     match fs::read_to_string(path) {
-        Ok(text) => parse(path, &text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path).map_err(unusable)?.map_or_else(
-            // Another process was first.
-            || fs::read_to_string(path).map_err(unusable).and_then(|text| parse(path, &text)),
-            Ok,
-        ),
-        Err(error) => Err(unusable(error)),
+        Ok(text) => parse(path, &text).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::Usage(format!("the secret key file {}: {error}", path.display()))),
     }
 }
 

@@ -4,11 +4,16 @@ use std::process::{Command, Output};
 
 #[expect(clippy::unwrap_used, reason = "a helper of tests: it fails the test")]
 fn tessera(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TESSERA_")) {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(std::env::temp_dir()).output().unwrap()
+    command.args(arguments).current_dir(std::env::temp_dir());
+    command
 }
 
 fn refused(arguments: &[&str], words: &str) {
@@ -22,7 +27,7 @@ fn help_names_every_command_with_a_sentence() {
     let output = tessera(&["--help"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success());
-    for command in ["serve", "demo", "load", "migrate", "client", "user", "check"] {
+    for command in ["serve", "demo", "load", "migrate", "client", "user", "config", "check"] {
         let line = text.lines().find(|line| line.trim_start().starts_with(command));
         assert!(line.is_some_and(|line| line.split_whitespace().count() > 3), "{command}: {text}");
         assert!(tessera(&[command, "--help"]).status.success());
@@ -39,9 +44,7 @@ fn http_1_what_others_can_reach_is_encrypted_here_or_by_a_proxy() {
     let open = ["serve", "--listen", "0.0.0.0:0", "--base-url", "https://ehr.example.org/fhir"];
     refused(&open, "http.proxies");
     let with = |name: &str, value: &str, words: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(std::env::temp_dir());
-        let output = command.env(name, value).output().unwrap();
+        let output = command(&["serve", "--listen", "127.0.0.1:0"]).env(name, value).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains(words), "{name}={value}: {text}");
     };
@@ -67,12 +70,10 @@ fn auth_40_no_environment_variable_and_no_setting_turns_authentication_off() {
     std::fs::write(&file, "insecure_no_auth = true\n").unwrap();
     let path = file.display().to_string();
     refused(&["serve", "--listen", "127.0.0.1:0", "--config", &path], "insecure_no_auth");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
-    // Were it off, the address would be refused for that.
-    let output =
-        command.args(["serve", "--listen", "0.0.0.0:0"]).env("TESSERA_INSECURE_NO_AUTH", "true").output().unwrap();
+    let mut serve = command(&["serve", "--listen", "127.0.0.1:0"]);
+    let output = serve.env("TESSERA_INSECURE_NO_AUTH", "true").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && text.contains("--base-url") && !text.contains("loopback"), "{text}");
+    assert!(!output.status.success() && text.contains("there is no setting TESSERA_INSECURE_NO_AUTH"), "{text}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -98,4 +99,36 @@ fn what_may_not_be_registered_is_refused_with_its_reason() {
 #[test]
 fn a_database_url_of_another_kind_is_refused() {
     refused(&["check", "--database-url", "mysql://x"], "sqlite:PATH");
+}
+
+#[test]
+fn config_check_names_every_problem_and_fails() {
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = command(&["config", "check", "--listen", "0.0.0.0:8080"]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let good = [("TESSERA_BASE_URL", "https://ehr.example.org/fhir"), ("TESSERA_HTTP_PROXIES", "10.0.0.0/8")];
+    assert_eq!(check(&good), (Some(0), "The settings are all right.\n".to_owned()));
+    let (code, text) = check(&[good[1], ("TESSERA_AUDIT", "perhaps"), ("TESSERA_LIMITS_BURST", "0")]);
+    assert_eq!((code, text.lines().count()), (Some(1), 3), "{text}");
+    let (code, text) = check(&[good[0], ("TESSERA_HTTP_CONECTIONS", "5"), ("TESSERA_HTTP_BODIES_MIB", "many")]);
+    assert_eq!((code, text.lines().count()), (Some(1), 2), "{text}");
+    assert!(text.contains("did you mean TESSERA_HTTP_CONNECTIONS?") && !text.contains("many"), "{text}");
+}
+
+#[test]
+fn config_show_prints_a_file_that_can_be_used_and_no_secret() {
+    let mut command = command(&["config", "show", "--search-timeout-ms", "500"]);
+    let output = command.env("TESSERA_DATABASE_URL", "postgres://u:hush@localhost/x").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && !text.contains("hush"), "{text}");
+    let path = std::env::temp_dir().join(format!("tessera-cli-show-{}.toml", std::process::id()));
+    std::fs::write(&path, &text).unwrap();
+    let again = tessera(&["config", "show", "--config", &path.display().to_string()]);
+    let again = String::from_utf8_lossy(&again.stdout).into_owned();
+    std::fs::remove_file(&path).unwrap();
+    let values = |text: &str| text.lines().map(|l| l.split(" # ").next().map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!(values(&again), values(&text));
+    assert!(again.contains("search_timeout_ms = 500"));
 }

@@ -111,16 +111,7 @@ async fn listen(config: &Config) -> Result<Listener, Error> {
     let (limits, proxies, tls) = (config.http.limits()?, config.http.proxies()?, config.tls.load()?);
     let tcp = TcpListener::bind(&config.listen).await?;
     let others_reach_it = !tcp.local_addr()?.ip().is_loopback();
-    if others_reach_it && config.base().is_none() {
-        return Err(Error::Usage("a server that others can reach needs --base-url, under which they do".to_owned()));
-    }
-    if others_reach_it && tls.is_none() && proxies.networks.is_empty() {
-        return Err(Error::Usage(
-            "a server that others can reach needs a certificate (tls.certificate, tls.key), or the proxies that have one \
-             (http.proxies)"
-                .to_owned(),
-        ));
-    }
+    config.may_listen(others_reach_it, tls.is_some(), !proxies.networks.is_empty())?;
     Ok(Listener { tcp, limits, proxies, tls })
 }
 

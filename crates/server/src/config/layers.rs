@@ -1,58 +1,223 @@
 //! Which layer a setting comes from. All layers are tables of one shape, that of `config.default.toml`: what is not in it
-//! does not exist.
+//! does not exist. Every problem is noted, so that whoever mends them need not start again for each.
 
 use super::{Config, Settings};
 use crate::error::Error;
 use serde::Deserialize as _;
-use std::path::Path;
+use std::{collections::BTreeMap, fmt, path::Path};
 use toml::{Table, Value};
 
 /// The defaults, with a line of help each.
-const DEFAULTS: &str = include_str!("../../config.default.toml");
+pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
-/// The settings of the command line, before those of the environment, before those of the file, before the defaults.
+/// What all settings begin with in the environment.
+const PREFIX: &str = "TESSERA";
+/// Variables of that beginning that are no settings.
+const OTHER_VARIABLES: [&str; 2] = ["TESSERA_CONFIG", "TESSERA_TOKEN"];
+/// What tests set begins with this.
+const TEST_PREFIX: &str = "TESSERA_TEST_";
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// `config.default.toml`.
+    Default,
+    /// The file of that name.
+    File(String),
+    /// The variable of that name.
+    Environment(String),
+    /// An option.
+    CommandLine,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(name) => f.write_str(name),
+            Self::Environment(name) => f.write_str(name),
+            Self::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// The settings in force, where those come from that are no defaults, and what is wrong with the layers.
+pub(crate) struct Layers {
+    pub(super) settings: Table,
+    pub(super) origins: BTreeMap<String, Origin>,
+    pub(super) problems: Vec<String>,
+}
+
+impl Layers {
+    /// The settings of the command line, before those of the environment, before those of the file, before the defaults.
+    pub(super) fn read(
+        file: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+        command_line: &Settings,
+    ) -> Self {
+        let mut layers = Self { settings: Table::new(), origins: BTreeMap::new(), problems: Vec::new() };
+        match parse(DEFAULTS, "config.default.toml") {
+            Ok(defaults) => layers.settings = defaults,
+            Err(problem) => layers.problems.push(problem),
+        }
+        if let Some(path) = file {
+            let name = path.display().to_string();
+            match read(path).and_then(|text| parse(&text, &name)) {
+                Ok(layer) => layers.over(layer, &name, &Origin::File(name.clone())),
+                Err(problem) => layers.problems.push(problem),
+            }
+        }
+        for (name, key) in variables() {
+            layers.take_variable(&name, &key, &environment);
+        }
+        match Table::try_from(command_line) {
+            Ok(given) => layers.over(given, "command line", &Origin::CommandLine),
+            Err(error) => layers.problems.push(error.to_string()),
+        }
+        layers
+    }
+
+    /// The settings, if nothing is wrong with the layers.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with every problem.
+    pub(super) fn config(&self) -> Result<Config, Error> {
+        let config = Config::deserialize(Value::Table(self.settings.clone())).map_err(|error| error.to_string());
+        match config {
+            Ok(config) if self.problems.is_empty() => Ok(config),
+            result => {
+                Err(Error::Usage(self.problems.iter().cloned().chain(result.err()).collect::<Vec<_>>().join("\n")))
+            }
+        }
+    }
+
+    /// Puts one layer over those below it.
+    fn over(&mut self, layer: Table, name: &str, origin: &Origin) {
+        let mut set = Vec::new();
+        overlay(&mut self.settings, layer, name, "", &mut set, &mut self.problems);
+        self.origins.extend(set.into_iter().map(|key| (key, origin.clone())));
+    }
+
+    /// A value of the environment, or of the file that the variable with `_FILE` at its end names (HTTP-12: secrets are in
+    /// files).
+    fn take_variable(&mut self, name: &str, key: &str, environment: &impl Fn(&str) -> Option<String>) {
+        let file = format!("{name}_FILE");
+        let (text, origin) = match (environment(name), environment(&file)) {
+            (Some(_), Some(_)) => return self.problems.push(format!("{name} and {file} exclude each other")),
+            (Some(text), None) => (Ok(text), name.to_owned()),
+            (None, Some(path)) => (read(Path::new(&path)), file),
+            (None, None) => return,
+        };
+        let Some(value) = value_at(&mut self.settings, key) else { return };
+        // Not the text: it may be a secret.
+        let wrong = || format!("{name}: expected {}", a_value_like(value));
+        match text.and_then(|text| parse_like(value, text.trim_end_matches(['\r', '\n'])).ok_or_else(wrong)) {
+            Ok(parsed) => {
+                *value = parsed;
+                self.origins.insert(key.to_owned(), Origin::Environment(origin));
+            }
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+}
+
+/// The settings in force.
 ///
 /// # Errors
 /// [`Error::Usage`] if a file cannot be read, a setting does not exist, or a value is of another type.
+#[cfg(test)]
 pub(super) fn resolve(
     file: Option<&Path>,
     environment: impl Fn(&str) -> Option<String>,
     command_line: &Settings,
 ) -> Result<Config, Error> {
-    let mut settings = parse(DEFAULTS, "config.default.toml")?;
-    if let Some(path) = file {
-        let name = path.display().to_string();
-        overlay(&mut settings, parse(&read(path)?, &name)?, &name, "")?;
+    Layers::read(file, environment, command_line).config()
+}
+
+/// The variables of the settings, with the keys that they set: `TESSERA_`, section and key in capitals.
+pub(super) fn variables() -> Vec<(String, String)> {
+    let mut keys = Vec::new();
+    if let Ok(defaults) = parse(DEFAULTS, "config.default.toml") {
+        list(&defaults, "", &mut keys);
     }
-    for_each(&mut settings, "TESSERA", &mut |name, value| from_environment(name, value, &environment))?;
-    let given = Table::try_from(command_line).map_err(|error| Error::Usage(error.to_string()))?;
-    overlay(&mut settings, given, "command line", "")?;
-    Config::deserialize(Value::Table(settings)).map_err(|error| Error::Usage(error.to_string()))
+    keys.into_iter().map(|key| (format!("{PREFIX}_{}", key.replace('.', "_").to_uppercase()), key)).collect()
 }
 
-fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
-}
-
-fn parse(text: &str, name: &str) -> Result<Table, Error> {
-    text.parse().map_err(|error| Error::Usage(format!("{name}: {error}")))
-}
-
-/// Puts one layer over those below it.
-fn overlay(below: &mut Table, layer: Table, name: &str, section: &str) -> Result<(), Error> {
-    for (key, value) in layer {
-        let known: Vec<String> = below.keys().cloned().collect();
-        let full = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
-        let Some(old) = below.get_mut(&key) else {
-            return Err(Error::Usage(format!("{name}: there is no setting {full}{}", suggestion(&key, &known))));
-        };
-        match (old, value) {
-            (Value::Table(old), Value::Table(value)) => overlay(old, value, name, &full)?,
-            (old, value) if old.same_type(&value) => *old = value,
-            (old, _) => return Err(Error::Usage(format!("{name}: {full}: expected {}", a_value_like(old)))),
+/// The full names of the values below.
+fn list(table: &Table, section: &str, keys: &mut Vec<String>) {
+    for (key, value) in table {
+        let full = name_in(section, key);
+        match value {
+            Value::Table(below) => list(below, &full, keys),
+            _ => keys.push(full),
         }
     }
-    Ok(())
+}
+
+/// What is wrong with the names of an environment's variables: one that looks like a setting and is none does nothing, which
+/// nobody would notice.
+pub(super) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    let known: Vec<String> = variables().into_iter().map(|(name, _)| name).collect();
+    let in_kubernetes = names.iter().any(|name| name == "KUBERNETES_SERVICE_HOST");
+    let is_other = |name: &str| {
+        let setting = name.strip_suffix("_FILE").unwrap_or(name);
+        let is_known = known.iter().any(|known| known == setting) || OTHER_VARIABLES.contains(&name);
+        is_known || name.starts_with(TEST_PREFIX) || in_kubernetes && is_of_kubernetes(name)
+    };
+    let unknown = names.iter().filter(|name| name.starts_with("TESSERA_") && !is_other(name));
+    unknown.map(|name| format!("environment: there is no setting {name}{}", suggestion(name, &known))).collect()
+}
+
+/// Whether Kubernetes gives that name to a container for a Service whose name begins with `tessera`. No setting ends so.
+fn is_of_kubernetes(name: &str) -> bool {
+    let ends = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_TCP_PROTO", "_TCP_PORT", "_TCP_ADDR"];
+    ends.iter().any(|end| name.ends_with(end)) || name.contains("_SERVICE_PORT_")
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn parse(text: &str, name: &str) -> Result<Table, String> {
+    text.parse().map_err(|error| format!("{name}: {error}"))
+}
+
+/// `section.key`
+pub(super) fn name_in(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+}
+
+/// Puts one layer over those below it; `set`: the full names of what it sets.
+fn overlay(
+    below: &mut Table,
+    layer: Table,
+    name: &str,
+    section: &str,
+    set: &mut Vec<String>,
+    problems: &mut Vec<String>,
+) {
+    for (key, value) in layer {
+        let known: Vec<String> = below.keys().cloned().collect();
+        let full = name_in(section, &key);
+        match (below.get_mut(&key), value) {
+            (None, _) => problems.push(format!("{name}: there is no setting {full}{}", suggestion(&key, &known))),
+            (Some(Value::Table(old)), Value::Table(value)) => overlay(old, value, name, &full, set, problems),
+            (Some(old), value) if old.same_type(&value) => {
+                *old = value;
+                set.push(full);
+            }
+            (Some(old), _) => problems.push(format!("{name}: {full}: expected {}", a_value_like(old))),
+        }
+    }
+}
+
+fn value_at<'t>(table: &'t mut Table, key: &str) -> Option<&'t mut Value> {
+    match key.split_once('.') {
+        Some((section, rest)) => value_at(table.get_mut(section)?.as_table_mut()?, rest),
+        None => table.get_mut(key),
+    }
 }
 
 /// `; did you mean …?` where a name is near.
@@ -62,44 +227,19 @@ fn suggestion(key: &str, known: &[String]) -> String {
         .map_or(String::new(), |(_, name)| format!("; did you mean {name}?"))
 }
 
-/// Calls `change` with each value and its name in the environment: `TESSERA_`, section and key in capitals.
-fn for_each(
-    table: &mut Table,
-    prefix: &str,
-    change: &mut impl FnMut(&str, &mut Value) -> Result<(), Error>,
-) -> Result<(), Error> {
-    for (key, value) in table.iter_mut() {
-        let name = format!("{prefix}_{}", key.to_uppercase());
-        match value {
-            Value::Table(section) => for_each(section, &name, change)?,
-            value => change(&name, value)?,
-        }
-    }
-    Ok(())
-}
-
-/// A value of the environment, or of the file that the variable with `_FILE` at its end names (HTTP-12: secrets are in
-/// files).
-fn from_environment(name: &str, value: &mut Value, environment: &impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    let text = match (environment(name), environment(&format!("{name}_FILE"))) {
-        (Some(_), Some(_)) => return Err(Error::Usage(format!("{name} and {name}_FILE exclude each other"))),
-        (Some(text), None) => text,
-        (None, Some(path)) => read(Path::new(&path))?.trim_end_matches(['\r', '\n']).to_owned(),
-        (None, None) => return Ok(()),
-    };
-    let parsed = match value {
-        Value::String(_) => Some(Value::String(text)),
+/// A value of the type of another, as the environment spells it.
+fn parse_like(value: &Value, text: &str) -> Option<Value> {
+    match value {
+        Value::String(_) => Some(Value::String(text.to_owned())),
         Value::Integer(_) => text.parse().ok().map(Value::Integer),
         Value::Boolean(_) => text.parse().ok().map(Value::Boolean),
+        Value::Float(_) => text.parse().ok().map(Value::Float),
         Value::Array(_) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
-        Value::Float(_) | Value::Datetime(_) | Value::Table(_) => None,
-    };
-    // Not the text: it may be a secret.
-    *value = parsed.ok_or_else(|| Error::Usage(format!("{name}: expected {}", a_value_like(value))))?;
-    Ok(())
+        Value::Datetime(_) | Value::Table(_) => None,
+    }
 }
 
 fn a_value_like(value: &Value) -> &'static str {
@@ -165,6 +305,35 @@ mod tests {
         assert_eq!(config.database_url, "postgres://u:secret@db/x");
         let both = |name: &str| name.starts_with("TESSERA_DATABASE_URL").then(|| named.clone());
         assert!(resolve(None, both, &Settings::default()).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_variable_that_sets_nothing_is_refused_with_the_nearest_that_does() {
+        let unknown = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
+        let known = ["TESSERA_LISTEN", "TESSERA_DATABASE_URL_FILE", "TESSERA_IDENTITY_TOKENS_SCOPE_CLAIM", "PATH"];
+        assert!(unknown(&known).is_empty());
+        assert!(unknown(&["TESSERA_CONFIG", "TESSERA_TOKEN", "TESSERA_TEST_OUTBOUND_LOOPBACK"]).is_empty());
+        let problems = unknown(&["TESSERA_LISTENER", "TESSERA_DATABSE_URL"]);
+        assert!(problems[0].ends_with("TESSERA_DATABSE_URL; did you mean TESSERA_DATABASE_URL?"), "{problems:?}");
+        assert!(problems[1].ends_with("TESSERA_LISTENER; did you mean TESSERA_LISTEN?"), "{problems:?}");
+        // Kubernetes names the address of each Service like this, and one may be called tessera.
+        let service = ["TESSERA_SERVICE_HOST", "TESSERA_SERVICE_PORT_HTTP", "TESSERA_PORT_80_TCP_ADDR", "TESSERA_PORT"];
+        assert_eq!(unknown(&service).len(), 4);
+        assert!(unknown(&[&["KUBERNETES_SERVICE_HOST"], &service[..]].concat()).is_empty());
+    }
+
+    #[test]
+    fn every_problem_is_told_and_not_the_first_alone() {
+        let path = file("all", "lisen = \"x\"\nsearch_timeout_ms = \"1\"\n[htp]\nconnections = 1\n");
+        let environment = |name: &str| (name == "TESSERA_HTTP_BODIES_MIB").then(|| "much".to_owned());
+        let error = resolve(Some(&path), environment, &Settings::default()).unwrap_err().to_string();
+        for words in
+            ["lisen; did you mean listen?", "search_timeout_ms: exp", "htp; did you mean http?", "BODIES_MIB: exp"]
+        {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        assert_eq!(error.lines().count(), 4, "{error}");
         std::fs::remove_file(path).unwrap();
     }
 
