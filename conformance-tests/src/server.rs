@@ -22,6 +22,9 @@ pub const BASE_URL_VARIABLE: &str = "TESSERA_BASE_URL";
 /// The one backend that tests are to use: `sqlite` or `postgresql`.
 pub const BACKEND_VARIABLE: &str = "TESSERA_TEST_BACKEND";
 
+/// The file with the server's secret.
+const SECRET_VARIABLE: &str = "TESSERA_SECRET_KEY_FILE";
+
 /// What a server keeps its resources in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Backend {
@@ -62,6 +65,8 @@ impl fmt::Display for Backend {
 pub struct Database {
     url: String,
     folder: Option<Arc<Folder>>,
+    /// What servers and commands keep beside a database that has no folder: the secret, the audit record's segments.
+    home: Arc<Folder>,
 }
 
 impl Database {
@@ -76,13 +81,22 @@ impl Database {
             Backend::Sqlite => {
                 let folder = Folder::new("database");
                 let url = format!("sqlite:{}", folder.path().join("tessera.db").display());
-                Some(Self { url, folder: Some(Arc::new(folder)) })
+                Some(Self { folder: Some(Arc::new(folder)), ..Self::at(url) })
             }
             Backend::Postgres => {
                 let cluster = cluster_or_skip(test)?;
-                Some(Self { url: cluster.create_database(), folder: None })
+                Some(Self::at(cluster.create_database()))
             }
         }
+    }
+
+    fn at(url: String) -> Self {
+        Self { url, folder: None, home: Arc::new(Folder::new("home")) }
+    }
+
+    /// The file with the secret that servers and commands share; SQLite's lies beside it.
+    fn secret(&self) -> Option<PathBuf> {
+        self.folder.is_none().then(|| self.home.path().join("secret.key"))
     }
 
     /// Its URL.
@@ -100,7 +114,7 @@ impl Database {
     /// A new, empty one of a PostgreSQL that the test has for itself, to stop it.
     #[must_use]
     pub fn on(cluster: &Cluster) -> Self {
-        Self { url: cluster.create_database(), folder: None }
+        Self::at(cluster.create_database())
     }
 
     /// Starts a server on it, with extra environment variables. There may be several on PostgreSQL.
@@ -128,7 +142,8 @@ impl Database {
     #[must_use]
     pub fn run(&self, arguments: &[&str], input: &str) -> String {
         let mut command = tessera();
-        command.args(arguments).env("TESSERA_DATABASE_URL", &self.url);
+        command.args(arguments).env("TESSERA_DATABASE_URL", &self.url).current_dir(self.home.path());
+        command.envs(self.secret().map(|secret| (SECRET_VARIABLE, secret)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("tessera does not start: {error}"));
         if let Some(mut stdin) = child.stdin.take() {
@@ -204,6 +219,7 @@ impl Local {
         }
         // Builds for tests are slow and share the machine; a test of the limit itself sets it.
         command.env("TESSERA_SEARCH_TIMEOUT_MS", "60000");
+        command.envs(self.database.secret().map(|secret| (SECRET_VARIABLE, secret)));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.folder.path());
         let mut folders = vec![self.folder.path().to_owned()];
@@ -241,7 +257,7 @@ impl Server {
     /// When the server does not start.
     #[must_use]
     pub fn start_with(database_url: &str, environment: &[(&str, &str)]) -> Self {
-        Database { url: database_url.to_owned(), folder: None }.serve(environment)
+        Database::at(database_url.to_owned()).serve(environment)
     }
 
     /// The server that the tests of this process share; otherwise like [`Server::start`].

@@ -215,30 +215,66 @@ fn aud_1_what_an_administrator_changes_and_who_is_refused_is_recorded() {
         send(&root, "POST", &format!("{admin}/clients/{stranger}/disable"), &json!({})).await.assert_status(200);
         send(&root, "POST", &format!("{admin}/clients/{stranger}/enable"), &json!({})).await.assert_status(200);
         problem(&other.get(&format!("{admin}/users")).await, 403);
-        let found = async |client: &str| {
-            for _ in 0..TOKEN_TRIES {
-                let found =
-                    root.get(&format!("AuditEvent?altid={client}&type=110113&_count=100")).await.expect_status(200);
-                if !found.resources().is_empty() {
-                    return found.resources().into_iter().cloned().collect::<Vec<_>>();
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-            panic!("nothing is recorded of {client}");
-        };
-        let told = |event: &Value| {
-            let entities = event["entity"].as_array().cloned().unwrap_or_default();
-            let what = entities.iter().find(|entity| entity["role"]["code"] == "13").cloned().unwrap_or_default();
-            let what = what["what"]["identifier"]["value"].as_str().unwrap_or_default().to_owned();
-            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-            (text("action"), text("outcome"), what)
-        };
-        let told_of = |events: &[Value]| events.iter().map(told).collect::<BTreeSet<_>>();
-        let expect = |action: &str, outcome: &str, what: String| (action.to_owned(), outcome.to_owned(), what);
-        let of_root = told_of(&found(&id).await);
-        assert!(of_root.contains(&expect("C", "0", format!("/admin/users/{user}"))), "{of_root:?}");
-        assert!(of_root.contains(&expect("U", "0", format!("/admin/clients/{stranger}/disable"))), "{of_root:?}");
-        let of_other = told_of(&found(&stranger).await);
-        assert!(of_other.contains(&expect("R", "4", "/admin/users".to_owned())), "{of_other:?}");
+        let of_root = recorded(&root, &id).await;
+        assert!(of_root.contains(&format!("110137 C 0 /admin/users/{user}")), "{of_root:?}");
+        assert!(of_root.contains(&format!("110136 U 0 /admin/clients/{stranger}/disable")), "{of_root:?}");
+        let of_other = recorded(&root, &stranger).await;
+        assert!(of_other.contains("110137 R 4 /admin/users"), "{of_other:?}");
     });
+}
+
+#[test]
+fn aud_1_what_an_operator_changes_by_command_is_recorded_as_well() {
+    on_each_backend(async |smart| {
+        let (root, ..) = administrator(smart).await;
+        let (client, user, database) = (name("commanded"), name("ben"), smart.server.database());
+        let run = |arguments: &[&str]| drop(database.run(arguments, "correct horse battery staple\n"));
+        let add = ["client", "add", &client, "--name", "C", "--authentication", "client_secret_basic"];
+        run(&[&add[..], &["--scope", "openid"]].concat());
+        for act in ["rotate", "disable", "enable"] {
+            run(&["client", act, &client]);
+        }
+        run(&["user", "add", &user, "--name", "Ben", "--role", "patient", "--patient", "b"]);
+        for act in ["passwd", "disable", "enable"] {
+            run(&["user", act, &user]);
+        }
+        run(&["user", "totp", &user, "--reset"]);
+        let identity = [user.as_str(), "https://idp.example.org", user.as_str()];
+        for act in ["link", "unlink"] {
+            run(&[&["user", act][..], &identity].concat());
+        }
+        for unchanged in [&["client", "list"][..], &["user", "list"], &["user", "totp", &user]] {
+            run(unchanged);
+        }
+        let of = async |command: &str, name: &str| {
+            let all = recorded(&root, command).await;
+            all.into_iter().filter(|event| event.contains(name)).collect::<Vec<_>>()
+        };
+        let clients = ["/disable", "/enable", "/rotate"].map(|act| format!("110136 U 0 /admin/clients/{client}{act}"));
+        let made = format!("110136 C 0 /admin/clients/{client}");
+        assert_eq!(of("tessera%20client", &client).await, [&[made][..], &clients].concat());
+        let acts = ["/disable", "/enable", "/link", "/password", "/totp", "/unlink"];
+        let users = acts.map(|act| format!("110137 U 0 /admin/users/{user}{act}"));
+        let made = format!("110137 C 0 /admin/users/{user}");
+        assert_eq!(of("tessera%20user", &user).await, [&[made][..], &users].concat());
+    });
+}
+
+/// What is recorded of the administration by this client: subtype, action, outcome and path of each event.
+async fn recorded(root: &Client, client: &str) -> BTreeSet<String> {
+    let told = |event: &Value| {
+        let entities = event["entity"].as_array().cloned().unwrap_or_default();
+        let what = entities.iter().find(|entity| entity["role"]["code"] == "13").cloned().unwrap_or_default();
+        let parts =
+            [&event["subtype"][0]["code"], &event["action"], &event["outcome"], &what["what"]["identifier"]["value"]];
+        parts.map(|part| part.as_str().unwrap_or_default()).join(" ")
+    };
+    for _ in 0..TOKEN_TRIES {
+        let found = root.get(&format!("AuditEvent?altid={client}&type=110113&_count=1000")).await.expect_status(200);
+        if !found.resources().is_empty() {
+            return found.resources().into_iter().map(told).collect();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("nothing is recorded of {client}");
 }

@@ -33,10 +33,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const COUNT: u32 = 100;
 const COUNT_MAX: u32 = 1000;
 
-/// DICOM's audit codes: "Security Roles Changed", for clients; "User security Attributes Changed", for users and what they allow.
-const OF_CLIENTS: &str = "110136";
-const OF_USERS: &str = "110137";
-
 /// What the API reaches.
 #[derive(Clone)]
 struct Office {
@@ -93,15 +89,14 @@ async fn guard(State(office): State<Office>, request: Request, next: Next) -> Re
             Method::POST if matches!(&*path, "/admin/clients" | "/admin/users") => AuditAction::Create,
             _ => AuditAction::Update,
         };
-        let code = if path.starts_with("/admin/clients") { OF_CLIENTS } else { OF_USERS };
         // What is new is where the answer says.
         let location = headers.get(header::LOCATION).and_then(|url| url.to_str().ok());
         let made = location.and_then(|url| url.find("/admin/").and_then(|at| url.get(at..)));
         let why = status.canonical_reason().unwrap_or_default();
         let refused = (!status.is_success()).then_some((status.as_u16(), why));
         let what = made.unwrap_or(&path);
-        let done = (code, action);
-        let recorded = audit::record_administration(&office.context, caller.as_ref(), &id, done, what, refused).await;
+        let done = (action, what);
+        let recorded = audit::record_administration(&office.context, caller.as_ref(), &id, done, refused).await;
         if let Err(error) = recorded {
             tracing::error!(%error, "an administrator's request could not be recorded");
             response = Problem::Busy.into_response();
@@ -185,6 +180,18 @@ struct Listed<T> {
 }
 
 impl Page {
+    /// What was found for this page: if it is full, with a link to where it goes on.
+    fn of<V, T: Serialize>(
+        &self,
+        office: &Office,
+        path: &str,
+        found: &[Kept<V>],
+        show: impl Fn(&Kept<V>) -> T,
+    ) -> Answer {
+        let more = found.last().filter(|_| found.len() == self.count as usize).map(|last| last.key.clone());
+        self.answer(office, path, found.iter().map(show).collect(), more)
+    }
+
     /// The value of a filter.
     fn filter(&self, name: &str) -> Option<String> {
         self.filters.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tessera_model::{
     AccessContext, Caller, Id, Key,
     interaction::{Interaction, InteractionCode, Level, percent_encode},
+    temporal::Micros,
 };
 use tessera_store::{AuditAction, Event};
 use watched::Watched;
@@ -22,6 +23,9 @@ pub(crate) const DISCLOSURE: &str = "110106";
 
 /// DICOM: "Emergency Override Started"
 const BREAK_GLASS: &str = "110127";
+/// DICOM: "Security Roles Changed", for clients; "User security Attributes Changed", for users and what they allow.
+const OF_CLIENTS: &str = "110136";
+const OF_USERS: &str = "110137";
 
 /// The trail of one interaction.
 pub(crate) struct Trail {
@@ -178,25 +182,34 @@ pub(crate) async fn record_break_glass(
     Ok(context.store.record(vec![event], true).await?)
 }
 
-/// Records what an administrator has done or was refused: `what` is the path of the client, user or authorization, `refused` the
-/// status and why.
+/// What is recorded of an act on the client, user or authorization that has this path at the administrator's API, whether it was done
+/// there or by a command of the operator's.
+#[must_use]
+pub fn administration(at: Micros, action: AuditAction, path: &str) -> Event {
+    let code = if path.starts_with("/admin/clients") { OF_CLIENTS } else { OF_USERS };
+    let what = path.chars().take(WHAT_CHARS_MAX).collect();
+    Event { at, interaction: code.to_owned(), action, what, ..Event::default() }
+}
+
+/// Records what an administrator has done or was refused. `refused`: the status and why.
 pub(crate) async fn record_administration(
     context: &Context,
     caller: Option<&Caller>,
     id: &Arc<str>,
-    (code, action): (&'static str, AuditAction),
-    what: &str,
+    (action, path): (AuditAction, &str),
     refused: Option<(u16, &str)>,
 ) -> Result<(), Error> {
     if !context.store.audits() {
         return Ok(());
     }
+    let Event { at, interaction, action, what, .. } = administration(context.clock.now(), action, path);
     let event = Event {
-        interaction: code.to_owned(),
+        at,
+        interaction,
         action,
+        what,
         outcome: refused.map_or(0, |(status, _)| if status >= 500 { 8 } else { 4 }),
         reason: refused.map(|(status, why)| format!("{status} {why}")).unwrap_or_default(),
-        what: what.chars().take(WHAT_CHARS_MAX).collect(),
         ..event(context, caller, id)
     };
     Ok(context.store.record(vec![event], true).await?)

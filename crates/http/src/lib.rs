@@ -31,6 +31,7 @@ mod terminology;
 mod throttle;
 
 pub use address::ClientAddress;
+pub use audit::administration;
 pub use body::Budget;
 pub use context::{ConditionalDelete, Context};
 pub use local::{Answer, Local};

@@ -12,12 +12,19 @@ pub(crate) mod migrate;
 pub(crate) mod serve;
 pub(crate) mod user;
 
-use crate::{config::Config, error::Error};
+use crate::{
+    config::{Config, Settings},
+    error::Error,
+    telemetry,
+};
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
-use tessera_http::{Budget, Context, Throttle};
+use tessera_http::{Budget, Context, Throttle, administration};
 use tessera_model::Definitions;
-use tessera_store::{AuditOptions, Options, SqlStore, Synchronous, clock::SystemClock};
+use tessera_store::{
+    AuditAction, AuditOptions, Event, Options, SqlStore, Store as _, Synchronous,
+    clock::{Clock as _, SystemClock},
+};
 
 /// Switches for tests that must break a promise to see that breaking it is noticed.
 const SQLITE_SYNCHRONOUS: &str = "TESSERA_TEST_SQLITE_SYNCHRONOUS";
@@ -37,6 +44,27 @@ async fn open(config: &Config, base: Option<String>, audit: Option<AuditOptions>
     let options =
         Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off, search_timeout, audit };
     Ok(SqlStore::open(options).await?)
+}
+
+/// What most commands begin with: the settings in force, the log, the database. `records`: what it does is recorded.
+async fn begin(settings: &Settings, records: bool) -> Result<(Config, SqlStore), Error> {
+    let config = settings.resolve()?;
+    telemetry::start(&config.log)?;
+    let audit = if records { config.audit()? } else { None };
+    let store = open(&config, config.base(), audit).await?;
+    Ok((config, store))
+}
+
+/// Records what an operator has done by a command, to what has this path at the administrator's API (AUD-1).
+async fn record(store: &SqlStore, command: &str, (action, path): (AuditAction, String)) -> Result<(), Error> {
+    let event = Event { client: command.to_owned(), ..administration(SystemClock.now(), action, &path) };
+    store.record(vec![event], true).await.map_err(|error| {
+        Error::Failed(format!("it is done, and could not be recorded: {error}; look after the audit folder"))
+    })?;
+    if let Err(error) = store.end_audit().await {
+        tracing::warn!(%error, "the audit record is left in its segment, for the server that starts next");
+    }
+    Ok(())
 }
 
 /// What requests may reach, and who lets them in.

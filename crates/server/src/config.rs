@@ -97,13 +97,13 @@ pub(crate) struct Settings {
     #[arg(global = true, long, value_name = "MILLISECONDS")]
     pub search_timeout_ms: Option<u64>,
     /// Whether it is recorded who does what: on or off [default: on]
-    #[arg(long, value_name = "on|off")]
+    #[arg(global = true, long, value_name = "on|off")]
     pub audit: Option<String>,
     /// Where events of the record wait for the database [default: beside it]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(global = true, long, value_name = "FOLDER")]
     pub audit_folder: Option<String>,
     /// When a read is answered, its event on disk within 20 ms or before: interval or always [default: interval]
-    #[arg(long, value_name = "interval|always")]
+    #[arg(global = true, long, value_name = "interval|always")]
     pub audit_sync: Option<String>,
     /// The file with the server's secret, made if it is not there [default: beside the database]
     #[arg(global = true, long, value_name = "FILE")]

@@ -289,9 +289,7 @@ impl NewKeys {
 pub(super) async fn list(State(office): State<Office>, request: Request) -> Answer {
     let page = page(&request, &[])?;
     let found = client::list(office.server.records(), &page.after, page.count).await?;
-    let more = found.last().filter(|_| found.len() == page.count as usize).map(|last| last.key.clone());
-    let items: Vec<_> = found.iter().map(|kept| ClientRecord::of(kept, None)).collect();
-    page.answer(&office, "clients", items, more)
+    page.of(&office, "clients", &found, |kept| ClientRecord::of(kept, None))
 }
 
 /// Registers a client; the answer has its secret, if it has one.

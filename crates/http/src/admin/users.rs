@@ -99,9 +99,7 @@ async fn hashed(given: Option<String>) -> Result<(String, Option<String>), Probl
 pub(super) async fn list(State(office): State<Office>, request: Request) -> Answer {
     let page = page(&request, &[])?;
     let found = user::list(office.server.records(), &page.after, page.count).await?;
-    let more = found.last().filter(|_| found.len() == page.count as usize).map(|last| last.key.clone());
-    let items: Vec<_> = found.iter().map(|kept| UserRecord::of(kept, None)).collect();
-    page.answer(&office, "users", items, more)
+    page.of(&office, "users", &found, |kept| UserRecord::of(kept, None))
 }
 
 /// Adds a user.

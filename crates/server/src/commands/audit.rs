@@ -1,7 +1,7 @@
 //! `tessera audit`.
 
-use super::open;
-use crate::{config::Settings, error::Error, secret, telemetry};
+use super::begin;
+use crate::{config::Settings, error::Error, secret};
 use std::time::Instant;
 use tessera_auth::{
     Kept,
@@ -50,9 +50,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 
 /// The queue of what is to be reviewed (CNS-7).
 async fn break_glass(settings: &Settings, review: Option<String>, by: String) -> Result<(), Error> {
-    let config = settings.resolve()?;
-    telemetry::start(&config.log)?;
-    let store = open(&config, config.base(), None).await?;
+    let (_, store) = begin(settings, false).await?;
     if let Some(id) = review {
         return match break_glass::review(&store, SystemClock.now(), &id, &by).await? {
             true => Ok(()),
@@ -82,9 +80,7 @@ async fn break_glass(settings: &Settings, review: Option<String>, by: String) ->
 
 /// Verifies the chains and the signed checkpoints (AUD-5).
 async fn verify(settings: &Settings) -> Result<(), Error> {
-    let config = settings.resolve()?;
-    telemetry::start(&config.log)?;
-    let store = open(&config, config.base(), None).await?;
+    let (config, store) = begin(settings, false).await?;
     let start = Instant::now();
     let report = store.verify_audit(&secret::read_or_make(&config.secret_key_file()?)?).await?;
     for fault in &report.faults {

@@ -1,7 +1,7 @@
 //! `tessera check`.
 
-use super::open;
-use crate::{config::Settings, error::Error, telemetry};
+use super::begin;
+use crate::{config::Settings, error::Error};
 use std::time::Instant;
 
 /// Compares the index with the resources.
@@ -16,9 +16,7 @@ pub(crate) struct Arguments {
 
 /// Recomputes every index row from the stored JSON and reports what differs.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
-    let store = open(&config, config.base(), None).await?;
+    let (_, store) = begin(&arguments.settings, false).await?;
     let start = Instant::now();
     let report = store.check(arguments.repair).await?;
     for difference in &report.differences {

@@ -1,10 +1,9 @@
 //! `tessera client`: which apps and systems may ask for access.
 
-use super::open;
+use super::{begin, record};
 use crate::{
     config::{self, Config, Settings},
     error::Error,
-    telemetry,
 };
 use serde_json::Value;
 use std::path::PathBuf;
@@ -15,7 +14,11 @@ use tessera_auth::{
     policy::Reading,
     registration::{check_client, configuration},
 };
-use tessera_store::{SqlStore, clock::Clock as _, clock::SystemClock};
+use tessera_model::interaction::percent_encode;
+use tessera_store::{
+    AuditAction, SqlStore,
+    clock::{Clock as _, SystemClock},
+};
 
 /// Clients of a page of the list.
 const PAGE: u32 = 1000;
@@ -173,21 +176,38 @@ struct Rotate {
 
 /// Runs the command on the database of the settings.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
-    let store = open(&config, config.base(), None).await?;
-    match arguments.command {
-        Command::Add(add) => self::add(&store, &config, *add).await,
-        Command::List => list(&store).await,
-        Command::Rotate(arguments) => rotate(&store, &arguments).await,
+    let changes = !matches!(arguments.command, Command::List);
+    let (config, store) = begin(&arguments.settings, changes).await?;
+    let path = |id: &str, act: &str| format!("/admin/clients/{}{act}", percent_encode(id));
+    let done = match arguments.command {
+        Command::List => return list(&store).await,
+        Command::Add(add) => {
+            let path = path(&add.id, "");
+            self::add(&store, &config, *add).await?;
+            (AuditAction::Create, path)
+        }
+        Command::Rotate(arguments) => {
+            rotate(&store, &arguments).await?;
+            (AuditAction::Update, path(&arguments.id, "/rotate"))
+        }
         Command::RegistrationToken { uses, days } => {
             println!("{}", dynamic::invite(&store, SystemClock.now(), uses, days).await?.expose());
-            Ok(())
+            (AuditAction::Create, "/admin/clients".to_owned())
         }
-        Command::Approve { id, policy } => approve(&store, &id, policy).await,
-        Command::Disable { id } => enable(&store, &id, false).await,
-        Command::Enable { id } => enable(&store, &id, true).await,
-    }
+        Command::Approve { id, policy } => {
+            approve(&store, &id, policy).await?;
+            (AuditAction::Update, path(&id, "/approve"))
+        }
+        Command::Disable { id } => {
+            enable(&store, &id, false).await?;
+            (AuditAction::Update, path(&id, "/disable"))
+        }
+        Command::Enable { id } => {
+            enable(&store, &id, true).await?;
+            (AuditAction::Update, path(&id, "/enable"))
+        }
+    };
+    record(&store, "tessera client", done).await
 }
 
 async fn add(store: &SqlStore, config: &Config, add: Add) -> Result<(), Error> {

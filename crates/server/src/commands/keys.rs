@@ -1,7 +1,7 @@
 //! `tessera keys`: the keys that id_tokens are signed with (HTTP-12).
 
-use super::open;
-use crate::{config::Settings, error::Error, secret, telemetry};
+use super::begin;
+use crate::{config::Settings, error::Error, secret};
 use std::sync::Arc;
 use tessera_auth::{
     MasterKey,
@@ -29,9 +29,7 @@ enum Command {
 
 /// Runs the command on the database of the settings.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
-    let store = open(&config, config.base(), None).await?;
+    let (config, store) = begin(&arguments.settings, false).await?;
     if matches!(arguments.command, Command::Rotate) {
         let master = MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?);
         if !jwks::rotate(Arc::new(store.clone()), master, SystemClock.now()).await? {

@@ -1,7 +1,7 @@
 //! `tessera user`: who may log in.
 
-use super::open;
-use crate::{config::Settings, error::Error, telemetry};
+use super::{begin, record};
+use crate::{config::Settings, error::Error};
 use std::{
     io::{IsTerminal as _, stdin},
     path::PathBuf,
@@ -14,7 +14,11 @@ use tessera_auth::{
     second_factor, session,
     user::{self, Role, User, hash},
 };
-use tessera_store::{SqlStore, clock::Clock as _, clock::SystemClock};
+use tessera_model::interaction::percent_encode;
+use tessera_store::{
+    AuditAction, SqlStore,
+    clock::{Clock as _, SystemClock},
+};
 
 /// Users of a page of the list.
 const PAGE: u32 = 1000;
@@ -99,49 +103,52 @@ struct Add {
 
 /// Runs the command on the database of the settings.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
-    let store = open(&config, config.base(), None).await?;
+    let changes = !matches!(arguments.command, Command::List | Command::Totp { reset: false, .. });
+    let (_, store) = begin(&arguments.settings, changes).await?;
     let password = || password(arguments.password_file.as_ref());
-    match arguments.command {
-        Command::Add(add) => self::add(&store, add, password).await,
-        Command::List => list(&store).await,
+    let path = |user: &str, act: &str| format!("/admin/users/{}{act}", percent_encode(user));
+    let done = match arguments.command {
+        Command::List => return list(&store).await,
+        Command::Totp { user, reset: false } => return totp(&store, &user).await,
+        Command::Add(add) => {
+            let path = path(&add.user, "");
+            self::add(&store, add, password).await?;
+            (AuditAction::Create, path)
+        }
         Command::Link(Link { user, issuer, subject }) => {
-            let found = user::find(&store, &user).await?;
-            found.ok_or_else(|| Error::Usage(format!("there is no user {user}")))?;
-            link(&store, &user, &issuer, &subject).await
+            check_there_is(&store, &user).await?;
+            link(&store, &user, &issuer, &subject).await?;
+            (AuditAction::Update, path(&user, "/link"))
         }
         Command::Unlink(Link { user, issuer, subject }) => {
             let identity = Identity::checked(&issuer, &subject).map_err(Error::Usage)?;
             if !identity::unlink(&store, &identity, &user).await? {
                 return Err(Error::Usage("they are not linked".to_owned()));
             }
-            Ok(session::end_all(&store, &user).await?)
+            session::end_all(&store, &user).await?;
+            (AuditAction::Update, path(&user, "/unlink"))
         }
         Command::Passwd { user } => {
-            let password = password()?;
-            change(&store, &user, |value| {
-                value.password = Some(hash(&password)?);
-                Ok(())
-            })
-            .await
+            let hash = hash(&password()?)?;
+            change(&store, &user, |value| value.password = Some(hash)).await?;
+            (AuditAction::Update, path(&user, "/password"))
         }
-        Command::Totp { user, reset } => totp(&store, &user, reset).await,
+        Command::Totp { user, reset: true } => {
+            check_there_is(&store, &user).await?;
+            second_factor::reset(&store, &user).await?;
+            session::end_all(&store, &user).await?;
+            (AuditAction::Update, path(&user, "/totp"))
+        }
         Command::Disable { user } => {
-            change(&store, &user, |value| {
-                value.enabled = false;
-                Ok(())
-            })
-            .await
+            change(&store, &user, |value| value.enabled = false).await?;
+            (AuditAction::Update, path(&user, "/disable"))
         }
         Command::Enable { user } => {
-            change(&store, &user, |value| {
-                value.enabled = true;
-                Ok(())
-            })
-            .await
+            change(&store, &user, |value| value.enabled = true).await?;
+            (AuditAction::Update, path(&user, "/enable"))
         }
-    }
+    };
+    record(&store, "tessera user", done).await
 }
 
 async fn add(store: &SqlStore, add: Add, password: impl Fn() -> Result<String, Error>) -> Result<(), Error> {
@@ -165,8 +172,14 @@ async fn add(store: &SqlStore, add: Add, password: impl Fn() -> Result<String, E
     };
     let reading = Reading { base: store.base(), now: SystemClock.now() };
     check_user(&add.user, &user, reading).map_err(Error::Usage)?;
-    if add.federated.is_empty() {
-        user.password = Some(hash(&password()?)?);
+    match add.federated.as_slice() {
+        [issuer, subject] => {
+            let identity = Identity::checked(issuer, subject).map_err(Error::Usage)?;
+            if identity::user(store, &identity).await?.is_some() {
+                return Err(linked_already());
+            }
+        }
+        _ => user.password = Some(hash(&password()?)?),
     }
     if !user::add(store, &add.user, user).await? {
         return Err(Error::Usage(format!("there is a user {} already", add.user)));
@@ -181,8 +194,17 @@ async fn link(store: &SqlStore, user: &str, issuer: &str, subject: &str) -> Resu
     let identity = Identity::checked(issuer, subject).map_err(Error::Usage)?;
     match identity::link(store, identity, user).await? {
         true => Ok(()),
-        false => Err(Error::Usage("this subject is linked to a user already".to_owned())),
+        false => Err(linked_already()),
     }
+}
+
+fn linked_already() -> Error {
+    Error::Usage("this subject is linked to a user already".to_owned())
+}
+
+async fn check_there_is(store: &SqlStore, user: &str) -> Result<(), Error> {
+    let found = user::find(store, user).await?;
+    found.map(drop).ok_or_else(|| Error::Usage(format!("there is no user {user}")))
 }
 
 async fn list(store: &SqlStore) -> Result<(), Error> {
@@ -204,14 +226,8 @@ async fn list(store: &SqlStore) -> Result<(), Error> {
     }
 }
 
-async fn totp(store: &SqlStore, name: &str, reset: bool) -> Result<(), Error> {
-    if user::find(store, name).await?.is_none() {
-        return Err(Error::Usage(format!("there is no user {name}")));
-    }
-    if reset {
-        second_factor::reset(store, name).await?;
-        return Ok(session::end_all(store, name).await?);
-    }
+async fn totp(store: &SqlStore, name: &str) -> Result<(), Error> {
+    check_there_is(store, name).await?;
     match second_factor::recovery_codes_left(store, name).await? {
         None => println!("{name} has no authenticator app"),
         Some(left) => println!("{name} has an authenticator app and {left} recovery codes left"),
@@ -220,10 +236,10 @@ async fn totp(store: &SqlStore, name: &str, reset: bool) -> Result<(), Error> {
 }
 
 /// Changes a user and ends their sessions.
-async fn change(store: &SqlStore, name: &str, change: impl Fn(&mut User) -> Result<(), Error>) -> Result<(), Error> {
+async fn change(store: &SqlStore, name: &str, change: impl FnOnce(&mut User)) -> Result<(), Error> {
     let found = user::find(store, name).await?;
     let mut kept = found.ok_or_else(|| Error::Usage(format!("there is no user {name}")))?;
-    change(&mut kept.value)?;
+    change(&mut kept.value);
     if !user::update(store, &kept).await? {
         return Err(Error::Failed("somebody else has changed it in the meantime; try again".to_owned()));
     }
