@@ -1,4 +1,4 @@
-# The server authenticates: see docs/smart.md.
+# The server, which authenticates: docs/operating.md has how to run it.
 #
 #   docker build --tag tessera .
 
@@ -23,20 +23,24 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 tessera \
     && useradd --uid 10001 --gid tessera --home-dir /data --no-create-home --shell /usr/sbin/nologin tessera \
-    && install --directory --owner tessera --group tessera --mode 0700 /data
+    && install --directory --owner tessera --group tessera --mode 0700 /data \
+    && install --directory --owner tessera --group tessera --mode 0750 /secrets/database /secrets/grafana
 COPY --from=build /usr/local/bin/tessera /usr/local/bin/tessera
 
 USER 10001:10001
 WORKDIR /data
 # The only place it writes to: the rest may be read-only.
 VOLUME /data
+# Whoever starts it says under which URL clients reach it (TESSERA_BASE_URL), and who speaks TLS: it (TESSERA_TLS_CERTIFICATE,
+# TESSERA_TLS_KEY), or the proxies in front (TESSERA_HTTP_PROXIES).
 ENV TESSERA_LISTEN=0.0.0.0:8080 \
-    TESSERA_DATABASE_URL=sqlite:/data/tessera.db
+    TESSERA_DATABASE_URL=sqlite:/data/tessera.db \
+    TESSERA_AUDIT_FOLDER=/data/audit \
+    TESSERA_SECRET_KEY_FILE=/data/secret.key \
+    TESSERA_ACCESS_FIRST_ADMINISTRATOR_FILE=/data/administrator
 EXPOSE 8080
 # SIGTERM lets requests in flight end, within 30 seconds.
 STOPSIGNAL SIGTERM
-# The image has no curl; bash opens the connection itself.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /health/ready HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["tessera", "health"]
 ENTRYPOINT ["tessera"]
 CMD ["serve"]

@@ -29,6 +29,11 @@ conformance-behind-proxy *arguments:
 clients:
     conformance-tests/clients/run
 
+# the Dockerfile, docker-compose.yml and what is in deploy/; does by hand what compose would do at the first start
+deployment *checks:
+    cargo build -p tessera-server
+    deploy/check {{ checks }}
+
 # parses the bodies of `just conformance-behind-proxy` with strict parsers of others
 bodies folder="target/bodies":
     conformance-tests/clients/run bodies {{ folder }}

@@ -9,6 +9,11 @@ pub(crate) async fn live() -> StatusCode {
     StatusCode::OK
 }
 
+/// The process has started: nothing is answered before the tables are brought up to date and the database is open.
+pub(crate) async fn startup() -> StatusCode {
+    StatusCode::OK
+}
+
 /// The database answers too.
 pub(crate) async fn ready(State(context): State<Context>) -> StatusCode {
     let key =

@@ -34,6 +34,7 @@ pub fn router(context: Context) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/health/startup", get(health::startup))
         .route(BASE_PATH, any(endpoint))
         .route("/fhir/", any(endpoint))
         .route("/fhir/{*path}", any(endpoint))

@@ -1,6 +1,7 @@
 //! Settings: the command line before the environment before the file before `config.default.toml`.
 
 mod access;
+mod database;
 mod http;
 mod identity;
 mod layers;
@@ -10,6 +11,7 @@ mod show;
 mod tls;
 
 pub(crate) use access::is_loopback;
+pub(crate) use database::is_local;
 pub(crate) use identity::Mode;
 
 use crate::{error::Error, secret};
@@ -35,6 +37,8 @@ pub(crate) struct Config {
     pub listen: String,
     /// Where resources are kept.
     pub database_url: String,
+    /// The password of the database's user; empty: the URL has it, or there is none.
+    pub database_password: String,
     /// The URL of the FHIR API; empty: made of the address listened on.
     pub base_url: String,
     /// The organization whose records these are; empty: not said.
@@ -158,10 +162,18 @@ impl Config {
     /// Where the database is.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the URL is of neither kind.
+    /// [`Error::Usage`] if the URL is of neither kind, or has no place for the password.
     pub(crate) fn location(&self) -> Result<Location, Error> {
-        Location::parse(&self.database_url)
-            .ok_or_else(|| Error::Usage("--database-url: expected sqlite:PATH or postgres://…".to_owned()))
+        let location = Location::parse(&self.database_url)
+            .ok_or_else(|| Error::Usage("--database-url: expected sqlite:PATH or postgres://…".to_owned()))?;
+        match location {
+            Location::Postgres(url) if !self.database_password.is_empty() => {
+                let url = database::with_password(&url, &self.database_password);
+                let text = "database_password: the database's URL must name a user, and no password";
+                url.map(Location::Postgres).ok_or_else(|| Error::Usage(text.to_owned()))
+            }
+            location => Ok(location),
+        }
     }
 
     /// How many resources a conditional delete may delete.
@@ -247,25 +259,6 @@ impl Config {
     }
 }
 
-/// Whether a database is on this machine (AUTH-40).
-#[must_use]
-pub(crate) fn is_local(location: &Location) -> bool {
-    match location {
-        Location::Sqlite(_) => true,
-        Location::Postgres(url) => {
-            let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-            let authority = rest.split(['/', '?']).next().unwrap_or_default();
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            let name = host
-                .strip_prefix('[')
-                .and_then(|h| h.split(']').next())
-                .unwrap_or_else(|| host.split(':').next().unwrap_or_default());
-            let elsewhere = url.contains("host=") || url.contains("hostaddr=");
-            matches!(name, "" | "localhost" | "127.0.0.1" | "::1") && !elsewhere
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,25 +304,6 @@ mod tests {
                 Some('[') => {}
                 Some(_) => assert!(!lines_before.is_empty(), "{line}"),
             }
-        }
-    }
-
-    #[test]
-    fn auth_40_a_database_elsewhere_is_told_apart() {
-        let local = |url: &str| is_local(&Location::parse(url).unwrap());
-        for url in [
-            "sqlite:x.db",
-            "postgres://localhost/x",
-            "postgres://u:p@127.0.0.1:5432/x",
-            "postgres:///x",
-            "postgres://[::1]/x",
-        ] {
-            assert!(local(url), "{url}");
-        }
-        for url in
-            ["postgres://db/x", "postgres://u:p@10.0.0.1/x", "postgres:///x?host=db", "postgres://localhost@db/x"]
-        {
-            assert!(!local(url), "{url}");
         }
     }
 }

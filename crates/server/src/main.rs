@@ -5,6 +5,7 @@
 mod commands;
 mod config;
 mod error;
+mod first_administrator;
 mod listener;
 mod outbound;
 mod secret;
@@ -42,6 +43,8 @@ enum Command {
     User(commands::user::Arguments),
     /// Say what is wrong with a server that runs, and what to mend
     Doctor(commands::doctor::Arguments),
+    /// Ask a server on this machine how it is
+    Health(commands::health::Arguments),
     /// Look after the keys that id_tokens are signed with
     Keys(commands::keys::Arguments),
     /// Say what the settings are, and what is wrong with them
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
             Command::Client(arguments) => commands::client::run(arguments).await,
             Command::User(arguments) => commands::user::run(arguments).await,
             Command::Doctor(arguments) => commands::doctor::run(arguments).await,
+            Command::Health(arguments) => commands::health::run(arguments).await,
             Command::Keys(arguments) => commands::keys::run(arguments).await,
             Command::Config(arguments) => commands::config::run(&arguments),
             Command::Check(arguments) => commands::check::run(arguments).await,

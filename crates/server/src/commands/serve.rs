@@ -4,6 +4,7 @@ use super::{context, open};
 use crate::{
     config::{Config, Mode, Settings, is_local},
     error::Error,
+    first_administrator,
     listener::{self, Listener},
     outbound::{Outbound, Rules},
     secret, telemetry,
@@ -63,7 +64,10 @@ async fn authenticator(
     let rules = config.access.rules(&parts.base)?;
     let reading = Reading { base: &parts.base, now: parts.clock.now() };
     let authenticator = match config.identity.mode(reading)? {
-        Mode::BuiltIn => Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?.with_rules(rules))),
+        Mode::BuiltIn => {
+            first_administrator::make(store, &config.access.first_administrator_file).await?;
+            Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?.with_rules(rules)))
+        }
         Mode::Federated(settings) => {
             let fetch = parts.fetch.clone();
             let server = AuthorizationServer::new(parts).await?.with_rules(rules);

@@ -12,6 +12,8 @@ pub(crate) struct Access {
     pub second_factor: String,
     /// Who may register clients: `off`, `token` or `sandbox`.
     pub registration: String,
+    /// Where the first administrator's password is written; empty: none is made.
+    pub first_administrator_file: String,
 }
 
 impl Access {
@@ -56,10 +58,18 @@ pub(crate) fn is_loopback(url: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn access(second_factor: &str, registration: &str) -> Access {
+        Access {
+            second_factor: second_factor.to_owned(),
+            registration: registration.to_owned(),
+            first_administrator_file: String::new(),
+        }
+    }
+
     #[test]
     fn auth_13_staff_needs_a_second_factor_where_others_reach_the_server() {
         let needs = |setting: &str, base: &str| {
-            let rules = Access { second_factor: setting.to_owned(), registration: "off".to_owned() }.rules(base);
+            let rules = access(setting, "off").rules(base);
             rules.map(|rules| rules.staff_needs_second_factor).ok()
         };
         for base in ["https://ehr.example.org/fhir", "http://localhost.example.org/fhir", "http://10.0.0.1:8080/fhir"] {
@@ -75,7 +85,7 @@ mod tests {
     #[test]
     fn auth_50_the_sandbox_is_on_this_machine() {
         let registering = |setting: &str, base: &str| {
-            let rules = Access { second_factor: "auto".to_owned(), registration: setting.to_owned() }.rules(base);
+            let rules = access("auto", setting).rules(base);
             rules.map(|rules| rules.registering).ok()
         };
         let (here, there) = ("http://127.0.0.1:8080/fhir", "https://ehr.example.org/fhir");

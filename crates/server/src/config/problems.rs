@@ -46,13 +46,13 @@ impl Config {
     pub(crate) fn may_listen(&self, others_reach_it: bool, is_encrypted: bool, is_proxied: bool) -> Result<(), Error> {
         if others_reach_it && self.base().is_none() {
             return Err(Error::Usage(
-                "a server that others can reach needs --base-url, under which they do".to_owned(),
+                "a server that others can reach needs --base-url (TESSERA_BASE_URL), under which they do".to_owned(),
             ));
         }
         if others_reach_it && !is_encrypted && !is_proxied {
             return Err(Error::Usage(
-                "a server that others can reach needs a certificate (tls.certificate, tls.key), or the proxies that have \
-                 one (http.proxies)"
+                "a server that others can reach needs a certificate (TESSERA_TLS_CERTIFICATE, TESSERA_TLS_KEY), or the \
+                 proxies that have one (TESSERA_HTTP_PROXIES)"
                     .to_owned(),
             ));
         }
