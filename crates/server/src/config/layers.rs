@@ -162,8 +162,9 @@ pub(super) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<Stri
     let known: Vec<String> = variables().into_iter().map(|(name, _)| name).collect();
     let in_kubernetes = names.iter().any(|name| name == "KUBERNETES_SERVICE_HOST");
     let is_other = |name: &str| {
-        let setting = name.strip_suffix("_FILE").unwrap_or(name);
-        let is_known = known.iter().any(|known| known == setting) || OTHER_VARIABLES.contains(&name);
+        // Some settings end so themselves.
+        let of_file = name.strip_suffix("_FILE").unwrap_or(name);
+        let is_known = known.iter().any(|known| known == name || known == of_file) || OTHER_VARIABLES.contains(&name);
         is_known || name.starts_with(TEST_PREFIX) || in_kubernetes && is_of_kubernetes(name)
     };
     let unknown = names.iter().filter(|name| name.starts_with("TESSERA_") && !is_other(name));
@@ -311,6 +312,7 @@ mod tests {
     #[test]
     fn a_variable_that_sets_nothing_is_refused_with_the_nearest_that_does() {
         let unknown = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
+        assert!(unknown(&["TESSERA_SECRET_KEY_FILE", "TESSERA_SECRET_KEY_FILE_FILE"]).is_empty());
         let known = ["TESSERA_LISTEN", "TESSERA_DATABASE_URL_FILE", "TESSERA_IDENTITY_TOKENS_SCOPE_CLAIM", "PATH"];
         assert!(unknown(&known).is_empty());
         assert!(unknown(&["TESSERA_CONFIG", "TESSERA_TOKEN", "TESSERA_TEST_OUTBOUND_LOOPBACK"]).is_empty());
