@@ -37,6 +37,13 @@ async fn auth_5_a_related_person_sees_the_patient_while_active_and_within_the_pe
         becomes(200).await;
         api.get("RelatedPerson/r").await.assert_status(200);
         api.get("Patient/b").await.assert_status(404);
+        // How long they stand in for the patient is not for them to say, whatever the app may do.
+        let page = kim.get(&format!("/auth/authorize?{}", clinic.request(writing, &[]))).await;
+        let reply = decide(&kim, &page, "allow", |_| {}).await;
+        let token = clinic.token(&code(&reply), &[]).await.expect_status(200).body;
+        assert_eq!(token["scope"], writing);
+        let longer = related_person(&json!({"period": {"end": "2100-01-01"}}));
+        clinic.api(&token).put("RelatedPerson/r", &longer).await.assert_status(403);
         for ended in
             [json!({"active": false}), json!({"period": {"end": "2020-01-01"}}), json!({"period": {"start": "2100"}})]
         {

@@ -321,6 +321,9 @@ impl Granted {
         match context {
             PatientContext::Itself => Some(own),
             PatientContext::Member(_) => Some(pointing(resource_type, permission, own)),
+            // Else who stands in for a patient would say for how long.
+            PatientContext::MemberFixed(_) if matches!(permission, Permission::Update | Permission::Delete) => None,
+            PatientContext::MemberFixed(_) => Some(own),
             PatientContext::MemberOrShared(_) if permission.writes() => Some(own),
             PatientContext::MemberOrShared(_) => Some(Filter::Any(vec![own, Filter::OfNoPatient])),
             PatientContext::Targets(target) => Some(every(*target, self.readable(within))),
@@ -389,8 +392,8 @@ impl Granted {
             let Within::Patient(id) = within else { return None };
             let own = both(of_patient(id)?, grant.filter.clone());
             let is_own = |t: &ResourceType| {
-                use PatientContext::{Itself, Member, MemberOrShared};
-                matches!(Definitions::r4().patient_context(*t), Itself | Member(_) | MemberOrShared(_))
+                use PatientContext::{Itself, Member, MemberFixed, MemberOrShared};
+                matches!(Definitions::r4().patient_context(*t), Itself | Member(_) | MemberFixed(_) | MemberOrShared(_))
             };
             match grant.resource_type {
                 None => Some(own),

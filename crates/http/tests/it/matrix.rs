@@ -3,7 +3,7 @@
 //!
 //! `TESSERA_MATRIX=all` takes every type; else one type of each kind.
 
-use crate::world::{Server, get, grant, on_both};
+use crate::world::{Server, base64, get, grant, on_both};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tessera_http::Local;
@@ -20,6 +20,8 @@ enum Kind {
     Patient,
     /// Theirs by the reference at this path; `*` after a name: the first of an array.
     Theirs(&'static str),
+    /// The same, by `patient`, and nothing that is there is changed.
+    RelatedPerson,
     /// The same, and what is nobody's may be read.
     Device,
     /// What is about something that they may read.
@@ -41,7 +43,7 @@ EpisodeOfCare patient,ExplanationOfBenefit patient,FamilyMemberHistory patient,F
 ImagingStudy subject,Immunization patient,ImmunizationEvaluation patient,ImmunizationRecommendation patient,Invoice subject,\
 List subject,MeasureReport subject,Media subject,MedicationAdministration subject,MedicationDispense subject,\
 MedicationRequest subject,MedicationStatement subject,MolecularSequence patient,NutritionOrder patient,Observation subject,\
-Procedure subject,QuestionnaireResponse subject,RelatedPerson patient,RequestGroup subject,ResearchSubject individual,\
+Procedure subject,QuestionnaireResponse subject,RequestGroup subject,ResearchSubject individual,\
 RiskAssessment subject,Schedule actor*,ServiceRequest subject,Specimen subject,SupplyDelivery patient,\
 SupplyRequest deliverTo,VisionPrescription patient";
 const SHARED: &str = "ActivityDefinition CapabilityStatement ChargeItemDefinition CodeSystem CompartmentDefinition ConceptMap \
@@ -56,6 +58,7 @@ fn kind(name: &str) -> Kind {
     match name {
         "Patient" => Kind::Patient,
         "Device" => Kind::Device,
+        "RelatedPerson" => Kind::RelatedPerson,
         "Provenance" => Kind::Provenance,
         "Binary" => Kind::Binary,
         _ if theirs.is_some() => Kind::Theirs(theirs.unwrap().1),
@@ -119,6 +122,7 @@ impl Oracle {
         let of_patient = match self.kind {
             Kind::Hidden => false,
             Kind::Shared => !writes,
+            Kind::RelatedPerson => !matches!(letter, 'u' | 'd'),
             // Nothing else can be read, so nothing that it could be read through.
             Kind::Binary if self.shape.types == Types::This => false,
             _ => true,
@@ -140,7 +144,7 @@ impl Oracle {
                 Kind::Binary if !self.shape.patient => whose == Whose::Nobody || self.reads_all(),
                 Kind::Binary | Kind::Provenance if self.shape.patient => own && self.reads_all(),
                 Kind::Device if self.shape.patient => own || whose == Whose::Nobody && !writes,
-                Kind::Patient | Kind::Theirs(_) if self.shape.patient => own,
+                Kind::Patient | Kind::Theirs(_) | Kind::RelatedPerson if self.shape.patient => own,
                 _ => true,
             }
     }
@@ -223,7 +227,7 @@ const INTERACTIONS: [&str; 13] = [
 /// What has its own rules: AuditEvents are records of the server, and no tag is kept on what is not stored.
 const NOT_ASKED: [&str; 1] = ["AuditEvent"];
 /// One of each kind.
-const FEW: [&str; 9] = [
+const FEW: [&str; 10] = [
     "Basic",
     "Binary",
     "Device",
@@ -233,6 +237,7 @@ const FEW: [&str; 9] = [
     "Patient",
     "Practitioner",
     "Provenance",
+    "RelatedPerson",
 ];
 
 /// How often what a history does not have yet is asked for again.
@@ -357,11 +362,6 @@ async fn ask(server: &Server, local: &Local, interaction: &str, name: &str, whos
     }
 }
 
-fn base64(text: &str) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    STANDARD.encode(text)
-}
-
 /// The least that is valid of a type, of whose record it is asked for.
 fn of(name: &str, whose: Whose) -> Value {
     let definitions = Definitions::r4();
@@ -381,7 +381,7 @@ fn of(name: &str, whose: Whose) -> Value {
         (Kind::Provenance, _) => resource["target"] = json!([patient]),
         (_, Whose::Nobody) => {}
         (Kind::Theirs(path), _) => set(&mut resource, path, patient),
-        (Kind::Device, _) => resource["patient"] = patient,
+        (Kind::Device | Kind::RelatedPerson, _) => resource["patient"] = patient,
         (Kind::Binary, _) => resource["securityContext"] = patient,
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! Which scopes each interaction takes, line by line: <https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html>,
 //! docs/access.md. What is not granted by type is refused; what is not visible is not there.
 
-use crate::world::{Server, get, grant, on_both};
+use crate::world::{Server, base64, get, grant, on_both};
 use serde_json::{Value, json};
 use tessera_http::Local;
 use tessera_model::{Grant, interaction::Method};
@@ -238,5 +238,56 @@ fn scp_bundles_and_operations_take_what_their_parts_take() {
                 .await,
             403
         );
+    });
+}
+
+#[test]
+fn auth_5_nobody_changes_within_a_record_what_their_access_to_it_rests_on() {
+    on_both("auth_5_related_persons", &async |location| {
+        let server = Server::new(location()).await;
+        server.fill(&["a"]).await;
+        let person = |change: Value| {
+            let mut person = json!({"resourceType": "RelatedPerson", "id": "r", "patient": {"reference": "Patient/a"}});
+            person.as_object_mut().unwrap().extend(change.as_object().cloned().unwrap());
+            person
+        };
+        server.put(&person(json!({"period": {"end": "2020-01-01"}}))).await;
+        let proxy = App(server.with(scopes("*.cruds RelatedPerson.cruds")));
+        assert_eq!(proxy.get("RelatedPerson/r").await.0, 200);
+        let longer = || person(json!({"period": {"end": "2100-01-01"}}));
+        let patch = json!([{"op": "replace", "path": "/period/end", "value": "2100-01-01"}]);
+        let patch = json!({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": base64(&patch.to_string())});
+        let label = json!({"resourceType": "Parameters", "parameter": [
+            {"name": "meta", "valueMeta": {"tag": [{"system": "http://tag", "code": "t"}]}},
+        ]});
+        let bundle = |method: &str, url: &str, resource: Option<Value>| {
+            let mut entry = json!({"request": {"method": method, "url": url}});
+            if let Some(resource) = resource {
+                entry["resource"] = resource;
+            }
+            json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+        };
+        for (method, path, body) in [
+            (Method::Put, "RelatedPerson/r", longer()),
+            (Method::Put, "RelatedPerson?_id=r", longer()),
+            (Method::Delete, "RelatedPerson/r", Value::Null),
+            (Method::Delete, "RelatedPerson?_id=r", Value::Null),
+            (Method::Post, "RelatedPerson/r/$meta-add", label),
+            (Method::Post, "", bundle("PUT", "RelatedPerson/r", Some(longer()))),
+            (Method::Post, "", bundle("PUT", "RelatedPerson?_id=r", Some(longer()))),
+            (Method::Post, "", bundle("PATCH", "RelatedPerson/r", Some(patch.clone()))),
+            (Method::Post, "", bundle("PATCH", "RelatedPerson?_id=r", Some(patch))),
+            (Method::Post, "", bundle("DELETE", "RelatedPerson/r", None)),
+        ] {
+            let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+            assert_eq!(proxy.0.send(method, path, body, None).await.status, 403, "{method:?} {path}");
+        }
+        assert_eq!(proxy.get("RelatedPerson/r").await.1["period"]["end"], "2020-01-01");
+        // Nobody's access rests on a new one until an operator says so; who sees more than the record changes the old.
+        let mut new = longer();
+        new.as_object_mut().unwrap().remove("id");
+        assert_eq!(proxy.send(Method::Post, "RelatedPerson", new).await, 201);
+        let clinic = App(server.with(vec![grant(None, "RelatedPerson.u")]));
+        assert_eq!(clinic.send(Method::Put, "RelatedPerson/r", longer()).await, 200);
     });
 }

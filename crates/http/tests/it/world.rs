@@ -213,3 +213,8 @@ pub(crate) fn grant(patient: Option<&str>, scope: &str) -> Grant {
         filter: Filter::always(),
     }
 }
+
+pub(crate) fn base64(text: &str) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    STANDARD.encode(text)
+}

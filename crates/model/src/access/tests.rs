@@ -62,6 +62,9 @@ fn cmp_2_and_3_every_type_in_a_patients_name() {
             (access.visible(Permission::Read, resource_type), access.visible(Permission::Update, resource_type));
         let as_declared = match Definitions::r4().patient_context(resource_type) {
             PatientContext::Itself | PatientContext::Member(_) => matches!(read, Visible::If(Filter::OfPatient(_))),
+            PatientContext::MemberFixed(_) => {
+                matches!(read, Visible::If(Filter::OfPatient(_))) && write == Visible::None
+            }
             PatientContext::MemberOrShared(_) => matches!(read, Visible::If(Filter::Any(_))),
             PatientContext::Targets(_) => matches!(read, Visible::If(Filter::Every { .. })),
             PatientContext::Secured { .. } => {

@@ -16,6 +16,8 @@ pub enum PatientContext {
     Itself,
     /// What these parameters lead to the patient from, and to no other.
     Member(Vec<ParameterId>),
+    /// The same, and what access rests on: nobody changes or deletes it who sees it for that reason alone.
+    MemberFixed(Vec<ParameterId>),
     /// The same, and what they lead to nobody from: a device on the shelf.
     MemberOrShared(Vec<ParameterId>),
     /// What is about resources that may be seen, and about no others: provenance.
@@ -39,7 +41,7 @@ impl PatientContext {
     #[must_use]
     pub fn parameters(&self) -> &[ParameterId] {
         match self {
-            Self::Member(parameters) | Self::MemberOrShared(parameters) => parameters,
+            Self::Member(parameters) | Self::MemberFixed(parameters) | Self::MemberOrShared(parameters) => parameters,
             Self::Secured { context, .. } => std::slice::from_ref(context),
             Self::Itself | Self::Targets(_) | Self::Shared | Self::Hidden => &[],
         }
@@ -81,6 +83,7 @@ pub(super) fn load(
             ("targets", Some(target)) => PatientContext::Targets(*target),
             ("secured", Some(context)) => PatientContext::Secured { context: *context, pointers: pointers() },
             ("member", Some(_)) => PatientContext::Member(ids),
+            ("member-fixed", Some(_)) => PatientContext::MemberFixed(ids),
             ("member-or-shared", Some(_)) => PatientContext::MemberOrShared(ids),
             _ => PatientContext::Hidden,
         };
@@ -122,11 +125,10 @@ mod tests {
         let all: Vec<&str> = Definitions::r4().resource_types().iter().map(|t| t.name()).collect();
         assert_eq!(names, all);
         for row in rows(PATIENT_CONTEXT) {
+            let known =
+                ["itself", "shared", "targets", "secured", "member", "member-fixed", "member-or-shared", "hidden"];
             let context = row.text("context");
-            assert!(
-                ["itself", "shared", "targets", "secured", "member", "member-or-shared", "hidden"].contains(&context),
-                "{context}"
-            );
+            assert!(known.contains(&context), "{context}");
         }
     }
 
