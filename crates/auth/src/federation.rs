@@ -18,7 +18,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tessera_model::{interaction::percent_encode, temporal::Micros};
 
 /// How long a login may take there.
@@ -130,12 +130,19 @@ impl AuthorizationServer {
         format!("{}/federated/callback", self.urls().auth)
     }
 
-    /// Begins a login: where the browser is sent, which has shown this cookie. `request` comes after it.
+    /// Begins a login from that address: where the browser is sent, which has shown this cookie. `request` comes after it.
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] if the request is too long; [`Error::Unavailable`]; [`Error::Store`].
-    pub async fn begin_login(&self, browser: &str, request: &str, recent: Recent) -> Result<String, Error> {
+    /// [`Error::InvalidRequest`] if the request is too long; [`Error::TooManyAttempts`]; [`Error::Unavailable`]; [`Error::Store`].
+    pub async fn begin_login(
+        &self,
+        from: Option<IpAddr>,
+        browser: &str,
+        request: &str,
+        recent: Recent,
+    ) -> Result<String, Error> {
         let federation = self.provider()?;
+        self.logins().try_elsewhere(from, self.now())?;
         if request.len() > TEXT_BYTES_MAX {
             return Err(Error::InvalidRequest("the request is too long"));
         }

@@ -47,7 +47,7 @@ impl Bench {
     }
 
     async fn begin(&self, recent: Recent) -> Sent {
-        let url = self.server.begin_login("browser", "client_id=app", recent).await.unwrap();
+        let url = self.server.begin_login(None, "browser", "client_id=app", recent).await.unwrap();
         Sent(query_pairs(url.split_once('?').unwrap().1))
     }
 
@@ -262,5 +262,23 @@ async fn a_provider_that_does_not_answer_lets_nobody_in() {
     let ended = bench.end("browser", &[("state", sent.get("state")), ("code", "c")]).await;
     assert!(matches!(ended, Err(NotLoggedIn::Error(Error::Unavailable(_)))));
     let long = "x".repeat(TEXT_BYTES_MAX + 1);
-    assert!(bench.server.begin_login("browser", &long, Recent::default()).await.is_err());
+    assert!(bench.server.begin_login(None, "browser", &long, Recent::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn auth_13_an_address_begins_20_logins_and_then_one_in_3_seconds() {
+    let bench = Bench::new().await;
+    let begin = async |last: u8| {
+        let from = Some(IpAddr::from([192, 0, 2, last]));
+        bench.server.begin_login(from, "browser", "", Recent::default()).await
+    };
+    for _ in 0..20 {
+        begin(1).await.unwrap();
+    }
+    bench.memory.pass(3 * SECOND - 1);
+    assert!(matches!(begin(1).await, Err(Error::TooManyAttempts)));
+    assert!(begin(2).await.is_ok(), "others are not slowed down");
+    bench.memory.pass(1);
+    assert!(begin(1).await.is_ok());
+    assert!(matches!(begin(1).await, Err(Error::TooManyAttempts)));
 }

@@ -26,8 +26,10 @@ const PASSWORD_BYTES_MAX: usize = 1024;
 /// Attempts that are worked on at the same time: each takes a processor and 19 MiB.
 const AT_ONCE_MAX: usize = 2;
 /// An address may try three times at once, then once in 20 seconds.
-const ADDRESS_INTERVAL: Micros = 20 * SECOND;
-const ADDRESS_BURST: i64 = 3;
+const OF_TRIES: Pace = Pace { burst: 3, interval: 20 * SECOND };
+/// It may begin 20 logins elsewhere, where its users are asked for their passwords, then one in 3 seconds: each is kept until it is
+/// ended or too old.
+const OF_LOGINS_ELSEWHERE: Pace = Pace { burst: 20, interval: 3 * SECOND };
 /// An account may be tried three times without success; then one waits a second, two, four, half a minute at most.
 const ACCOUNT_FREE: u32 = 3;
 const ACCOUNT_WAIT_MAX: Micros = 30 * SECOND;
@@ -89,11 +91,22 @@ pub struct Logins {
     at_once: Arc<Semaphore>,
     /// What the password of somebody who does not exist is compared with.
     nobody: String,
-    /// When an address could have made its last attempt, had it made them evenly.
-    addresses: Mutex<HashMap<IpAddr, Micros>>,
+    tries: Addresses,
+    elsewhere: Addresses,
     passwords: Accounts,
     codes: Accounts,
 }
+
+/// How often an address may do something: so many times at once, then once in an interval.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    burst: i64,
+    interval: Micros,
+}
+
+/// When an address could have done it last, had it done it evenly.
+#[derive(Debug, Default)]
+struct Addresses(Mutex<HashMap<IpAddr, Micros>>);
 
 /// What has failed, by the name that was tried.
 type Accounts = Mutex<HashMap<String, Failures>>;
@@ -115,7 +128,8 @@ impl Logins {
         Ok(Self {
             at_once,
             nobody,
-            addresses: Mutex::default(),
+            tries: Addresses::default(),
+            elsewhere: Addresses::default(),
             passwords: Accounts::default(),
             codes: Accounts::default(),
         })
@@ -163,6 +177,11 @@ impl Logins {
         if self.may_try(&self.codes, name, from, now) { Ok(()) } else { Err(Error::TooManyAttempts) }
     }
 
+    /// Fails if no login at the identity provider may be begun from there now.
+    pub(crate) fn try_elsewhere(&self, from: Option<IpAddr>, now: Micros) -> Result<(), Error> {
+        if self.elsewhere.may(from, OF_LOGINS_ELSEWHERE, now) { Ok(()) } else { Err(Error::TooManyAttempts) }
+    }
+
     /// The last try at a second factor was good.
     pub(crate) fn code_was_good(&self, name: &str) {
         forget(&self.codes, name);
@@ -170,15 +189,8 @@ impl Logins {
 
     /// Whether it may be tried now. An attempt counts as a failure until it has succeeded, so that many at once gain nothing.
     fn may_try(&self, accounts: &Accounts, name: &str, from: Option<IpAddr>, now: Micros) -> bool {
-        if let Some(address) = from {
-            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            make_room(&mut addresses, |even| *even > now);
-            let even = addresses.entry(address).or_insert(now);
-            let next = (*even).max(now).saturating_add(ADDRESS_INTERVAL);
-            if next.saturating_sub(now) > ADDRESS_BURST * ADDRESS_INTERVAL {
-                return false;
-            }
-            *even = next;
+        if !self.tries.may(from, OF_TRIES, now) {
+            return false;
         }
         let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
         make_room(&mut accounts, |failures| now.saturating_sub(failures.last) < FORGOTTEN);
@@ -194,6 +206,22 @@ impl Logins {
             return false;
         }
         *failures = Failures { count: failures.count.saturating_add(1), last: now };
+        true
+    }
+}
+
+impl Addresses {
+    /// Whether it may be done now from there. What is not counted has no address.
+    fn may(&self, from: Option<IpAddr>, pace: Pace, now: Micros) -> bool {
+        let Some(address) = from else { return true };
+        let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut addresses, |even| *even > now);
+        let even = addresses.entry(address).or_insert(now);
+        let next = (*even).max(now).saturating_add(pace.interval);
+        if next.saturating_sub(now) > pace.burst * pace.interval {
+            return false;
+        }
+        *even = next;
         true
     }
 }

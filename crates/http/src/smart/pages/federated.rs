@@ -34,7 +34,8 @@ pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Answer 
     let next = value(&pairs, "request").unwrap_or_default();
     let asked = desk.server.authorization_request(&query_pairs(next)).await.ok();
     let recent = asked.map(|asked| Recent { now: asked.logs_in, max_age: asked.max_age });
-    let url = desk.server.begin_login(browser.secret(), next, recent.unwrap_or_default()).await?;
+    let from = login::address(&request);
+    let url = desk.server.begin_login(from, browser.secret(), next, recent.unwrap_or_default()).await?;
     Ok(browser.remember(see(&url)))
 }
 
