@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod admin;
 mod audit_event;
 mod bypass;
 mod guards;

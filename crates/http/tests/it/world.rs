@@ -8,13 +8,18 @@ use tessera_http::{Answer, Budget, ConditionalDelete, Context, Local, Throttle};
 use tessera_model::{
     AccessContext, Caller, Definitions, Filter, Grant, Id, Permission, Permissions, Within, interaction::Method,
 };
-use tessera_store::{AuditOptions, Location, Options, SqlStore, Synchronous, clock::SystemClock, migrate};
+use tessera_store::{
+    AuditOptions, Location, Options, SqlStore, Synchronous,
+    clock::{Clock, SystemClock},
+    migrate,
+};
 
 pub(crate) const BASE: &str = "http://here/fhir";
 
 /// A server without a socket.
 pub(crate) struct Server {
-    context: Context,
+    pub(crate) context: Context,
+    pub(crate) store: SqlStore,
     folders: Vec<std::path::PathBuf>,
 }
 
@@ -44,7 +49,12 @@ pub(crate) fn on_both(name: &str, body: &impl AsyncFn(&(dyn Fn() -> Location + S
 
 impl Server {
     pub(crate) async fn new(location: Location) -> Self {
-        Self::open(location, None).await
+        Self::open(location, None, Arc::new(SystemClock)).await
+    }
+
+    /// A server with a clock of its own.
+    pub(crate) async fn at(location: Location, clock: Arc<dyn Clock>) -> Self {
+        Self::open(location, None, clock).await
     }
 
     /// A server that records who does what.
@@ -53,12 +63,12 @@ impl Server {
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("tessera-http-audit-{}-{number}", std::process::id()));
         let options = AuditOptions { folder: folder.clone(), always_sync: false, secret: [2; 32] };
-        let mut server = Self::open(location, Some(options)).await;
+        let mut server = Self::open(location, Some(options), Arc::new(SystemClock)).await;
         server.folders.push(folder);
         server
     }
 
-    async fn open(location: Location, audit: Option<AuditOptions>) -> Self {
+    async fn open(location: Location, audit: Option<AuditOptions>, clock: Arc<dyn Clock>) -> Self {
         migrate(&location).await.unwrap();
         let folders = match &location {
             Location::Sqlite(path) => path.parent().map(std::path::Path::to_owned).into_iter().collect(),
@@ -67,26 +77,27 @@ impl Server {
         let options = Options {
             location,
             base: Some(BASE.to_owned()),
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             synchronous: Synchronous::Normal,
             accept_fsync_off: true,
             search_timeout: std::time::Duration::from_secs(10),
             audit,
         };
         let key = MasterKey::new([1; 32]);
+        let store = SqlStore::open(options).await.unwrap();
         let context = Context {
-            store: Arc::new(SqlStore::open(options).await.unwrap()),
+            store: Arc::new(store.clone()),
             definitions: Definitions::r4(),
             base: BASE.into(),
             organization: Some("Organization/own".into()),
             conditional_delete: ConditionalDelete::Single,
-            clock: Arc::new(SystemClock),
+            clock,
             authenticator: Authenticator::InsecureNoAuth,
             master_key: Some(Arc::new(key)),
             throttle: Arc::new(Throttle::new(None)),
             bodies: Budget::new(1024 * 1024),
         };
-        Self { context, folders }
+        Self { context, store, folders }
     }
 
     pub(crate) fn as_patient(&self, id: &str) -> Local {

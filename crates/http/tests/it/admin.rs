@@ -1,0 +1,213 @@
+//! Who is let in to the administrator's API: every route that there is, with every token that is not good for it (AUTH-12).
+
+use crate::world::{BASE, Server, on_both};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, header},
+};
+use futures::{FutureExt as _, future::BoxFuture};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+use tessera_auth::{
+    Authenticator, AuthorizationServer, MasterKey, Parts, client, code,
+    launch::LaunchContext,
+    outbound::{Ask, Fetch, Fetched},
+    scope::Scopes,
+    session, user,
+};
+use tessera_http::{Context, router};
+use tessera_model::Definitions;
+use tessera_store::clock::Clock;
+use tower::ServiceExt as _;
+
+const SECOND: i64 = 1_000_000;
+const REDIRECT: &str = "https://app/cb";
+/// RFC 7636 appendix B
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// A clock that stands still until time passes.
+#[derive(Debug)]
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct NoWeb;
+
+impl Fetch for NoWeb {
+    fn fetch<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Fetched>> {
+        async { None }.boxed()
+    }
+}
+
+/// A server with an administrator, a clinician, and apps that may administer and may not.
+struct Office {
+    clock: Arc<TestClock>,
+    authorization: Arc<AuthorizationServer>,
+    router: Router,
+    _server: Server,
+}
+
+impl Office {
+    async fn new(location: tessera_store::Location) -> Self {
+        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000 * SECOND)));
+        let server = Server::at(location, clock.clone()).await;
+        let store = Arc::new(server.store.clone());
+        let parts = Parts {
+            records: store.clone(),
+            related_persons: store,
+            clock: clock.clone(),
+            master: MasterKey::new([1; 32]),
+            fetch: Arc::new(NoWeb),
+            base: BASE.to_owned(),
+        };
+        let authorization = Arc::new(AuthorizationServer::new(parts).await.unwrap());
+        let records = authorization.records();
+        for (id, scopes, administers) in [
+            ("console", "user/*.cruds tessera/admin", true),
+            ("other-console", "user/*.cruds tessera/admin", true),
+            ("app", "user/*.cruds", false),
+        ] {
+            let client = json!({"name": id, "authentication": "none", "scopes": scopes, "enabled": true,
+                "redirect_uris": [REDIRECT], "administers": administers});
+            assert!(client::register(records, id, serde_json::from_value(client).unwrap()).await.unwrap());
+        }
+        for (name, role) in [("root", "administrator"), ("bob", "clinician")] {
+            let user = json!({"name": name, "role": role, "fhir_user": format!("Practitioner/{name}"), "policy": ["*"],
+                "password": null, "enabled": true});
+            assert!(user::add(records, name, serde_json::from_value(user).unwrap()).await.unwrap());
+        }
+        let authenticator = Authenticator::Smart(authorization.clone());
+        let router = router(Context { authenticator, ..server.context.clone() });
+        Self { clock, authorization, router, _server: server }
+    }
+
+    /// An access token of a user's, as the app got it for a code.
+    async fn token(&self, client: &str, user: &str, scopes: &str) -> String {
+        let (records, now) = (self.authorization.records(), self.clock.now());
+        let cookie = session::create(records, now, user).await.unwrap();
+        let agreed = code::Agreed {
+            client: client.to_owned(),
+            user: user.to_owned(),
+            scopes: Scopes::parse(scopes, Definitions::r4()),
+            context: LaunchContext::default(),
+            session: session::find(records, cookie.expose()).await.unwrap().unwrap().key,
+            authenticated: now,
+        };
+        let code = code::issue(records, now, agreed, REDIRECT, CHALLENGE, None).await.unwrap();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", REDIRECT),
+            ("code_verifier", VERIFIER),
+            ("client_id", client),
+        ];
+        let form: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let issued = self.authorization.token(None, &form).await.unwrap();
+        issued.answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn send(&self, method: &str, path: &str, authorization: Option<&str>) -> (u16, Option<String>, Value) {
+        let mut request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::from("{}")).unwrap()).await.unwrap();
+        let challenge =
+            response.headers().get(header::WWW_AUTHENTICATE).map(|value| value.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1024 * 1024).await.unwrap();
+        (status, challenge, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    /// Every request of the OpenAPI document.
+    async fn routes(&self) -> BTreeSet<(String, String)> {
+        let (_, _, document) = self.send("GET", "/admin/openapi.json", None).await;
+        let paths = document["paths"].as_object().unwrap();
+        let methods = |path: &Value| path.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+        let of_path = |(path, item): (&String, &Value)| {
+            let methods: Vec<String> = methods(item);
+            methods.into_iter().map(|method| (method, path.clone())).collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(of_path).collect()
+    }
+}
+
+#[test]
+fn auth_12_no_route_of_the_administrators_api_lets_anybody_else_in() {
+    on_both("auth_12_admin", &async |location| {
+        let office = Office::new(location()).await;
+        let routes = office.routes().await;
+        assert!(routes.len() >= 18, "{routes:?}");
+        let bearer = |token: &str| Some(format!("Bearer {token}"));
+        let admin = "user/*.cruds tessera/admin";
+        let expired = office.token("console", "root", admin).await;
+        office.clock.0.fetch_add(3600 * SECOND, Ordering::Relaxed);
+        let revoked = office.token("console", "root", admin).await;
+        let form = [("client_id", "console"), ("token", &revoked)];
+        let form: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let good = office.token("console", "root", admin).await;
+        assert_eq!(office.send("GET", "/admin/clients", bearer(&revoked).as_deref()).await.0, 200);
+        office.authorization.revoke(None, &form).await.unwrap();
+        let of_gone = office.token("other-console", "root", admin).await;
+        let records = office.authorization.records();
+        let mut gone = client::find(records, "other-console").await.unwrap().unwrap();
+        gone.value.enabled = false;
+        assert!(client::update(records, &gone).await.unwrap());
+
+        let refused = [
+            ("none", None, 401),
+            ("another scheme", Some("Basic cm9vdDpyb290".to_owned()), 401),
+            ("nonsense", bearer("tsa_nonsense"), 401),
+            ("expired", bearer(&expired), 401),
+            ("revoked", bearer(&revoked), 401),
+            ("of a client that is disabled", bearer(&of_gone), 401),
+            ("without the scope", bearer(&office.token("console", "root", "user/*.cruds").await), 403),
+            ("of a client that does not administer", bearer(&office.token("app", "root", admin).await), 403),
+            ("of a user who does not", bearer(&office.token("console", "bob", admin).await), 403),
+        ];
+        for (method, path) in &routes {
+            let path = path.replace("{id}", "nobody").replace("{name}", "nobody");
+            for (what, authorization, expected) in &refused {
+                let (status, challenge, problem) = office.send(method, &path, authorization.as_deref()).await;
+                assert_eq!(status, *expected, "{method} {path}: {what}");
+                assert!(challenge.is_some_and(|challenge| challenge.starts_with("Bearer ")), "{method} {path}: {what}");
+                assert_eq!(problem["status"], *expected, "{method} {path}: {what}");
+            }
+            // Nothing but the token was wrong.
+            let (status, ..) = office.send(method, &path, bearer(&good).as_deref()).await;
+            assert!(!matches!(status, 401 | 403 | 405), "{method} {path}: {status}");
+        }
+    });
+}
+
+/// A route that the document does not have would be asked for by no test.
+#[test]
+fn auth_12_the_openapi_document_has_every_route_of_the_administrators_api() {
+    on_both("auth_12_document", &async |location| {
+        let source = include_str!("../../src/admin.rs");
+        let mut routed = BTreeSet::new();
+        for line in source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+            let (path, handlers) = line.split_once('"').unwrap();
+            for method in ["get", "post", "put", "patch", "delete", "any"] {
+                if handlers.contains(&format!(" {method}(")) || handlers.contains(&format!(".{method}(")) {
+                    routed.insert((method.to_uppercase(), path.to_owned()));
+                }
+            }
+        }
+        // The document says nothing of itself, and is for everybody.
+        assert!(routed.remove(&("GET".to_owned(), "/admin/openapi.json".to_owned())));
+        assert_eq!(Office::new(location()).await.routes().await, routed);
+    });
+}
