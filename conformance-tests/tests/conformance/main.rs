@@ -64,6 +64,7 @@ mod search_uri;
 mod smart;
 mod smart_access;
 mod smart_admin;
+mod smart_audit;
 mod smart_backend;
 mod smart_break_glass;
 mod smart_clinic;
