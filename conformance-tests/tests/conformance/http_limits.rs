@@ -218,6 +218,8 @@ fn http_4_an_address_without_a_token_is_told_when_to_come_again() {
     );
     let reply = until_limited("POST /auth/token", "192.0.2.2");
     assert!(reply.text.contains("temporarily_unavailable"), "{reply:?}");
+    let reply = until_limited("GET /admin/clients", "192.0.2.4");
+    assert!(reply.text.contains("too many requests") && reply.head.contains("problem+json"), "{reply:?}");
     // Others are let in; a token can be taken back.
     assert_eq!(ask("GET /fhir/Patient", "192.0.2.3").status, 401);
     for _ in 0..5 {

@@ -16,7 +16,9 @@ pub use grant::{Issued, NotIssued};
 pub use register::Registered;
 
 use crate::{
-    Admitted, Error, context,
+    Admitted, Error,
+    client::Limits,
+    context,
     dynamic::Registering,
     federation::Federation,
     jwks::SigningKeys,
@@ -61,6 +63,17 @@ pub struct Rules {
     pub staff_needs_second_factor: bool,
     /// Who may register clients (AUTH-50).
     pub registering: Registering,
+}
+
+/// Who holds an access token that is good.
+#[derive(Clone, Debug)]
+pub struct TokenHolder {
+    /// The client, and the user on whose behalf it asks.
+    pub caller: Caller,
+    /// What the client may ask for at a time, if not the usual.
+    pub limits: Option<Limits>,
+    /// Whether they may administer by this token.
+    pub administers: bool,
 }
 
 /// Where things are, as clients see it.
@@ -248,14 +261,15 @@ impl AuthorizationServer {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn administrator(&self, secret: &str) -> Result<Option<(Caller, bool)>, Error> {
+    pub async fn holder(&self, secret: &str) -> Result<Option<TokenHolder>, Error> {
         // As it is now, whatever was true a moment ago.
         let Some(active) = token::find(&*self.records, self.now(), secret).await? else { return Ok(None) };
         let allowed = active.client.value.allowed(Self::definitions());
         let scopes = active.token.value.scopes().and(&allowed);
         let is_administrator = active.granted.as_ref().is_none_or(|(_, user)| user.value.role == Role::Administrator);
-        let may = active.client.value.administers && scopes.contains(&Scope::Administer) && is_administrator;
-        Ok(Some((context::caller(&active), may)))
+        let administers = active.client.value.administers && scopes.contains(&Scope::Administer) && is_administrator;
+        let limits = active.client.value.limits;
+        Ok(Some(TokenHolder { caller: context::caller(&active), limits, administers }))
     }
 
     /// What was found is believed for some seconds (AUTH-8).

@@ -39,7 +39,8 @@ pub mod user;
 
 pub use authenticate::{Admitted, Authenticator, Credentials, Denied};
 pub use authorization_server::{
-    AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Registered, Rules, Urls, bearer,
+    AuthorizationRequest, AuthorizationServer, Form, Issued, NotIssued, Parts, Refusal, Registered, Rules, TokenHolder,
+    Urls, bearer,
 };
 pub use error::Error;
 pub use jws::Algorithm;

@@ -20,7 +20,7 @@ use axum::{
 use problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
-use tessera_auth::{AuthorizationServer, Kept};
+use tessera_auth::{AuthorizationServer, Kept, TokenHolder};
 use tessera_model::interaction::{percent_encode, query_pairs};
 use tessera_store::AuditAction;
 use utoipa::ToSchema;
@@ -72,15 +72,26 @@ async fn guard(State(office): State<Office>, request: Request, next: Next) -> Re
     let id = request_id(request.headers());
     let has_token = request.headers().contains_key(header::AUTHORIZATION);
     let is_change = !matches!(method, Method::GET | Method::HEAD);
-    let (caller, result) = match let_in(&office, request.headers()).await {
-        Ok(caller) => {
-            let response = next.run(request).await;
-            (Some(caller), Ok(response))
-        }
-        Err((caller, problem)) => (caller, Err(problem)),
+    let holder = holder(&office, request.headers()).await;
+    let throttle = &office.context.throttle;
+    let counted = match &holder {
+        Ok(Some(holder)) => throttle.client(&holder.caller.client, holder.limits),
+        Ok(None) | Err(_) => throttle.address(request.extensions()),
     };
-    let is_refused = result.is_err();
-    let mut response = result.unwrap_or_else(IntoResponse::into_response);
+    if let Err(error) = counted {
+        // It is not recorded: the record would be the next thing to be filled.
+        return Problem::TooMany(error.retry_after().unwrap_or(1)).into_response();
+    }
+    let (caller, refused) = match holder {
+        Ok(Some(holder)) => (Some(holder.caller), (!holder.administers).then_some(Problem::NoAdministrator)),
+        Ok(None) => (None, Some(Problem::NoToken)),
+        Err(problem) => (None, Some(problem)),
+    };
+    let is_refused = refused.is_some();
+    let mut response = match refused {
+        None => next.run(request).await,
+        Some(problem) => problem.into_response(),
+    };
     let (status, headers) = (response.status(), response.headers());
     if is_change || is_refused {
         let action = match method {
@@ -117,18 +128,12 @@ async fn guard(State(office): State<Office>, request: Request, next: Next) -> Re
     response
 }
 
-/// Who it is, if they may administer; else who they are, and what they are told.
-async fn let_in(
-    office: &Office,
-    headers: &HeaderMap,
-) -> Result<tessera_model::Caller, (Option<tessera_model::Caller>, Problem)> {
+/// Who it is, by the token of these headers.
+async fn holder(office: &Office, headers: &HeaderMap) -> Result<Option<TokenHolder>, Problem> {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(tessera_auth::bearer);
-    let Some(token) = token else { return Err((None, Problem::NoToken)) };
-    match office.server.administrator(token).await {
-        Ok(Some((caller, true))) => Ok(caller),
-        Ok(Some((caller, false))) => Err((Some(caller), Problem::NoAdministrator)),
-        Ok(None) => Err((None, Problem::NoToken)),
-        Err(error) => Err((None, error.into())),
+    match token {
+        Some(token) => Ok(office.server.holder(token).await?),
+        None => Ok(None),
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) enum Problem {
     NotFound,
     /// There is one of that name already.
     Exists,
+    /// Too many requests; after so many seconds there may be another.
+    TooMany(u64),
     /// The method has no meaning here.
     MethodNotAllowed,
     /// `If-Match` is missing.
@@ -73,6 +75,7 @@ impl Problem {
             Self::NoAdministrator => {
                 (StatusCode::FORBIDDEN, "the scope tessera/admin is needed, granted by an administrator")
             }
+            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too many requests; try again later"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is none of that name"),
             Self::Exists => (StatusCode::CONFLICT, "there is one of that name already"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "the method has no meaning here"),
@@ -99,8 +102,13 @@ impl IntoResponse for Problem {
         let mut response = crate::smart::secret(status, Body::from(text));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let retry_after = match &self {
+            Self::TooMany(seconds) => Some(*seconds),
+            Self::Busy => Some(1),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

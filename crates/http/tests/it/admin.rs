@@ -22,7 +22,7 @@ use tessera_auth::{
     scope::Scopes,
     session, user,
 };
-use tessera_http::{Context, router};
+use tessera_http::{Context, Limits, Rate, Throttle, router};
 use tessera_model::Definitions;
 use tessera_store::clock::Clock;
 use tower::ServiceExt as _;
@@ -61,6 +61,10 @@ struct Office {
 
 impl Office {
     async fn new(location: tessera_store::Location) -> Self {
+        Self::with(location, None).await
+    }
+
+    async fn with(location: tessera_store::Location, limits: Option<Limits>) -> Self {
         let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000 * SECOND)));
         let server = Server::at(location, clock.clone()).await;
         let store = Arc::new(server.store.clone());
@@ -89,7 +93,8 @@ impl Office {
             assert!(user::add(records, name, serde_json::from_value(user).unwrap()).await.unwrap());
         }
         let authenticator = Authenticator::Smart(authorization.clone());
-        let router = router(Context { authenticator, ..server.context.clone() });
+        let throttle = Arc::new(Throttle::new(limits));
+        let router = router(Context { authenticator, throttle, ..server.context.clone() });
         Self { clock, authorization, router, _server: server }
     }
 
@@ -161,6 +166,7 @@ fn auth_12_no_route_of_the_administrators_api_lets_anybody_else_in() {
         assert_eq!(office.send("GET", "/admin/clients", bearer(&revoked).as_deref()).await.0, 200);
         office.authorization.revoke(None, &form).await.unwrap();
         let of_gone = office.token("other-console", "root", admin).await;
+        assert_eq!(office.send("GET", "/admin/clients", bearer(&of_gone).as_deref()).await.0, 200);
         let records = office.authorization.records();
         let mut gone = client::find(records, "other-console").await.unwrap().unwrap();
         gone.value.enabled = false;
@@ -189,6 +195,30 @@ fn auth_12_no_route_of_the_administrators_api_lets_anybody_else_in() {
             let (status, ..) = office.send(method, &path, bearer(&good).as_deref()).await;
             assert!(!matches!(status, 401 | 403 | 405), "{method} {path}: {status}");
         }
+    });
+}
+
+#[test]
+fn http_4_administrators_have_the_limits_of_their_clients() {
+    on_both("http_4_admin", &async |location| {
+        let few = Rate { per_second: 1, burst: 3 };
+        let limits = Limits { client: few, searches: 1, costly: 1, address: few };
+        let office = Office::with(location(), Some(limits)).await;
+        let records = office.authorization.records();
+        let mut other = client::find(records, "other-console").await.unwrap().unwrap();
+        other.value.limits = Some(client::Limits { requests_per_second: 1, burst: 1000, searches: 1, costly: 1 });
+        assert!(client::update(records, &other).await.unwrap());
+        let admin = "user/*.cruds tessera/admin";
+        let answers = async |client: &str| {
+            let token = format!("Bearer {}", office.token(client, "root", admin).await);
+            let mut answers = BTreeSet::new();
+            for _ in 0..100 {
+                answers.insert(office.send("GET", "/admin/clients?count=1", Some(&token)).await.0);
+            }
+            answers
+        };
+        assert_eq!(answers("console").await, BTreeSet::from([200, 429]));
+        assert_eq!(answers("other-console").await, BTreeSet::from([200]));
     });
 }
 
