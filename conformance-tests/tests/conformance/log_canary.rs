@@ -1,6 +1,9 @@
-//! HTTP-11: what is sent in requests does not come out in the log, whatever its filter lets through.
+//! HTTP-11: what is sent in requests comes out neither in the log, whatever its filter lets through, nor in metrics.
 
 use conformance_tests::{Backend, Database, Server, Wire};
+use tokio::runtime::Runtime;
+
+use crate::metrics;
 
 /// A text that is nowhere else.
 fn canary(n: usize) -> String {
@@ -147,7 +150,8 @@ fn planted() -> Vec<String> {
 fn http_11_nothing_that_is_sent_comes_out_in_the_log() {
     for backend in Backend::ALL {
         let Some(database) = Database::create(backend, "http_11") else { continue };
-        let trace = [("TESSERA_LOG", "trace,sqlx=trace,hyper=trace,tokio=trace")];
+        let log = ("TESSERA_LOG", "trace,sqlx=trace,hyper=trace,tokio=trace");
+        let trace = [log, ("TESSERA_METRICS_LISTEN", "127.0.0.1:0")];
         for with_authentication in [false, true] {
             let mut server =
                 if with_authentication { database.serve_with_authentication(&trace) } else { database.serve(&trace) };
@@ -156,6 +160,8 @@ fn http_11_nothing_that_is_sent_comes_out_in_the_log() {
                 let reply = Wire::connect(&server).ask(request);
                 assert!(reply.status < 500, "{request}: {} {}", reply.status, reply.text);
             }
+            let page = Runtime::new().unwrap().block_on(metrics::page(&server));
+            assert!(page.contains("tessera_requests_total") && !page.contains("zqx"), "{page}");
             assert!(server.stop().success());
             assert_silent(backend, &server, requests.len());
         }

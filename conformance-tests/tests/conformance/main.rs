@@ -36,6 +36,7 @@ mod http_read;
 mod http_time;
 mod http_update;
 mod log_canary;
+mod metrics;
 mod operations_document_graph;
 mod operations_everything;
 mod operations_frame;

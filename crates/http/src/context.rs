@@ -1,6 +1,6 @@
 //! What an interaction may reach. It holds things and knows no handler.
 
-use crate::{Budget, Throttle};
+use crate::{Budget, Requests, Throttle};
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_model::{Definitions, search};
@@ -56,6 +56,8 @@ pub struct Context {
     pub throttle: Arc<Throttle>,
     /// What all bodies may take together.
     pub bodies: Budget,
+    /// What is counted of requests.
+    pub requests: Arc<Requests>,
 }
 
 impl Context {

@@ -10,6 +10,7 @@ use crate::{
     head::URL_BYTES_MAX,
     interaction::patch,
     later,
+    measure::Asked,
     reply::Reply,
     request::{Preferences, Request, Return, once_of},
     respond::{Shape, respond},
@@ -22,7 +23,7 @@ use axum::{
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 use tessera_auth::{Admitted, Credentials};
 use tessera_model::AccessContext;
-use tessera_model::interaction::{Interaction, Method, percent_decode, query_pairs};
+use tessera_model::interaction::{Interaction, InteractionCode, Method, percent_decode, query_pairs};
 use tessera_store::Once;
 
 /// Where FHIR begins.
@@ -45,6 +46,8 @@ const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Answers every request below the FHIR base.
 pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extract::Request) -> Response<Body> {
+    let running = context.requests.begin();
+    let mut asked = Asked::Unknown;
     let (parts, body) = request.into_parts();
     let query = query_pairs(parts.uri.query().unwrap_or_default());
     let value_of = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
@@ -58,7 +61,7 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let id = request_id(&parts.headers);
     let result = match wanted {
         Err(error) if !as_content => refused(&context, None, &id, &parts, error).await,
-        _ => answer(&context, &parts, body, &mut shape, &id).await,
+        _ => answer(&context, &parts, body, &mut shape, &id, &mut asked).await,
     };
     let content = result.as_ref().ok().filter(|_| as_content).and_then(|reply| binary::Content::of(reply, accept));
     let mut response = respond(&context, result, shape);
@@ -78,6 +81,7 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }
+    running.end(asked, status);
     response
 }
 
@@ -106,6 +110,7 @@ async fn answer(
     body: Body,
     shape: &mut Shape,
     id: &Arc<str>,
+    asked: &mut Asked,
 ) -> Result<Reply, Error> {
     // HTTP/2 has the host in its URL, HTTP/1 in a header.
     let host = parts
@@ -138,7 +143,7 @@ async fn answer(
         Some(Err(error)) => return refused(context, Some(&access), id, parts, error).await,
         None => {}
     }
-    let begun = match read(context, parts, body, shape, id).await {
+    let begun = match read(context, parts, body, shape, id, asked).await {
         Ok(request) => later::begin(context, &access, request).await,
         Err(error) => Err(error),
     };
@@ -171,6 +176,7 @@ async fn read(
     body: Body,
     shape: &mut Shape,
     id: &Arc<str>,
+    asked: &mut Asked,
 ) -> Result<Request, Error> {
     let uri = &parts.uri;
     let not_allowed = || {
@@ -181,6 +187,8 @@ async fn read(
     let path = request_path(parts);
     let mut request = Request::new(method, &path, uri.query().unwrap_or_default(), context.definitions)?;
     request.id = id.clone();
+    let (code, resource_type) = request.interaction.code();
+    *asked = Asked::Interaction(code, resource_type);
     if !request.line.is_empty() {
         let accept = header_text(&parts.headers, &header::ACCEPT).unwrap_or_default();
         let _ = write!(request.line, "\nAccept: {accept}\nX-Request-Id: {id}");
@@ -189,6 +197,11 @@ async fn read(
     request.conditions = Conditions::of_headers(&parts.headers)?;
     if matches!(method, Method::Post | Method::Put | Method::Patch) {
         read_body(context, &mut request, parts, body, shape).await?;
+    }
+    // A Bundle is one request, whose type only its body says.
+    let bundle = request.resource.as_ref().filter(|_| code == InteractionCode::Batch);
+    if bundle.is_some_and(|bundle| bundle.node().get_str("type").as_deref() == Some("transaction")) {
+        *asked = Asked::Interaction(InteractionCode::Transaction, None);
     }
     Ok(request)
 }

@@ -4,12 +4,13 @@
 use crate::{
     Context, admin, body, encoding,
     endpoint::{BASE_PATH, endpoint},
-    head, health, smart,
+    head, health, measure, smart,
 };
 use axum::{
     Router,
     body::Body,
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    middleware::from_fn_with_state,
     routing::{any, get},
 };
 use tower_http::{
@@ -38,8 +39,8 @@ pub fn router(context: Context) -> Router {
         .route(BASE_PATH, any(endpoint))
         .route("/fhir/", any(endpoint))
         .route("/fhir/{*path}", any(endpoint))
-        .merge(smart::routes(&context))
-        .merge(admin::routes(&context))
+        .merge(smart::routes(&context).layer(from_fn_with_state(context.clone(), measure::authorization)))
+        .merge(admin::routes(&context).layer(from_fn_with_state(context.clone(), measure::administration)))
         .fallback(elsewhere)
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES_MIN))))
         .layer(axum::middleware::map_request(encoding::keep_identity))

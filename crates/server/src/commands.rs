@@ -20,7 +20,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
-use tessera_http::{Budget, Context, Throttle, administration};
+use tessera_http::{Budget, Context, Requests, Throttle, administration};
 use tessera_model::Definitions;
 use tessera_store::{
     AuditAction, AuditOptions, Event, Options, SqlStore, Store as _, Synchronous,
@@ -88,5 +88,6 @@ fn context(
         master_key,
         throttle: Arc::new(Throttle::new(limits)),
         bodies: Budget::new(config.http.bodies()),
+        requests: Arc::new(Requests::new(Definitions::r4())),
     })
 }

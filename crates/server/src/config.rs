@@ -63,12 +63,22 @@ pub(crate) struct Config {
     pub tls: Tls,
     /// What callers may ask for at a time.
     pub limits: Limits,
+    /// What Prometheus asks for.
+    pub metrics: Metrics,
     /// Where the server may fetch from.
     pub outbound: Outbound,
     /// Who says who somebody is.
     pub identity: identity::Identity,
     /// How users log in and clients register.
     pub access: Access,
+}
+
+/// What Prometheus asks for.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Where; empty: nowhere.
+    pub listen: String,
 }
 
 /// Where the server may fetch from (HTTP-30).

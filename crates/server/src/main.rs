@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod first_administrator;
 mod listener;
+mod metrics;
 mod outbound;
 mod secret;
 mod telemetry;

@@ -209,6 +209,11 @@ impl Rows {
         self.0.iter_mut().zip(&mut other.0).for_each(|(mine, others)| mine.append(others));
     }
 
+    /// How many they are.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.iter().map(|rows| rows.len() as u64).sum()
+    }
+
     /// Inserts them.
     pub(crate) async fn insert(self, connection: &mut dyn Connection) -> Result<(), Error> {
         for (table, rows) in TABLES.into_iter().zip(self.0) {

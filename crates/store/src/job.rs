@@ -1,7 +1,7 @@
 //! What every job of the store needs, and how one is made.
 
 use crate::{
-    Error,
+    Error, Measures,
     backend::{Connection, Job},
     clock::Clock,
 };
@@ -15,6 +15,7 @@ pub(crate) struct Shared {
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) base: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) measures: Arc<Measures>,
 }
 
 /// An asynchronous function of what a job holds and its connection.

@@ -12,6 +12,7 @@ mod history;
 mod index;
 mod job;
 mod later;
+mod measure;
 mod migrate;
 mod parameters;
 mod read;
@@ -32,6 +33,7 @@ pub use change::{Action, Change, Changed, Criteria, Outcome, Precondition, Purge
 pub use check::{Difference, Report};
 pub use error::Error;
 pub use later::{Later, Progress};
+pub use measure::{Histogram, Load, Measures};
 pub use migrate::migrate;
 pub use parameters::indexing::IndexingProgress;
 pub use records::{Record, RecordChange, RecordKey, Records};

@@ -5,7 +5,7 @@ mod statistics;
 
 use crate::{
     AuditOptions, Error, Event, EventPage, EventQuery, Events, HistoryPage, HistoryScope, HistoryVersions, Later,
-    Matches, Progress, Store, Transacted, Version, Work,
+    Matches, Measures, Progress, Store, Transacted, Version, Work,
     audit::{self, Audit},
     backend::{Backend, Isolation, Job, postgres::Postgres, sqlite::Sqlite},
     clock::Clock,
@@ -21,7 +21,11 @@ use crate::{
     transact::{Transaction, once},
 };
 use futures::future::BoxFuture;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 use tessera_model::{AccessContext, Definitions, Key, Query, VersionId, definitions::is_definition};
 use tokio::sync::Notify;
 
@@ -88,6 +92,7 @@ struct Inner {
     redefined: Notify,
     audit: Option<Arc<Audit>>,
     statistics: statistics::Statistics,
+    measures: Arc<Measures>,
 }
 
 impl SqlStore {
@@ -96,12 +101,13 @@ impl SqlStore {
     /// # Errors
     /// [`Error::Backend`]: it cannot be opened, or would not keep what it acknowledges.
     pub async fn open(options: Options) -> Result<Self, Error> {
+        let measures = Arc::new(Measures::new());
         let audit = options.audit.as_ref().map(Audit::open).transpose()?.map(Arc::new);
         let backend = match &options.location {
             Location::Sqlite(path) => {
                 let (clock, timeout) = (&options.clock, options.search_timeout);
                 let chain = audit.as_ref().map(|audit| audit.chain(1));
-                Backend::Sqlite(Sqlite::open(path, options.synchronous, clock, timeout, chain)?)
+                Backend::Sqlite(Sqlite::open(path, options.synchronous, clock, timeout, chain, measures.clone())?)
             }
             Location::Postgres(url) => {
                 let (accept, timeout) = (options.accept_fsync_off, options.search_timeout);
@@ -114,8 +120,16 @@ impl SqlStore {
         let base = backend.write(Isolation::ReadCommitted, begin).await?.into();
         let definitions = parameters::Current::default();
         let statistics = statistics::Statistics::new();
-        let inner =
-            Inner { backend, base, clock: options.clock, definitions, redefined: Notify::new(), audit, statistics };
+        let inner = Inner {
+            backend,
+            base,
+            clock: options.clock,
+            definitions,
+            redefined: Notify::new(),
+            audit,
+            statistics,
+            measures,
+        };
         let store = Self { inner: Arc::new(inner) };
         store.load_definitions().await?;
         if let Some(audit) = store.audit() {
@@ -132,7 +146,12 @@ impl SqlStore {
     }
 
     pub(crate) fn shared(&self) -> Shared {
-        Shared { definitions: self.definitions(), base: self.inner.base.clone(), clock: self.inner.clock.clone() }
+        Shared {
+            definitions: self.definitions(),
+            base: self.inner.base.clone(),
+            clock: self.inner.clock.clone(),
+            measures: self.inner.measures.clone(),
+        }
     }
 
     /// Told when the stored search parameters have changed.
@@ -157,6 +176,10 @@ impl SqlStore {
         Ok(())
     }
 
+    pub(crate) fn shared_measures(&self) -> &Arc<Measures> {
+        &self.inner.measures
+    }
+
     pub(crate) fn audit(&self) -> Option<&Arc<Audit>> {
         self.inner.audit.as_ref()
     }
@@ -165,9 +188,23 @@ impl SqlStore {
         &self.inner.backend
     }
 
+    /// Runs a whole request again, from what was asked, if other writers were in its way (REL-10).
+    async fn retrying<T, F: Future<Output = Result<T, Error>>>(&self, attempt: impl Fn() -> F) -> Result<T, Error> {
+        let mut tries = 0;
+        loop {
+            match attempt().await {
+                Err(Error::Retry) => {
+                    self.inner.measures.retries.fetch_add(1, Relaxed);
+                    wait_before_retry(&mut tries).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
     /// Runs a read; `once`: its only statement needs no snapshot.
     pub(crate) async fn reading<T: Send + 'static>(&self, once: bool, job: Job<T>) -> Result<T, Error> {
-        retrying(|| async {
+        self.retrying(|| async {
             if once { self.backend().read_once(job.clone()).await } else { self.backend().read(job.clone()).await }
         })
         .await
@@ -175,23 +212,12 @@ impl SqlStore {
 
     /// Runs a look-up of one row.
     pub(crate) async fn looking_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
-        retrying(|| self.backend().look_up(job.clone())).await
+        self.retrying(|| self.backend().look_up(job.clone())).await
     }
 
     /// Runs a write.
     pub(crate) async fn writing<T: Send + 'static>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {
-        retrying(|| self.backend().write(isolation, job.clone())).await
-    }
-}
-
-/// Runs a whole request again, from what was asked, if other writers were in its way (REL-10).
-async fn retrying<T, F: Future<Output = Result<T, Error>>>(attempt: impl Fn() -> F) -> Result<T, Error> {
-    let mut tries = 0;
-    loop {
-        match attempt().await {
-            Err(Error::Retry) => wait_before_retry(&mut tries).await?,
-            result => return result,
-        }
+        self.retrying(|| self.backend().write(isolation, job.clone())).await
     }
 }
 
@@ -281,7 +307,12 @@ impl Store for SqlStore {
     fn record(&self, events: Vec<Event>, urgent: bool) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             match self.audit() {
-                Some(audit) => audit.record(events, urgent).await,
+                Some(audit) => {
+                    let count = events.len();
+                    audit.record(events, urgent).await?;
+                    self.inner.measures.appended(count);
+                    Ok(())
+                }
                 None => Ok(()),
             }
         })
@@ -327,23 +358,24 @@ impl Store for SqlStore {
             });
             let redefines = work.changes.iter().any(|change| is_definition(change.action.resource_type()));
             let work = Arc::new(work);
-            let transacted = retrying(|| async {
-                if let Some(done_before) = &once
-                    && let Some(changed) = self.reading(true, done_before.clone()).await?
-                {
-                    return Ok(Transacted { changed, events: Vec::new(), seen: Vec::new(), replayed: true });
-                }
-                let transaction = Transaction { shared: self.shared(), access: access.clone(), work: work.clone() };
-                let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
-                match self.backend().write(isolation, run).await {
-                    Err(Error::Redefined) => {
-                        self.load_definitions().await?;
-                        Err(Error::Retry)
+            let transacted = self
+                .retrying(|| async {
+                    if let Some(done_before) = &once
+                        && let Some(changed) = self.reading(true, done_before.clone()).await?
+                    {
+                        return Ok(Transacted { changed, events: Vec::new(), seen: Vec::new(), replayed: true });
                     }
-                    result => result,
-                }
-            })
-            .await?;
+                    let transaction = Transaction { shared: self.shared(), access: access.clone(), work: work.clone() };
+                    let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
+                    match self.backend().write(isolation, run).await {
+                        Err(Error::Redefined) => {
+                            self.load_definitions().await?;
+                            Err(Error::Retry)
+                        }
+                        result => result,
+                    }
+                })
+                .await?;
             if !transacted.replayed {
                 self.wrote(transacted.changed.len());
             }

@@ -96,6 +96,7 @@ impl Server {
             master_key: Some(Arc::new(key)),
             throttle: Arc::new(Throttle::new(None)),
             bodies: Budget::new(1024 * 1024),
+            requests: Arc::new(tessera_http::Requests::new(Definitions::r4())),
         };
         Self { context, store, folders }
     }

@@ -6,6 +6,7 @@ use crate::{
     error::Error,
     first_administrator,
     listener::{self, Listener},
+    metrics::{self, Metrics},
     outbound::{Outbound, Rules},
     secret, telemetry,
 };
@@ -42,6 +43,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let address = listener.tcp.local_addr()?;
     let scheme = listener.scheme();
     let base = config.base_at(scheme, &address.to_string());
+    let metrics = metrics::listen(&config, insecure).await?;
     let store = open(&config, Some(base), config.audit()?).await?;
     let (authenticator, master) = if insecure {
         (Authenticator::InsecureNoAuth, None)
@@ -50,7 +52,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         (authenticator, Some(master))
     };
     println!("Tessera listens on {scheme}://{address}/fhir");
-    serve(listener, context(store, &config, authenticator, master)?).await
+    let context = context(store.clone(), &config, authenticator, master)?;
+    let told = Metrics { store, requests: context.requests.clone() };
+    let metrics = metrics.map(|listener| metrics::serve(listener, told));
+    let served = serve(listener, context).await;
+    // To the end: they tell how it ends, too.
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
+    served
 }
 
 /// Who is let in, as `[identity]` says; and the key that the server's secret is.

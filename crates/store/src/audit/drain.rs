@@ -65,9 +65,11 @@ impl SqlStore {
         let Some(audit) = self.audit() else { return Ok(()) };
         let mut drained = audit.draining.lock().await;
         self.audit_keys(audit).await?;
+        let draining = self.measures().drain_begins();
         for path in audit.segment.ended().map_err(|error| unreadable(&error))? {
             self.drain_file(path).await?;
         }
+        self.measures().drain_ends(&draining);
         if !drained.begun {
             self.index_abandoned().await?;
             drained.begun = true;

@@ -124,6 +124,14 @@ impl Postgres {
         Ok(Self { readers, writers, chains: Chains::new(audit, CONNECTIONS_MAX), search_timeout })
     }
 
+    /// Connections in use and idle ones: those for reading, and those for writing.
+    pub(crate) fn pools(&self) -> [[usize; 2]; 2] {
+        [&self.readers, &self.writers].map(|pool| {
+            let idle = pool.num_idle();
+            [usize::try_from(pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle]
+        })
+    }
+
     pub(crate) async fn read<T>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
         let mut connection = self.readers.acquire().await?;
         if !snapshot {

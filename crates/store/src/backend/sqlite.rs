@@ -4,7 +4,7 @@
 mod connection;
 
 use super::Job;
-use crate::{Error, clock::Clock};
+use crate::{Error, Measures, clock::Clock};
 pub(super) use connection::DIALECT;
 use connection::SqliteConnection;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -68,6 +68,7 @@ impl Sqlite {
         clock: &Arc<dyn Clock>,
         search_timeout: Duration,
         chain: Option<i64>,
+        measures: Arc<Measures>,
     ) -> Result<Self, Error> {
         let (writer, jobs) = bounded(QUEUE_MAX);
         let connection = open(path, synchronous)?;
@@ -76,7 +77,7 @@ impl Sqlite {
         connection.audit(chain);
         spawn("sqlite-writer", move || {
             connection.limit_time(search_timeout);
-            write_loop(&mut connection, &jobs);
+            write_loop(&mut connection, &jobs, &measures);
         })?;
         let (readers, jobs) = bounded(QUEUE_MAX);
         for _ in 0..thread::available_parallelism().map_or(2, usize::from).clamp(2, 8) {
@@ -88,6 +89,11 @@ impl Sqlite {
             })?;
         }
         Ok(Self { writer, readers, lookers: Mutex::default(), path: path.to_owned(), clock: clock.clone() })
+    }
+
+    /// How many jobs wait: those that read, and those that write.
+    pub(crate) fn queues(&self) -> [usize; 2] {
+        [self.readers.len(), self.writer.len()]
     }
 
     pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
@@ -193,7 +199,7 @@ impl<T: Send> Write for WriteJob<T> {
 }
 
 /// Takes what waits, runs each in a savepoint, commits once, then acknowledges all.
-fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>) {
+fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>, measures: &Measures) {
     while let Ok(first) = jobs.recv() {
         let mut group = Vec::with_capacity(8);
         if let Err(error) = connection.begin() {
@@ -219,6 +225,8 @@ fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>
         let committed = connection.in_transaction() && connection.commit().is_ok();
         if !committed {
             connection.abandon();
+        } else if !group.is_empty() {
+            measures.group_commits.count(group.len() as u64);
         }
         for job in group {
             job.end(if committed { Ok(()) } else { Err(Error::Retry) });

@@ -9,6 +9,7 @@ use crate::{
     sql::{Sql, Value},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::atomic::Ordering::Relaxed;
 use tessera_model::{Id, IndexRow, IndexValue, Key, Patients};
 
 use Kind::{Int, Text};
@@ -70,6 +71,7 @@ pub(super) async fn write(
         redefinitions.extend(written.redefinition);
     }
     old.delete(connection).await?;
+    shared.measures.index_rows.fetch_add(new.count(), Relaxed);
     new.insert(connection).await?;
     for redefinition in redefinitions {
         redefinition.perform(connection).await?;
