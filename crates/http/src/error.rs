@@ -183,7 +183,7 @@ fn of_store(error: &tessera_store::Error) -> (u16, OperationOutcome) {
         E::TooCostly => (503, IssueCode::TooCostly),
         E::Unrecorded => (503, IssueCode::Transient),
         E::Busy | E::Retry | E::Redefined | E::RecordChanged => (503, IssueCode::Transient),
-        E::Backend(details) => {
+        E::Backend(details) | E::Archive(details) => {
             tracing::error!(%details, "the database has failed");
             let text = "the server could not reach its database; what went wrong is in its log";
             return (500, vec![Issue::error(IssueCode::Exception, text)].into());

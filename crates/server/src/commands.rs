@@ -1,6 +1,8 @@
 //! One file a command.
 
+mod archive;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod config;
@@ -10,6 +12,8 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod migrate;
+pub(crate) mod migrate_to;
+pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod user;
 
@@ -23,7 +27,7 @@ use tessera_auth::{Authenticator, MasterKey};
 use tessera_http::{Budget, Context, Requests, Throttle, administration};
 use tessera_model::Definitions;
 use tessera_store::{
-    AuditAction, AuditOptions, Event, Options, SqlStore, Store as _, Synchronous,
+    AuditAction, AuditOptions, Event, Location, Options, SqlStore, Store as _, Synchronous,
     clock::{Clock as _, SystemClock},
 };
 
@@ -35,6 +39,16 @@ const POSTGRES_FSYNC: &str = "TESSERA_TEST_POSTGRES_FSYNC";
 async fn open(config: &Config, base: Option<String>, audit: Option<AuditOptions>) -> Result<SqlStore, Error> {
     let location = config.location()?;
     tessera_store::migrate(&location).await?;
+    Ok(SqlStore::open(options(config, location, base, audit)?).await?)
+}
+
+/// How a database is opened with these settings.
+fn options(
+    config: &Config,
+    location: Location,
+    base: Option<String>,
+    audit: Option<AuditOptions>,
+) -> Result<Options, Error> {
     let normal = std::env::var(SQLITE_SYNCHRONOUS).is_ok_and(|value| value == "NORMAL");
     let accept_fsync_off = std::env::var(POSTGRES_FSYNC).is_ok_and(|value| value == "off");
     if normal || accept_fsync_off {
@@ -42,9 +56,7 @@ async fn open(config: &Config, base: Option<String>, audit: Option<AuditOptions>
     }
     let synchronous = if normal { Synchronous::Normal } else { Synchronous::Full };
     let search_timeout = config.search_timeout()?;
-    let options =
-        Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off, search_timeout, audit };
-    Ok(SqlStore::open(options).await?)
+    Ok(Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off, search_timeout, audit })
 }
 
 /// What most commands begin with: the settings in force, the log, the database. `records`: what it does is recorded.

@@ -38,6 +38,12 @@ enum Command {
     Load(commands::load::Arguments),
     /// Bring a database's tables up to this version
     Migrate(commands::migrate::Arguments),
+    /// Write all that a database holds into a file, while servers use it
+    Backup(commands::backup::Arguments),
+    /// Fill an empty database from such a file
+    Restore(commands::restore::Arguments),
+    /// Move everything to another database, from SQLite to PostgreSQL or back
+    MigrateTo(commands::migrate_to::Arguments),
     /// Register the apps and systems that may ask for access
     Client(commands::client::Arguments),
     /// Add the users who may log in
@@ -68,6 +74,9 @@ fn main() -> ExitCode {
             Command::Demo(arguments) => commands::demo::run(arguments).await,
             Command::Load(arguments) => commands::load::run(arguments).await,
             Command::Migrate(arguments) => commands::migrate::run(arguments).await,
+            Command::Backup(arguments) => commands::backup::run(arguments).await,
+            Command::Restore(arguments) => commands::restore::run(arguments).await,
+            Command::MigrateTo(arguments) => commands::migrate_to::run(arguments).await,
             Command::Client(arguments) => commands::client::run(arguments).await,
             Command::User(arguments) => commands::user::run(arguments).await,
             Command::Doctor(arguments) => commands::doctor::run(arguments).await,

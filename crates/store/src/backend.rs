@@ -2,6 +2,7 @@
 //! a job that gets a [`Connection`] (docs/adr/0003-rusqlite-for-sqlite.md says why SQLite's runs on threads of its own).
 
 pub(crate) mod postgres;
+pub(crate) mod snapshot;
 pub(crate) mod sqlite;
 
 use crate::{
@@ -82,6 +83,10 @@ pub(crate) struct Dialect {
     pub(crate) parameters_changed: &'static str,
     /// Looks at what the tables hold, one after the other, for the planner. Nothing where searches are planned without.
     pub(crate) analyze: &'static [&'static str],
+    /// Removes all rows of the table that follows.
+    pub(crate) empty: &'static str,
+    /// Makes the counters go on behind rows that were restored.
+    pub(crate) restored: &'static [&'static str],
     /// Keeps that state until the transaction ends: with others, and alone. `None`: there is one writer anyway.
     pub(crate) lock_parameters: Option<(&'static str, &'static str)>,
 }
@@ -104,6 +109,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// What stands for it in an archive.
+    pub(crate) const fn letter(self) -> &'static str {
+        match self {
+            Self::Int => "i",
+            Self::Real => "r",
+            Self::Text => "t",
+        }
+    }
+
     /// The type's name in PostgreSQL.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -75,6 +75,9 @@ pub enum Error {
     /// The database has failed. The text is for the log, never for a client.
     #[error("the database has failed: {0}")]
     Backend(String),
+    /// An archive cannot be written or read, or a database is not complete. The text is for whoever operates the server.
+    #[error("{0}")]
+    Archive(String),
     /// A conflict with other writers, to be tried again inside the store.
     #[error("another writer was in the way")]
     Retry,
@@ -116,6 +119,7 @@ impl Error {
             | Self::Busy
             | Self::Unrecorded
             | Self::Backend(_)
+            | Self::Archive(_)
             | Self::SameIdentity { .. }
             | Self::Entry { .. } => self,
             error => Self::Entry { entry, error: Box::new(error) },

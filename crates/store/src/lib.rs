@@ -2,6 +2,7 @@
 //! in `sql_store.rs`. This crate knows nothing of HTTP.
 
 mod access;
+pub mod archive;
 mod audit;
 mod backend;
 mod change;
@@ -17,6 +18,7 @@ mod migrate;
 mod parameters;
 mod read;
 mod records;
+mod restoring;
 mod search;
 mod sql;
 mod sql_store;

@@ -66,6 +66,9 @@ const FILES: [(i64, &str, &str, &str); 9] = [
     ),
 ];
 
+/// The number of the last one.
+pub(crate) const LATEST: i64 = FILES[FILES.len() - 1].0;
+
 fn migrator(sqlite: bool) -> Migrator {
     let migration = |(number, name, of_sqlite, of_postgres): (i64, &'static str, &'static str, &'static str)| {
         let text = SqlStr::from_static(if sqlite { of_sqlite } else { of_postgres });

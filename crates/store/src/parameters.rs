@@ -20,7 +20,7 @@ use tessera_model::{
 
 use Kind::{Int, Text};
 
-static SEARCH_PARAMETER: Table = Table {
+pub(crate) static SEARCH_PARAMETER: Table = Table {
     name: "search_parameter",
     columns: &[
         ("param", Int),

@@ -103,17 +103,7 @@ impl SqlStore {
     pub async fn open(options: Options) -> Result<Self, Error> {
         let measures = Arc::new(Measures::new());
         let audit = options.audit.as_ref().map(Audit::open).transpose()?.map(Arc::new);
-        let backend = match &options.location {
-            Location::Sqlite(path) => {
-                let (clock, timeout) = (&options.clock, options.search_timeout);
-                let chain = audit.as_ref().map(|audit| audit.chain(1));
-                Backend::Sqlite(Sqlite::open(path, options.synchronous, clock, timeout, chain, measures.clone())?)
-            }
-            Location::Postgres(url) => {
-                let (accept, timeout) = (options.accept_fsync_off, options.search_timeout);
-                Backend::Postgres(Postgres::connect(url, accept, timeout, audit.clone()).await?)
-            }
-        };
+        let backend = connect(&options, audit.clone(), &measures).await?;
         let begin = job((options.clock.clone(), options.base), |s, c| {
             Box::pin(async move { opening::begin(s.0.now(), s.1.as_deref(), c).await })
         });
@@ -190,16 +180,7 @@ impl SqlStore {
 
     /// Runs a whole request again, from what was asked, if other writers were in its way (REL-10).
     async fn retrying<T, F: Future<Output = Result<T, Error>>>(&self, attempt: impl Fn() -> F) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            match attempt().await {
-                Err(Error::Retry) => {
-                    self.inner.measures.retries.fetch_add(1, Relaxed);
-                    wait_before_retry(&mut tries).await?;
-                }
-                result => return result,
-            }
-        }
+        retrying(&self.inner.measures, attempt).await
     }
 
     /// Runs a read; `once`: its only statement needs no snapshot.
@@ -218,6 +199,42 @@ impl SqlStore {
     /// Runs a write.
     pub(crate) async fn writing<T: Send + 'static>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {
         self.retrying(|| self.backend().write(isolation, job.clone())).await
+    }
+}
+
+/// Connects to a database.
+pub(crate) async fn connect(
+    options: &Options,
+    audit: Option<Arc<Audit>>,
+    measures: &Arc<Measures>,
+) -> Result<Backend, Error> {
+    Ok(match &options.location {
+        Location::Sqlite(path) => {
+            let (clock, timeout) = (&options.clock, options.search_timeout);
+            let chain = audit.as_ref().map(|audit| audit.chain(1));
+            Backend::Sqlite(Sqlite::open(path, options.synchronous, clock, timeout, chain, measures.clone())?)
+        }
+        Location::Postgres(url) => {
+            let (accept, timeout) = (options.accept_fsync_off, options.search_timeout);
+            Backend::Postgres(Postgres::connect(url, accept, timeout, audit).await?)
+        }
+    })
+}
+
+/// Runs something again, from the start, if other writers were in its way (REL-10).
+pub(crate) async fn retrying<T, F: Future<Output = Result<T, Error>>>(
+    measures: &Measures,
+    attempt: impl Fn() -> F,
+) -> Result<T, Error> {
+    let mut tries = 0;
+    loop {
+        match attempt().await {
+            Err(Error::Retry) => {
+                measures.retries.fetch_add(1, Relaxed);
+                wait_before_retry(&mut tries).await?;
+            }
+            result => return result,
+        }
     }
 }
 

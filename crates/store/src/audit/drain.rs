@@ -8,7 +8,12 @@ use super::{
     record::{AUDIT, Record},
     segment, take,
 };
-use crate::{Error, SqlStore, backend::Isolation, job::job, sql::Sql};
+use crate::{
+    Error, SqlStore,
+    backend::{Connection, Isolation},
+    job::job,
+    sql::Sql,
+};
 use std::{
     collections::HashMap,
     io,
@@ -146,12 +151,7 @@ impl SqlStore {
         if records.is_empty() {
             return Ok(());
         }
-        let insert = job(records, |records, c| {
-            Box::pin(async move {
-                c.insert(&AUDIT, records.iter().cloned().map(Record::into_row).collect()).await?;
-                index::enter(&records, c).await
-            })
-        });
+        let insert = job(records, |records, c| Box::pin(async move { enter(&records, c).await }));
         self.writing(Isolation::ReadCommitted, insert).await
     }
 
@@ -185,6 +185,21 @@ impl SqlStore {
         let read = job(sql, |sql, c| Box::pin(async move { Ok(!c.query(&sql).await?.is_empty()) }));
         self.reading(true, read).await
     }
+}
+
+/// Brings records into the database; those that are there are left alone.
+async fn enter(records: &[Record], connection: &mut dyn Connection) -> Result<(), Error> {
+    connection.insert(&AUDIT, records.iter().cloned().map(Record::into_row).collect()).await?;
+    index::enter(records, connection).await
+}
+
+/// The same with lines of segments. One that is no record was cut short, and never acknowledged.
+pub(crate) async fn enter_lines(
+    lines: impl Iterator<Item = &str>,
+    connection: &mut dyn Connection,
+) -> Result<(), Error> {
+    let records: Vec<Record> = lines.filter_map(Record::parse).collect();
+    enter(&records, connection).await
 }
 
 /// What a checkpoint's signature covers.

@@ -21,7 +21,7 @@ use std::{collections::HashMap, sync::atomic::Ordering};
 /// Records that one transaction enters.
 const ROWS_MAX: i64 = 500;
 
-static INDEX: Table = Table {
+pub(crate) static INDEX: Table = Table {
     name: "audit_index",
     columns: &[("reference", Text), ("at", Int), ("chain", Int), ("seq", Int)],
     on_conflict: "ON CONFLICT (reference, at, chain, seq) DO NOTHING",

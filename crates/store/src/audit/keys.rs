@@ -103,6 +103,11 @@ impl Keys {
         STANDARD_NO_PAD.encode(self.signing.public_key().as_ref())
     }
 
+    /// Tells the keys of servers apart that have different secrets.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+
     /// `2026-07.1f2e3d4c`
     fn name(&self, at: Micros) -> String {
         let month = jiff::Timestamp::from_microsecond(at).map(|at| at.strftime("%Y-%m").to_string());

@@ -85,7 +85,7 @@ impl AuditAction {
 }
 
 /// The rows of events. A row that is there already is the same one, drained before.
-pub(super) static AUDIT: Table = Table {
+pub(crate) static AUDIT: Table = Table {
     name: "audit",
     columns: &[
         ("chain", Int),

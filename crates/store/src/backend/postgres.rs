@@ -47,6 +47,8 @@ pub(super) static DIALECT: Dialect = Dialect {
     ],
     parameters_version: "SELECT last_value FROM search_parameters",
     parameters_changed: "SELECT nextval('search_parameters')",
+    empty: "DELETE FROM ",
+    restored: &["SELECT setval('rid', GREATEST((SELECT MAX(rid) FROM resource), 1))"],
     // The number is that of migration 0003, where every writer takes it.
     lock_parameters: Some((
         "SELECT 1 FROM pg_advisory_xact_lock_shared(8319661405124)",
@@ -242,9 +244,11 @@ impl<'c> PostgresConnection<'c> {
 }
 
 fn decode(rows: &[PgRow]) -> Result<Vec<Row>, Error> {
-    rows.iter()
-        .map(|row| Ok(Row((0..row.columns().len()).map(|n| cell(row, n)).collect::<Result<_, Error>>()?)))
-        .collect()
+    rows.iter().map(row).collect()
+}
+
+pub(super) fn row(row: &PgRow) -> Result<Row, Error> {
+    Ok(Row((0..row.columns().len()).map(|n| cell(row, n)).collect::<Result<_, Error>>()?))
 }
 
 fn cell(row: &PgRow, column: usize) -> Result<Value, Error> {

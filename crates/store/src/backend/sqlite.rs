@@ -5,8 +5,8 @@ mod connection;
 
 use super::Job;
 use crate::{Error, Measures, clock::Clock};
-pub(super) use connection::DIALECT;
 use connection::SqliteConnection;
+pub(super) use connection::{DIALECT, value};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use futures::executor::block_on;
 use rusqlite::{Connection, OpenFlags};

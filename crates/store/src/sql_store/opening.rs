@@ -1,6 +1,6 @@
 //! What is done each time a database is opened.
 
-use crate::{Error, backend::Connection, sql::Sql};
+use crate::{Error, backend::Connection, restoring, sql::Sql};
 use tessera_model::temporal::Micros;
 
 /// The base URL of a database that was never served.
@@ -12,6 +12,9 @@ const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000_000;
 
 /// Settles the base URL and forgets what is out of date.
 pub(super) async fn begin(now: Micros, wanted: Option<&str>, connection: &mut dyn Connection) -> Result<String, Error> {
+    if !connection.query(&restoring::state()).await?.is_empty() {
+        return Err(restoring::unfinished());
+    }
     let mut sql = Sql::new("DELETE FROM claim WHERE claimed < ");
     sql.bind(now.saturating_sub(CLAIMS_KEPT));
     connection.query(&sql).await?;

@@ -14,7 +14,7 @@ use tessera_model::{Id, IndexRow, IndexValue, Key, Patients};
 
 use Kind::{Int, Text};
 
-static RESOURCE: Table = Table {
+pub(crate) static RESOURCE: Table = Table {
     name: "resource",
     columns: &[
         ("rid", Int),

@@ -9,13 +9,13 @@ use tessera_store::{
     SqlStore, Store as _, Synchronous, Work, clock::SystemClock,
 };
 
-const SECRET: [u8; 32] = [7; 32];
+pub(crate) const SECRET: [u8; 32] = [7; 32];
 
 /// A folder that goes.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("tessera-audit-{}-{}", std::process::id(), fastrand::u64(..)));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
@@ -38,7 +38,7 @@ impl Drop for Folder {
 }
 
 /// Another store on the same database, which records.
-async fn audited(test: &TestStore, folder: &Path) -> SqlStore {
+pub(crate) async fn audited(test: &TestStore, folder: &Path) -> SqlStore {
     let options = Options {
         location: test.location.clone(),
         base: Some(BASE.to_owned()),
@@ -51,7 +51,7 @@ async fn audited(test: &TestStore, folder: &Path) -> SqlStore {
     SqlStore::open(options).await.unwrap()
 }
 
-fn read(what: &str) -> Event {
+pub(crate) fn read(what: &str) -> Event {
     Event {
         at: 1_700_000_000_000_000,
         interaction: "read".into(),
@@ -69,7 +69,7 @@ async fn all(store: &SqlStore) -> Vec<RecordedEvent> {
     store.events(EventQuery::default(), page).await.unwrap().events
 }
 
-fn work(changes: Vec<tessera_store::Change>) -> Work {
+pub(crate) fn work(changes: Vec<tessera_store::Change>) -> Work {
     Work { changes, event: Some(Event { client: "app".into(), ..Event::default() }), ..Work::default() }
 }
 

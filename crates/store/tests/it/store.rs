@@ -72,7 +72,7 @@ pub(crate) async fn sqlite() -> TestStore {
     open(Location::Sqlite(folder.join("test.db")), Some(folder)).await
 }
 
-async fn open(location: Location, folder: Option<PathBuf>) -> TestStore {
+pub(crate) async fn open(location: Location, folder: Option<PathBuf>) -> TestStore {
     migrate(&location).await.unwrap();
     let clock = Arc::new(TestClock(AtomicI64::new(1_600_000_000_000_000)));
     TestStore { store: SqlStore::open(options(&location, clock.clone())).await.unwrap(), clock, location, folder }

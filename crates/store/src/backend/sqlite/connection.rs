@@ -36,6 +36,8 @@ pub(in crate::backend) static DIALECT: Dialect = Dialect {
     analyze: &[],
     parameters_version: PARAMETERS_VERSION,
     parameters_changed: "UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'search_parameters'",
+    empty: "DELETE FROM ",
+    restored: &[],
     lock_parameters: None,
 };
 
@@ -196,7 +198,7 @@ fn duration(of: Duration) -> u64 {
     u64::try_from(of.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn value(value: ValueRef<'_>) -> Value {
+pub(in crate::backend) fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null | ValueRef::Blob(_) => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),
