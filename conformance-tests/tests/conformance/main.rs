@@ -62,6 +62,7 @@ mod search_terminology;
 mod search_text;
 mod search_token;
 mod search_uri;
+mod site;
 mod smart;
 mod smart_access;
 mod smart_admin;

@@ -7,6 +7,8 @@ mod document;
 mod problem;
 mod users;
 
+pub(crate) use document::add_to;
+
 use crate::{Context, audit, endpoint::request_id, links::with_query};
 use axum::{
     Router,
@@ -62,7 +64,6 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         // Around every route: none is without it.
         .route_layer(axum::middleware::from_fn_with_state(office.clone(), guard))
-        .route("/admin/openapi.json", get(document::show))
         .with_state(office)
 }
 

@@ -16,7 +16,7 @@ pub(crate) const FIRST_CLASS: [&str; 5] =
     ["Patient", "Condition", "MedicationStatement", "AllergyIntolerance", "Observation"];
 
 /// What can be done with each type.
-const OF_TYPE: [InteractionCode; 9] = [
+pub(crate) const OF_TYPE: [InteractionCode; 9] = [
     InteractionCode::Read,
     InteractionCode::VersionRead,
     InteractionCode::Update,
@@ -29,7 +29,7 @@ const OF_TYPE: [InteractionCode; 9] = [
 ];
 
 /// What can be done with the whole.
-const OF_SYSTEM: [InteractionCode; 4] = [
+pub(crate) const OF_SYSTEM: [InteractionCode; 4] = [
     InteractionCode::Transaction,
     InteractionCode::Batch,
     InteractionCode::SearchSystem,
@@ -87,12 +87,20 @@ fn statement(context: &Context, security: &Value, wanted: impl Fn(ResourceType) 
     .to_string()
 }
 
-fn resource(resource_type: ResourceType, definitions: &Definitions, context: &Context) -> Value {
+/// The parameters that a type can be searched by.
+pub(crate) fn search_parameters(
+    resource_type: ResourceType,
+    definitions: &Definitions,
+) -> impl Iterator<Item = &SearchParameter> {
     // Without an expression: what the whole resource is searched by.
     let supported = |p: &&SearchParameter| {
         (p.program.is_some() || matches!(&*p.code, "_text" | "_content" | "_filter")) && p.ready().is_ok()
     };
-    let parameters: Vec<&SearchParameter> = definitions.parameters(resource_type).filter(supported).collect();
+    definitions.parameters(resource_type).filter(supported)
+}
+
+fn resource(resource_type: ResourceType, definitions: &Definitions, context: &Context) -> Value {
+    let parameters: Vec<&SearchParameter> = search_parameters(resource_type, definitions).collect();
     let references = parameters.iter().filter(|p| p.search_type == SearchType::Reference);
     let includes: Vec<String> = references.map(|p| format!("{resource_type}:{}", p.code)).collect();
     let parameter =

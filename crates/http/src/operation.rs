@@ -153,6 +153,26 @@ impl Supported {
         self
     }
 
+    /// Whether it changes something.
+    pub(crate) fn is_write(&self) -> bool {
+        self.affects_state
+    }
+
+    /// Whether a version of an instance can be asked.
+    pub(crate) fn is_on_versions(&self) -> bool {
+        self.on_versions
+    }
+
+    /// Whether search parameters stand beside its own.
+    pub(crate) fn has_criteria(&self) -> bool {
+        self.takes_criteria
+    }
+
+    /// Whether only administrators may.
+    pub(crate) fn is_for_administrators(&self) -> bool {
+        matches!(self.needs, Needs::Administration)
+    }
+
     fn is_at(&self, level: &Level, definition: &OperationDefinition) -> bool {
         let of_type = level.resource_type().is_none_or(|t| definition.is_on(t.name()));
         of_type

@@ -4,7 +4,7 @@
 use crate::{
     Context, admin, body, encoding,
     endpoint::{BASE_PATH, endpoint},
-    head, health, measure, smart,
+    head, health, measure, site, smart,
 };
 use axum::{
     Router,
@@ -39,6 +39,7 @@ pub fn router(context: Context) -> Router {
         .route(BASE_PATH, any(endpoint))
         .route("/fhir/", any(endpoint))
         .route("/fhir/{*path}", any(endpoint))
+        .merge(site::routes(&context))
         .merge(smart::routes(&context).layer(from_fn_with_state(context.clone(), measure::authorization)))
         .merge(admin::routes(&context).layer(from_fn_with_state(context.clone(), measure::administration)))
         .fallback(elsewhere)

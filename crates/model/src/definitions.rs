@@ -19,7 +19,7 @@ pub use stored_definition::{COMPONENTS_MAX, StoredDefinition, is_definition};
 
 use crate::ResourceType;
 use rustc_hash::FxHashMap;
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 /// All tables, and the search parameters that are stored beside the specification's.
 #[derive(Debug)]
@@ -160,6 +160,12 @@ impl Definitions {
             .into_iter()
             .flatten()
             .flat_map(|by_code| by_code.values())
+    }
+
+    /// The expressions of the specification's search parameters by the URLs of their definitions, for people to read.
+    #[must_use]
+    pub fn search_expressions(&self) -> HashMap<String, String> {
+        search_parameter::expressions()
     }
 
     /// What the index holds of a type for the server's own use, and nobody can search by.

@@ -7,7 +7,7 @@ use crate::{
     fhirpath::{CompileError, Program, compile},
 };
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub(super) const SPECIFIED: &str = include_str!("../../definitions/r4/search-parameters.ndjson");
 /// What the index holds for the server's own use: nobody can search by these. Their numbers are above the specification's.
@@ -239,6 +239,11 @@ fn read(table: &'static str, types: &TypeTable) -> Vec<Definition> {
                 .collect(),
         })
         .collect()
+}
+
+/// The expressions of the specification's parameters by URL.
+pub(super) fn expressions() -> HashMap<String, String> {
+    rows(SPECIFIED).map(|row| (row.text("url").to_owned(), row.unescaped("expression"))).collect()
 }
 
 /// [`compile`], or whatever a test puts in its place.
