@@ -4,6 +4,7 @@
 //! The runs are short by default; [`ROUNDS_VARIABLE`] multiplies them.
 #![cfg(unix)]
 
+mod disk_full;
 mod history;
 mod journal;
 mod parallel;

@@ -177,37 +177,3 @@ fn a_restoration_that_was_killed_goes_on() {
         assert!(text.contains(" 0 differences") && text.contains(" 0 faults"), "{text}");
     }
 }
-
-/// The commands of a page, block by block.
-fn blocks(page: &str) -> Vec<String> {
-    let blocks = page.split("```sh\n").skip(1);
-    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn the_commands_of_the_page_work_as_they_stand() {
-    let folder = Folder::new("page");
-    let demo = ["demo", "--listen", "127.0.0.1:0", "--patients", "1", "--folder", "tessera-data"];
-    let mut child = tessera(&folder.0, &demo).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("Tessera listens on")));
-    let server = Demo(child);
-    fs::copy(folder.0.join("tessera-data/secret.key"), folder.0.join("secret.key")).unwrap();
-    let programs = Path::new(env!("CARGO_BIN_EXE_tessera")).parent().unwrap();
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let run = |block: &str| {
-        let mut shell = Command::new("sh");
-        shell.args(["-e", "-c", block]).current_dir(&folder.0).env("PATH", &path).env("TESSERA_LOG", "error");
-        let output = shell.env("TESSERA_TEST_POSTGRES_FSYNC", "off").output().unwrap();
-        assert!(output.status.success(), "{block}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    let [back_up, encrypt, restore, copy] = &blocks(include_str!("../../../docs/backup.md"))[..] else { panic!() };
-    run(back_up);
-    // Whoever has no age has another program.
-    run(&encrypt.replace("age --recipient age1…", "cat"));
-    run(restore);
-    drop(server);
-    let Some(cluster) = shared_or_skip("the_commands_of_the_page_work_as_they_stand") else { return };
-    let copy = copy.strip_prefix("createdb --encoding=UTF8 tessera\n").unwrap();
-    run(&copy.replace("postgres://localhost/tessera", &format!("'{}'", cluster.create_database())));
-}

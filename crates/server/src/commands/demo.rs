@@ -76,8 +76,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         None => println!("There is no authentication: everybody on this machine may do everything."),
     }
     println!("\nThe data is in {}. Stop with Ctrl-C.\n", folder.display());
-    println!("Tessera listens on http://{address}/fhir");
-    serve::serve(listener, context).await
+    serve::serve(listener, context, &format!("http://{address}/fhir")).await
 }
 
 async fn fill(local: &Local, seed: u64, patients: usize) -> Result<(), Error> {

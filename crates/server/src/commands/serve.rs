@@ -14,7 +14,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tessera_auth::{Authenticator, AuthorizationServer, MasterKey, Parts, external::External, policy::Reading};
 use tessera_http::{Context, router};
 use tessera_store::{SqlStore, clock::SystemClock};
-use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 /// How long the last audit records may take to reach the database.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,11 +54,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         let (authenticator, master) = authenticator(&store, &config, address).await?;
         (authenticator, Some(master))
     };
-    println!("Tessera listens on {scheme}://{address}/fhir");
     let context = context(store.clone(), &config, authenticator, master)?;
     let told = Metrics { store, requests: context.requests.clone() };
     let metrics = metrics.map(|listener| metrics::serve(listener, told));
-    let served = serve(listener, context).await;
+    let served = serve(listener, context, &format!("{scheme}://{address}/fhir")).await;
     // To the end: they tell how it ends, too.
     if let Some(metrics) = metrics {
         metrics.abort();
@@ -149,7 +151,12 @@ pub(crate) async fn listen_on_loopback(config: &Config) -> Result<Listener, Erro
 }
 
 /// Serves until SIGTERM or Ctrl-C, then lets requests end.
-pub(crate) async fn serve(listener: Listener, context: Context) -> Result<(), Error> {
+pub(crate) async fn serve(listener: Listener, context: Context, url: &str) -> Result<(), Error> {
+    // Whoever has read that it listens may end it, and it ends in good order.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangups = signal(SignalKind::hangup())?;
+    println!("Tessera listens on {url}");
     let access = tokio::spawn(look_after_access(context.authenticator.clone()));
     let store = context.store.clone();
     let indexing = tokio::spawn(async move { store.keep_indexed().await });
@@ -161,11 +168,13 @@ pub(crate) async fn serve(listener: Listener, context: Context) -> Result<(), Er
         let store = store.clone();
         async move { store.keep_audited().await }
     });
-    let stop = async {
-        signal().await;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
         tracing::info!("stopping: requests in flight may end");
     };
-    let mut hangups = tokio::signal::unix::signal(SignalKind::hangup())?;
     let reload = async move || {
         if hangups.recv().await.is_none() {
             std::future::pending::<()>().await;
@@ -199,14 +208,5 @@ async fn look_after_access(authenticator: Authenticator) {
                 }
             }
         }
-    }
-}
-
-async fn signal() {
-    use tokio::signal::unix::signal;
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
