@@ -1,9 +1,10 @@
-//! HTTP-11: what is sent in requests comes out neither in the log, whatever its filter lets through, nor in metrics.
+//! HTTP-11: what is sent in requests comes out neither in the log, whatever its filter lets through, nor in metrics and traces.
 
 use conformance_tests::{Backend, Database, Server, Wire};
 use tokio::runtime::Runtime;
 
 use crate::metrics;
+use crate::traces::Collector;
 
 /// A text that is nowhere else.
 fn canary(n: usize) -> String {
@@ -151,7 +152,9 @@ fn http_11_nothing_that_is_sent_comes_out_in_the_log() {
     for backend in Backend::ALL {
         let Some(database) = Database::create(backend, "http_11") else { continue };
         let log = ("TESSERA_LOG", "trace,sqlx=trace,hyper=trace,tokio=trace");
-        let trace = [log, ("TESSERA_METRICS_LISTEN", "127.0.0.1:0")];
+        let collector = Collector::start();
+        let traces = ("TESSERA_TRACES_ENDPOINT", collector.url.as_str());
+        let trace = [log, traces, ("TESSERA_METRICS_LISTEN", "127.0.0.1:0")];
         for with_authentication in [false, true] {
             let mut server =
                 if with_authentication { database.serve_with_authentication(&trace) } else { database.serve(&trace) };
@@ -163,6 +166,8 @@ fn http_11_nothing_that_is_sent_comes_out_in_the_log() {
             let page = Runtime::new().unwrap().block_on(metrics::page(&server));
             assert!(page.contains("tessera_requests_total") && !page.contains("zqx"), "{page}");
             assert!(server.stop().success());
+            let text = collector.text();
+            assert!(text.contains("db.query.text") && !text.contains("zqx"), "{backend}: a value is in a trace");
             assert_silent(backend, &server, requests.len());
         }
     }

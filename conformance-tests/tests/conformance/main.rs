@@ -89,4 +89,5 @@ mod terminology_limits;
 mod terminology_lookup_subsumes;
 mod terminology_translate;
 mod terminology_validate_code;
+mod traces;
 mod validation;

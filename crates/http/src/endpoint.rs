@@ -14,6 +14,7 @@ use crate::{
     reply::Reply,
     request::{Preferences, Request, Return, once_of},
     respond::{Shape, respond},
+    trace,
 };
 use axum::{
     body::Body,
@@ -25,6 +26,7 @@ use tessera_auth::{Admitted, Credentials};
 use tessera_model::AccessContext;
 use tessera_model::interaction::{Interaction, InteractionCode, Method, percent_decode, query_pairs};
 use tessera_store::Once;
+use tracing::Instrument as _;
 
 /// Where FHIR begins.
 pub(crate) const BASE_PATH: &str = "/fhir";
@@ -32,7 +34,7 @@ pub(crate) const BASE_PATH: &str = "/fhir";
 /// Where the server says what it is.
 const METADATA: &str = "metadata";
 /// What a client tells its requests apart by; it comes back.
-const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// Longest of them that does.
 const REQUEST_ID_BYTES_MAX: usize = 255;
 /// Largest single resource, in MiB (HTTP-2).
@@ -46,6 +48,12 @@ const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Answers every request below the FHIR base.
 pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extract::Request) -> Response<Body> {
+    let id = request_id(request.headers());
+    let span = trace::span(&id, request.headers());
+    answered(context, request, id).instrument(span).await
+}
+
+async fn answered(context: Context, request: axum::extract::Request, id: Arc<str>) -> Response<Body> {
     let running = context.requests.begin();
     let mut asked = Asked::Unknown;
     let (parts, body) = request.into_parts();
@@ -58,7 +66,6 @@ pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extr
     let mut shape =
         Shape { format: wanted.as_ref().copied().unwrap_or_default(), pretty: value_of("_pretty") == Some("true") };
     let as_content = binary::may_be_content(&parts.method, &request_path(&parts), format, accept, context.definitions);
-    let id = request_id(&parts.headers);
     let result = match wanted {
         Err(error) if !as_content => refused(&context, None, &id, &parts, error).await,
         _ => answer(&context, &parts, body, &mut shape, &id, &mut asked).await,
@@ -157,7 +164,7 @@ async fn answer(
     } else {
         // In a task of its own, so that a client that hangs up does not stop a write half-way.
         let (context, access) = (context.clone(), access.clone());
-        let task = tokio::spawn(async move { perform(&context, &access, request).await });
+        let task = tokio::spawn(async move { perform(&context, &access, request).await }.in_current_span());
         let ended = tokio::time::timeout(HANDLER_TIMEOUT, task).await;
         ended.map(|result| {
             result.unwrap_or_else(|panic| Err(Error::Store(tessera_store::Error::Backend(panic.to_string()))))

@@ -32,6 +32,7 @@ mod site;
 mod smart;
 mod terminology;
 mod throttle;
+mod trace;
 
 pub use address::ClientAddress;
 pub use audit::administration;
@@ -41,3 +42,4 @@ pub use local::{Answer, Local};
 pub use measure::{Count, Requests};
 pub use router::router;
 pub use throttle::{Limits, Rate, Throttle};
+pub use trace::TraceParent;

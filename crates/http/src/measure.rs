@@ -1,7 +1,7 @@
 //! How many requests there were, of what kind, with which status, and how long they took: counters that are all there from the
 //! start, so that a request takes no lock and no memory to be counted. Nothing here knows an id, a client or a URL.
 
-use crate::Context;
+use crate::{Context, endpoint::REQUEST_ID, trace};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -14,6 +14,7 @@ use std::{
 };
 use tessera_model::{Definitions, ResourceType, interaction::InteractionCode};
 use tessera_store::Histogram;
+use tracing::Instrument as _;
 
 /// Bounds for how long a request may take, in microseconds.
 const LATENCIES: [u64; 16] = [
@@ -73,8 +74,16 @@ impl Asked {
         }
     }
 
+    /// The resource type that it concerns.
+    pub(crate) fn resource_type(self) -> Option<&'static str> {
+        match self {
+            Self::Interaction(_, resource_type) => resource_type.map(ResourceType::name),
+            Self::Unknown | Self::Authorization | Self::Administration => None,
+        }
+    }
+
     /// Its name: an interaction's is its code.
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Interaction(code, _) => code.name(),
             Self::Unknown => "unknown",
@@ -180,7 +189,9 @@ impl Running<'_> {
         if let Some(count) = requests.counts.get(at) {
             count.fetch_add(1, Relaxed);
         }
-        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = began.elapsed();
+        trace::ended(asked, status, took);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         requests.latencies[asked.place()].count(micros);
     }
 }
@@ -204,9 +215,14 @@ pub(crate) async fn administration(State(context): State<Context>, request: Requ
 
 async fn counted(context: &Context, asked: Asked, request: Request, next: Next) -> Response<Body> {
     let running = context.requests.begin();
-    let response = next.run(request).await;
-    running.end(asked, response.status());
-    response
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let span = trace::span(id.unwrap_or_default(), request.headers());
+    let answered = async {
+        let response = next.run(request).await;
+        running.end(asked, response.status());
+        response
+    };
+    answered.instrument(span).await
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn options(
 /// What most commands begin with: the settings in force, the log, the database. `records`: what it does is recorded.
 async fn begin(settings: &Settings, records: bool) -> Result<(Config, SqlStore), Error> {
     let config = settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let audit = if records { config.audit()? } else { None };
     let store = open(&config, config.base(), audit).await?;
     Ok((config, store))

@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub secret_key_file: String,
     /// What is logged.
     pub log: String,
+    /// How: `text` or `json`.
+    pub log_format: String,
     /// Connections.
     pub http: Http,
     /// Encryption.
@@ -65,12 +67,35 @@ pub(crate) struct Config {
     pub limits: Limits,
     /// What Prometheus asks for.
     pub metrics: Metrics,
+    /// What an OpenTelemetry collector is told.
+    pub traces: Traces,
     /// Where the server may fetch from.
     pub outbound: Outbound,
     /// Who says who somebody is.
     pub identity: identity::Identity,
     /// How users log in and clients register.
     pub access: Access,
+}
+
+/// What an OpenTelemetry collector is told.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Traces {
+    /// Its URL; empty: nothing is.
+    pub endpoint: String,
+    /// How many of a hundred traces that begin here.
+    pub percent: u64,
+}
+
+impl Traces {
+    /// How many of a hundred.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is more than all.
+    pub(crate) fn percent(&self) -> Result<u64, Error> {
+        let percent = Some(self.percent).filter(|percent| *percent <= 100);
+        percent.ok_or_else(|| Error::Usage("traces.percent: expected 0 to 100".to_owned()))
+    }
 }
 
 /// What Prometheus asks for.

@@ -1,5 +1,5 @@
-//! All that the server fetches by itself goes through here (HTTP-30): keys of clients, and identity providers. By https, to
-//! public addresses that are looked at when the connection is made, without redirects and proxies, within limits.
+//! All that the server fetches by itself goes through here (HTTP-30): keys of clients, and identity providers; and where traces are
+//! sent to. By https, to public addresses that are looked at when the connection is made, without redirects and proxies, within limits.
 
 mod address;
 #[cfg(test)]
@@ -223,6 +223,19 @@ impl Outbound {
         }
         Ok(Fetched { status: status.as_u16(), body, cache_control })
     }
+}
+
+/// What traces are sent with, and where to (`traces.endpoint`): to what the operator has named, at whatever address it has.
+///
+/// # Errors
+/// [`Error::Usage`] if that is no URL of http or https.
+pub(crate) fn collector(endpoint: &str) -> Result<(Client, Url), Error> {
+    let url = Url::parse(&format!("{}/v1/traces", endpoint.trim_end_matches('/'))).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && !has_user(url) && url.query().is_none());
+    let url =
+        url.ok_or_else(|| Error::Usage("traces.endpoint: expected a URL such as http://collector:4318".to_owned()))?;
+    let client = Client::builder().redirect(Policy::none()).no_proxy().referer(false).timeout(TIMEOUT).build();
+    Ok((client.map_err(|error| Error::Failed(error.to_string()))?, url))
 }
 
 /// An error with what lies below it, where the reason stands; without the URL, which is told beside it.

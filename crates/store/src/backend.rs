@@ -140,6 +140,11 @@ pub(crate) enum Isolation {
     Serializable,
 }
 
+/// The span of a statement. Its text has places where values go, and no value (HTTP-11).
+fn span(system: &'static str, text: &str) -> tracing::Span {
+    tracing::debug_span!(target: "tessera_store::sql", "sql", db.system.name = system, db.query.text = text)
+}
+
 /// One of the two databases.
 #[derive(Debug)]
 pub(crate) enum Backend {

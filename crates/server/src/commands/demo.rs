@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         ..Settings::default()
     };
     let config = settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let listener = serve::listen_on_loopback(&config).await?;
     // Nobody else may look into it.
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;

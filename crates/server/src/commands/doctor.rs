@@ -65,7 +65,7 @@ impl Report {
 /// Looks at the server of the settings. Fails if something does not work or is not safe.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let scheme = if config.tls.certificate.is_empty() { "http" } else { "https" };
     let base = config.base_at(scheme, &config.listen);
     let mut report = Report::default();

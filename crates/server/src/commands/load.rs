@@ -46,7 +46,7 @@ struct Tally {
 /// Idempotency-Key made of its content, so a load that was killed can simply run again.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let files = source::files(&arguments.paths)?;
     let target = match &arguments.server {
         Some(url) => Target::server(url, arguments.token.clone())?,

@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
 /// Migrates. `serve` does the same at its start; this is for doing it before.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     tessera_store::migrate(&config.location()?).await?;
     println!("The tables are up to date.");
     Ok(())

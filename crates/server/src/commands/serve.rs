@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
+    let traces = telemetry::start_with_traces(&config)?;
     let insecure = arguments.insecure_no_auth;
     let listener = if insecure { listen_on_loopback(&config).await? } else { listen(&config).await? };
     let address = listener.tcp.local_addr()?;
@@ -61,6 +61,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     // To the end: they tell how it ends, too.
     if let Some(metrics) = metrics {
         metrics.abort();
+    }
+    if let Some(traces) = traces {
+        traces.end().await;
     }
     served
 }

@@ -1,7 +1,11 @@
 //! `tessera config check`: what is wrong with settings that are of the right types, all of it at once.
 
 use super::Config;
-use crate::{error::Error, outbound::Rules, secret, telemetry};
+use crate::{
+    error::Error,
+    outbound::{Rules, collector},
+    secret, telemetry,
+};
 use std::net::ToSocketAddrs as _;
 use tessera_auth::policy::Reading;
 
@@ -26,6 +30,9 @@ impl Config {
             self.identity.mode(Reading { base: &base, now: 0 }).map(drop),
             Rules::new(&outbound.trusted_origins, &outbound.client_key_origins).map(drop),
             telemetry::filter(&self.log).map(drop),
+            telemetry::is_json(&self.log_format).map(drop),
+            self.traces.percent().map(drop),
+            Some(&self.traces.endpoint).filter(|url| !url.is_empty()).map_or(Ok(()), |url| collector(url).map(drop)),
         ];
         checks.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
     }
@@ -87,6 +94,9 @@ mod tests {
             ("TESSERA_IDENTITY_MODE", "none"),
             ("TESSERA_OUTBOUND_TRUSTED_ORIGINS", "idp"),
             ("TESSERA_LOG", "info,=,"),
+            ("TESSERA_LOG_FORMAT", "xml"),
+            ("TESSERA_TRACES_ENDPOINT", "collector:4318"),
+            ("TESSERA_TRACES_PERCENT", "101"),
         ];
         let found = problems(&wrong);
         assert_eq!(found.len(), wrong.len() - 1, "the URL of the database alone is good: {found:#?}");

@@ -2,7 +2,7 @@
 
 mod chains;
 
-use super::{Connection, Dialect, Isolation, Job, Kind, Lock, SEARCHING_MAX, Stamp, Table};
+use super::{Connection, Dialect, Isolation, Job, Kind, Lock, SEARCHING_MAX, Stamp, Table, span};
 use crate::{
     Error,
     audit::{Audit, Head},
@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tessera_model::temporal::Micros;
+use tracing::{Instrument as _, Span};
 
 pub(super) static DIALECT: Dialect = Dialect {
     position: "strpos",
@@ -56,6 +57,8 @@ pub(super) static DIALECT: Dialect = Dialect {
     )),
 };
 
+/// Its name in traces.
+const SYSTEM: &str = "postgresql";
 /// Connections of one server process for reading, and as many for writing: neither can take all of the other's.
 const CONNECTIONS_MAX: u32 = 10;
 /// How long a statement of a write may run: the largest bundles take their time.
@@ -234,11 +237,12 @@ impl<'c> PostgresConnection<'c> {
                 Value::Texts(texts) => query.bind(texts.clone()),
             };
         }
-        decode(&self.limited().await?.fetch_all(query).await?)
+        let span = span(SYSTEM, sql.text());
+        decode(&self.limited().await?.fetch_all(query).instrument(span).await?)
     }
 
-    async fn run(&mut self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<(), Error> {
-        self.limited().await?.execute(query).await?;
+    async fn run(&mut self, query: Query<'_, sqlx::Postgres, PgArguments>, span: Span) -> Result<(), Error> {
+        self.limited().await?.execute(query).instrument(span).await?;
         Ok(())
     }
 }
@@ -310,7 +314,8 @@ impl Connection for PostgresConnection<'_> {
             let columns = columns.join(", ");
             let text =
                 format!("INSERT INTO {} ({columns}) SELECT * FROM {} {}", table.name, unnest(table), table.on_conflict);
-            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows)).await
+            let span = span(SYSTEM, &text);
+            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows), span).await
         }
         .boxed()
     }
@@ -321,7 +326,8 @@ impl Connection for PostgresConnection<'_> {
             let equal: Vec<String> = columns.iter().map(|c| format!("t.{c} = k.{c}")).collect();
             let (columns, equal) = (columns.join(", "), equal.join(" AND "));
             let text = format!("DELETE FROM {} AS t USING {} AS k({columns}) WHERE {equal}", table.name, unnest(table));
-            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows)).await
+            let span = span(SYSTEM, &text);
+            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows), span).await
         }
         .boxed()
     }
@@ -336,7 +342,8 @@ impl Connection for PostgresConnection<'_> {
                  JOIN resource r ON r.type = k.type AND r.id = k.id"
             };
             let (types, ids): (Vec<i64>, Vec<String>) = keys.iter().cloned().unzip();
-            decode(&self.limited().await?.fetch_all(sqlx::query(text).bind(types).bind(ids)).await?)
+            let query = sqlx::query(text).bind(types).bind(ids);
+            decode(&self.limited().await?.fetch_all(query).instrument(span(SYSTEM, text)).await?)
         }
         .boxed()
     }
@@ -352,7 +359,7 @@ impl Connection for PostgresConnection<'_> {
             let names: Vec<String> = keys.iter().map(|(resource_type, id)| format!("{resource_type}/{id}")).collect();
             let text = "SELECT pg_advisory_xact_lock($1, place) FROM
                 (SELECT DISTINCT hashtext(name) & 1023 AS place FROM unnest($2::text[]) AS name ORDER BY place) AS places";
-            self.run(sqlx::query(text).bind(of as i32).bind(names)).await
+            self.run(sqlx::query(text).bind(of as i32).bind(names), span(SYSTEM, text)).await
         }
         .boxed()
     }

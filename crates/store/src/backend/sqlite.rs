@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::oneshot;
+use tracing::Span;
 
 /// Most jobs that wait for a thread; beyond, the answer is "busy" (REL-12).
 const QUEUE_MAX: usize = 1024;
@@ -98,7 +99,9 @@ impl Sqlite {
 
     pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
         let (done, result) = oneshot::channel();
-        self.readers.try_send(Box::new(ReadJob { job, snapshot, done })).map_err(|error| refused(&error))?;
+        self.readers
+            .try_send(Box::new(ReadJob { job, snapshot, done, span: Span::current() }))
+            .map_err(|error| refused(&error))?;
         result.await.map_err(|_| stopped())?
     }
 
@@ -118,7 +121,7 @@ impl Sqlite {
         let (done, result) = oneshot::channel();
         let value = Arc::new(Mutex::new(None));
         self.writer
-            .try_send(Box::new(WriteJob { job, value: value.clone(), done }))
+            .try_send(Box::new(WriteJob { job, value: value.clone(), done, span: Span::current() }))
             .map_err(|error| refused(&error))?;
         result.await.map_err(|_| stopped())??;
         value.lock().map_err(|_| stopped())?.take().ok_or_else(stopped)
@@ -167,6 +170,8 @@ struct ReadJob<T> {
     job: Job<T>,
     snapshot: bool,
     done: oneshot::Sender<Result<T, Error>>,
+    /// Of the request that it is for.
+    span: Span,
 }
 
 impl<T: Send> Read for ReadJob<T> {
@@ -174,6 +179,7 @@ impl<T: Send> Read for ReadJob<T> {
         if self.done.is_closed() {
             return; // the client has gone
         }
+        let _entered = self.span.entered();
         let result = connection.in_time(self.snapshot, |connection| block_on((self.job)(connection)));
         // Nobody may be waiting any more, and that is all right.
         let _ = self.done.send(result);
@@ -184,10 +190,13 @@ struct WriteJob<T> {
     job: Job<T>,
     value: Arc<Mutex<Option<T>>>,
     done: oneshot::Sender<Result<(), Error>>,
+    /// Of the request that it is for.
+    span: Span,
 }
 
 impl<T: Send> Write for WriteJob<T> {
     fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        let _entered = self.span.enter();
         let result = block_on((self.job)(connection))?;
         *self.value.lock().map_err(|_| stopped())? = Some(result);
         Ok(())

@@ -3,7 +3,7 @@
 use crate::{
     Error,
     audit::Head,
-    backend::{Connection, Dialect, Lock, SEARCHING_MAX, Stamp, Table},
+    backend::{Connection, Dialect, Lock, SEARCHING_MAX, Stamp, Table, span},
     clock::Clock,
     sql::{Row, Sql, Value},
 };
@@ -165,11 +165,13 @@ impl SqliteConnection {
     }
 
     fn run(&self, text: &str) -> Result<(), Error> {
+        let _span = span("sqlite", text).entered();
         self.connection.prepare_cached(text)?.execute([])?;
         Ok(())
     }
 
     fn rows(&self, text: &str, binds: &[Value]) -> Result<Vec<Row>, Error> {
+        let _span = span("sqlite", text).entered();
         let mut statement = self.connection.prepare_cached(text)?;
         let columns = statement.column_count();
         let mut rows = statement.query(params_from_iter(binds))?;
@@ -182,6 +184,7 @@ impl SqliteConnection {
     }
 
     fn each(&self, text: &str, rows: &[Vec<Value>]) -> Result<(), Error> {
+        let _span = span("sqlite", text).entered();
         let mut statement = self.connection.prepare_cached(text)?;
         for row in rows {
             statement.execute(params_from_iter(row))?;
