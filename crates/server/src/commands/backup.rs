@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 
 async fn write(output: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     let config = settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let made = format_instant(SystemClock.now());
     let source = archive::source(&config, made.clone())?;
     let has_secret = source.secret.is_some();
@@ -99,7 +99,7 @@ fn warn(config: &Config, has_secret: bool) -> Result<(), Error> {
 
 async fn verify(file: &Path, quick: bool, settings: &Settings) -> Result<(), Error> {
     let config = settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let archived = inspect(Box::new(File::open(file)?), archive::observer()).await?;
     println!("{}: {}", file.display(), archive::told(&archived));
     if quick {

@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 /// Fills the other database from that of the settings, which stays as it is.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let to = Location::parse(&arguments.url)
         .ok_or_else(|| Error::Usage("migrate-to: expected sqlite:PATH or postgres://…".to_owned()))?;
     // The same each time, so that it can go on.

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 /// Fills the database of the settings, which must be empty.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let config = arguments.settings.resolve()?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config)?;
     let file = || File::open(&arguments.file).map_err(|e| Error::Usage(format!("{}: {e}", arguments.file.display())));
     if !arguments.without_secret {
         archive::check_secret(&config, &header(Box::new(file()?))?.secret)?;

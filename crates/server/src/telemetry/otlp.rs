@@ -4,7 +4,8 @@
 
 use reqwest::{Client, StatusCode, Url, header};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+use tessera_model::temporal::Micros;
 use tokio::{
     sync::{mpsc::Receiver, oneshot},
     task::JoinHandle,
@@ -33,8 +34,8 @@ pub(super) struct Span {
     /// 0: none.
     pub(super) parent: u64,
     pub(super) name: &'static str,
-    pub(super) began: SystemTime,
-    pub(super) ended: SystemTime,
+    pub(super) began: Micros,
+    pub(super) ended: Micros,
     pub(super) attributes: Vec<(&'static str, Attribute)>,
 }
 
@@ -158,8 +159,8 @@ fn span(span: &Span) -> Value {
 }
 
 /// 64-bit numbers are texts in JSON, as protobuf writes them.
-fn nanos(time: SystemTime) -> String {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
+fn nanos(time: Micros) -> String {
+    time.saturating_mul(1000).to_string()
 }
 
 fn attribute(key: &str, value: &Attribute) -> Value {

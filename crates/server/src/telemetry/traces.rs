@@ -5,9 +5,9 @@ use super::otlp::{Attribute, Span};
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::SystemTime,
 };
 use tessera_http::TraceParent;
+use tessera_store::clock::{Clock as _, SystemClock};
 use tokio::sync::mpsc::Sender;
 use tracing::{
     Event, Subscriber,
@@ -75,8 +75,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for Tr
             id: self.id(),
             parent,
             name: span.name(),
-            began: SystemTime::now(),
-            ended: SystemTime::UNIX_EPOCH,
+            began: SystemClock.now(),
+            ended: 0,
             attributes: fields.attributes,
         });
         span.extensions_mut().insert(Open(open));
@@ -100,7 +100,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for Tr
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
         if let Some(Open(Some(mut open))) = span.extensions_mut().remove::<Open>() {
-            open.ended = SystemTime::now();
+            open.ended = SystemClock.now();
             // Nobody is to wait for it.
             let _ = self.ended.try_send(open);
         }
