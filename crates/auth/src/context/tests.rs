@@ -1,5 +1,7 @@
 use super::*;
-use crate::{Kept, authorization::Authorization, launch::LaunchContext, testing::with, token::Token};
+use crate::{
+    Kept, authorization::Authorization, break_glass::Glass, launch::LaunchContext, testing::with, token::Token,
+};
 use serde_json::{Value, json};
 use tessera_model::{Definitions, Permission, ResourceType, Visible};
 
@@ -28,11 +30,16 @@ fn system(scopes: &str, change: &Value) -> AccessContext {
 
 /// Of a user in the context of a patient.
 fn user(scopes: &str, patient: Option<&str>, change: &Value, of_client: &Value) -> AccessContext {
+    let context = LaunchContext { patient: patient.map(str::to_owned), ..LaunchContext::default() };
+    of_context(scopes, context, change, of_client)
+}
+
+/// Of a user in this context.
+fn of_context(scopes: &str, context: LaunchContext, change: &Value, of_client: &Value) -> AccessContext {
     let user = json!({
         "name": "U", "role": "clinician", "fhir_user": "Practitioner/1", "policy": ["*"], "password": null, "enabled": true,
     });
     let user = Kept::new("u", "", 0, serde_json::from_value(with(user, change)).unwrap());
-    let context = LaunchContext { patient: patient.map(str::to_owned), ..LaunchContext::default() };
     let authorization = Authorization {
         client: "c".into(),
         user: "u".into(),
@@ -167,4 +174,21 @@ fn an_administrator_is_one_in_both_respects() {
     assert!(user("", None, &admin, &administers).administers());
     assert!(!user("", None, &admin, &json!({})).administers());
     assert!(!user("", None, &json!({}), &administers).administers());
+}
+
+#[test]
+fn cns_7_behind_the_glass_is_what_reads_of_one_patient_whatever_the_token_says() {
+    let glass = Glass { id: "g".into(), until: 1 };
+    let behind = |change: Value| {
+        let context =
+            LaunchContext { patient: Some("1".into()), break_glass: Some(glass.clone()), ..LaunchContext::default() };
+        of_context("patient/*.cruds user/*.cruds", context, &change, &json!({}))
+    };
+    let access = behind(json!({"break_glass": true, "policy": []}));
+    assert_eq!(seen(&access, &TYPES), OF_ONE);
+    for permission in Permission::ALL {
+        let is_allowed = access.allows(permission, resource_type("Observation"));
+        assert_eq!(is_allowed, !permission.writes(), "{permission:?}");
+    }
+    assert_eq!(seen(&behind(json!({})), &TYPES), ["none"; 3], "the right is gone");
 }

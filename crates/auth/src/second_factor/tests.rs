@@ -115,3 +115,19 @@ async fn auth_13_who_sets_up_an_app_twice_at_once_has_the_first_one() {
     reset(&*bench.memory, "ann").await.unwrap();
     assert_eq!(recovery_codes_left(&*bench.memory, "ann").await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn auth_13_a_login_that_waits_is_ended_by_a_code_and_once() {
+    let bench = Bench::new();
+    let (enrolment, codes) = bench.enrol("ann").await;
+    let (_, of_bob) = bench.enrol("bob").await;
+    bench.memory.pass(30 * SECOND);
+    let (login, _) = bench.factors().wait("ann", Step::Code).await.unwrap();
+    let pass = async |code: &str| bench.factors().pass(login.expose(), code).await.map(|passed| passed.user);
+    for wrong in ["", "000000", &of_bob[0]] {
+        assert!(pass(wrong).await.is_err(), "one in a million fails here");
+    }
+    assert_eq!(pass(&bench.code(&enrolment)).await.unwrap(), "ann");
+    // Somebody who has the form brings another code that is good.
+    assert!(pass(&codes[0]).await.is_err());
+}

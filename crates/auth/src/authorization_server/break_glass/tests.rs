@@ -54,6 +54,13 @@ async fn cns_7_who_may_break_the_glass_has_the_right_and_has_just_shown_who_they
     assert!(may(&eve, &session));
     bench.memory.pass(1);
     assert!(!may(&eve, &session), "ten minutes ago");
+    // Whoever has asked before is asked again.
+    let broken = bench
+        .server
+        .break_glass(&user::find(&*bench.memory, "eve").await.unwrap().unwrap(), &session, "app", "r")
+        .await;
+    assert!(matches!(broken, Err(Error::AccessDenied(_))));
+    assert!(break_glass::list(&*bench.memory, "", 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -206,7 +206,6 @@ async fn auth_50_a_client_manages_what_it_has_registered_and_nothing_else() {
     }
     let updated = update(json!({"client_id": one.id, "client_secret": secret, "client_name": "New"})).await.unwrap();
     assert_eq!(updated["client_name"], "New");
-    // Disabled by the operator, it stays so.
     let mut kept = client::find(&*memory, &one.id).await.unwrap().unwrap();
     assert!(client::is_secret(
         secret,
@@ -215,10 +214,23 @@ async fn auth_50_a_client_manages_what_it_has_registered_and_nothing_else() {
             _ => "",
         }
     ));
-    kept.value.enabled = false;
+    // What the operator has decided stays.
+    let decided = json!({
+        "organization": {"name": "O", "reference": null, "uri": "https://o"}, "policy": ["Observation"], "purposes": ["TREAT"],
+        "limits": {"requests_per_second": 1, "burst": 1, "searches": 1, "costly": 1}, "launch_url": "https://app.example/launch",
+        "enabled": false, "expires": 1,
+    });
+    kept.value = serde_json::from_value(with(json!(kept.value), &decided)).unwrap();
     client::update(&*memory, &kept).await.unwrap();
     update(json!({"client_id": one.id})).await.unwrap();
-    assert!(!client::find(&*memory, &one.id).await.unwrap().unwrap().value.enabled);
+    let after = json!(client::find(&*memory, &one.id).await.unwrap().unwrap().value);
+    for (name, value) in decided.as_object().unwrap() {
+        assert_eq!(&after[name], value, "{name}");
+    }
+    // Where registering is off by now, nothing is managed.
+    let off = testing::server(&memory, Web::new()).await;
+    assert!(matches!(off.registration(&one.id, own).await, Err(NotRegistered::NotAllowed)));
+    assert!(matches!(off.unregister(&one.id, own).await, Err(NotRegistered::NotAllowed)));
     server.unregister(&one.id, own).await.unwrap();
     assert!(client::find(&*memory, &one.id).await.unwrap().is_none());
     assert!(server.registration(&one.id, own).await.is_err());
