@@ -81,7 +81,8 @@ impl Office {
         for (id, scopes, administers) in [
             ("console", "user/*.cruds tessera/admin", true),
             ("other-console", "user/*.cruds tessera/admin", true),
-            ("app", "user/*.cruds", false),
+            // As it could be left over in the database: it may not be registered so.
+            ("app", "user/*.cruds tessera/admin", false),
         ] {
             let client = json!({"name": id, "authentication": "none", "scopes": scopes, "enabled": true,
                 "redirect_uris": [REDIRECT], "administers": administers});
