@@ -3,8 +3,10 @@
 There is no container engine: what compose would start is started as processes, with the users, groups, folders, variables and
 commands that docker-compose.yml and the Dockerfile name."""
 
+import base64
 import glob
 import http.cookiejar
+import http.server
 import json
 import os
 import re
@@ -15,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -75,6 +78,12 @@ def check_build_context():
             for path in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', code):
                 path = os.path.join(os.path.dirname(source), path)
                 assert os.path.exists(path), f"{os.path.relpath(path, context)} does not reach the image's build"
+
+
+def check_kubernetes():
+    """The schemas of Kubernetes, without members that they do not have."""
+    command = [os.path.join(os.path.dirname(sys.executable), "kubernetes-validate"), "--strict", "--quiet"]
+    subprocess.run(command + glob.glob("deploy/kubernetes/*.yaml"), check=True)
 
 
 class ByHand:
@@ -206,6 +215,7 @@ def start_tessera(hand, database_port, port):
     environment = {name: hand.here("tessera", value) for name, value in environment.items()}
     environment["TESSERA_LISTEN"] = environment["TESSERA_LISTEN"].replace(":8080", f":{port}")
     environment["TESSERA_BASE_URL"] = environment["TESSERA_BASE_URL"].replace(":8080", f":{port}")
+    environment["TESSERA_METRICS_LISTEN"] = f"127.0.0.1:{free_port()}"
     environment["TESSERA_DATABASE_URL"] = environment["TESSERA_DATABASE_URL"].replace("@postgres/", f"@127.0.0.1:{database_port}/")
     # HTTP-12: no secret on the command line or in the environment, which `docker inspect` shows.
     assert open(os.path.join(hand.volumes["database-secret"], "password")).read() not in json.dumps(environment)
@@ -269,6 +279,137 @@ def check_first_start():
         raise
     finally:
         hand.stop()
+        shutil.rmtree(scratch)
+
+
+class Watched:
+    """A server without authentication on a database, with metrics and traces, and something to tell."""
+
+    def __init__(self, hand, name, database_url, collector):
+        self.port, self.metrics = free_port(), free_port()
+        folder = os.path.join(hand.scratch, name)
+        os.mkdir(folder)
+        listening = {"TESSERA_LISTEN": f"127.0.0.1:{self.port}", "TESSERA_METRICS_LISTEN": f"127.0.0.1:{self.metrics}"}
+        environment = {**listening, "TESSERA_DATABASE_URL": database_url, "TESSERA_TRACES_ENDPOINT": collector}
+        log = open(os.path.join(hand.scratch, "tessera.log"), "a")
+        server = hand.start(["tessera", "serve", "--insecure-no-auth"], environment, stdout=log, stderr=log, cwd=folder)
+        eventually(name, server, lambda: hand.run(["tessera", "health"], listening)[0] == 0)
+
+    def work(self):
+        base = f"http://127.0.0.1:{self.port}/fhir"
+        body = json.dumps({"resourceType": "Patient", "name": [{"family": "Canary"}]}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{base}/Patient", body, {"Content-Type": "application/fhir+json"})).read()
+        urllib.request.urlopen(f"{base}/Patient?family=Canary").read()
+        urllib.request.urlopen(f"{base}/metadata").read()
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Stands in for an OpenTelemetry collector."""
+
+    bodies = []
+
+    def do_POST(self):
+        assert self.path == "/v1/traces" and self.headers["Content-Type"] == "application/json"
+        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+def read_traces(bodies):
+    """The spans, as OpenTelemetry's own types read them, which refuse what they do not have."""
+    from google.protobuf import json_format
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    spans = []
+    for body in bodies:
+        request = json.loads(body)
+        for span in request["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+            # OTLP writes ids as digits where JSON of protobuf has base64.
+            for key in ("traceId", "spanId", "parentSpanId"):
+                if key in span:
+                    span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
+        message = json_format.ParseDict(request, ExportTraceServiceRequest())
+        spans += message.resource_spans[0].scope_spans[0].spans
+    return spans
+
+
+def check_dashboard():
+    """Prometheus scrapes two servers, one on each database, and has an answer to every query of the dashboard; traces are OTLP."""
+    scratch = tempfile.mkdtemp(prefix="tessera-dashboard-")
+    hand = ByHand(compose(), scratch)
+    collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    try:
+        start_secrets(hand)
+        database_port = free_port()
+        start_postgres(hand, database_port)
+        password = open(os.path.join(hand.volumes["database-secret"], "password")).read()
+        postgres = f"postgres://tessera:{password}@127.0.0.1:{database_port}/tessera"
+        traces = f"http://127.0.0.1:{collector.server_port}"
+        servers = [Watched(hand, "on-postgres", postgres, traces), Watched(hand, "on-sqlite", f"sqlite:{scratch}/tessera.db", traces)]
+        config = open("deploy/prometheus.yml").read()
+        targets = ", ".join(f'"127.0.0.1:{server.metrics}"' for server in servers)
+        assert '"tessera:9464"' in config and "TESSERA_METRICS_LISTEN: 0.0.0.0:9464" in open(COMPOSE).read()
+        config = config.replace('"tessera:9464"', targets).replace("scrape_interval: 15s", "scrape_interval: 1s")
+        file = os.path.join(scratch, "prometheus.yml")
+        open(file, "w").write(config)
+        status, said = hand.run(["promtool", "check", "config", file], {})
+        assert status == 0, said
+        for server in servers:
+            server.work()
+            page = urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics").read().decode()
+            linted = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True)
+            assert linted.returncode == 0, linted.stdout + linted.stderr
+        port = free_port()
+        log = open(os.path.join(scratch, "prometheus.log"), "a")
+        argv = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={scratch}/prometheus-data", f"--web.listen-address=127.0.0.1:{port}"]
+        prometheus = hand.start(argv, {}, stdout=log, stderr=log)
+
+        def query(text):
+            url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(text)}"
+            try:
+                return json.load(urllib.request.urlopen(url))["data"]["result"]
+            except urllib.error.HTTPError as error:
+                raise AssertionError(f"{text}: {error.read().decode()}")
+
+        def is_ready():
+            try:
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready").status == 200
+            except urllib.error.URLError:
+                return False
+
+        eventually("Prometheus is ready", prometheus, is_ready)
+        def is_counted():
+            for server in servers:
+                server.work()
+            # A rate wants two scrapes, and something that has happened in between.
+            kinds = "count(rate(tessera_request_duration_seconds_count[1m]) > 0)"
+            writes = "count(rate(tessera_group_commit_writes_count[1m]) > 0)"
+            return [result["value"][1] for text in (kinds, writes) for result in query(text)] == ["6", "1"]
+
+        eventually("the work is scraped", prometheus, is_counted)
+        dashboard = json.load(open("deploy/grafana/dashboards/tessera.json"))
+        count = 0
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                text = target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
+                found = query(text)
+                # Of a quotient, not a number says that nothing has happened.
+                assert found and not all(result["value"][1] == "NaN" for result in found), f"{panel['title']}: {text}: {found}"
+                count += 1
+        assert count >= 15, count
+        hand.stop()
+        spans = read_traces(Collector.bodies)
+        names = {span.name for span in spans}
+        assert {"create Patient", "search-type Patient", "capabilities", "sql"} <= names, names
+        assert b"Canary" not in b"".join(Collector.bodies)
+    finally:
+        hand.stop()
+        collector.shutdown()
         shutil.rmtree(scratch)
 
 
