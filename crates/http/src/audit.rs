@@ -20,6 +20,9 @@ const NAME_CHARS_MAX: usize = 64;
 const WHAT_CHARS_MAX: usize = 512;
 /// DICOM's code of what leaves for another organization: "Export".
 pub(crate) const DISCLOSURE: &str = "110106";
+/// All records were written into an archive; or came out of one.
+pub(crate) const ARCHIVE: &str = "archive";
+pub(crate) const RESTORE: &str = "restore";
 
 /// DICOM: "Emergency Override Started"
 const BREAK_GLASS: &str = "110127";
@@ -189,6 +192,13 @@ pub fn administration(at: Micros, action: AuditAction, path: &str) -> Event {
     let code = if path.starts_with("/admin/clients") { OF_CLIENTS } else { OF_USERS };
     let what = path.chars().take(WHAT_CHARS_MAX).collect();
     Event { at, interaction: code.to_owned(), action, what, ..Event::default() }
+}
+
+/// What is recorded of an archive that an operator has made of everything (a backup), or restored.
+#[must_use]
+pub fn archived(at: Micros, restored: bool) -> Event {
+    let (interaction, action) = if restored { (RESTORE, AuditAction::Create) } else { (ARCHIVE, AuditAction::Read) };
+    Event { at, interaction: interaction.to_owned(), action, ..Event::default() }
 }
 
 /// Records what an administrator has done or was refused. `refused`: the status and why.

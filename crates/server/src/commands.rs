@@ -70,7 +70,12 @@ async fn begin(settings: &Settings, records: bool) -> Result<(Config, SqlStore),
 
 /// Records what an operator has done by a command, to what has this path at the administrator's API (AUD-1).
 async fn record(store: &SqlStore, command: &str, (action, path): (AuditAction, String)) -> Result<(), Error> {
-    let event = Event { client: command.to_owned(), ..administration(SystemClock.now(), action, &path) };
+    record_event(store, command, administration(SystemClock.now(), action, &path)).await
+}
+
+/// Records what an operator has done by a command.
+async fn record_event(store: &SqlStore, command: &str, event: Event) -> Result<(), Error> {
+    let event = Event { client: command.to_owned(), ..event };
     store.record(vec![event], true).await.map_err(|error| {
         Error::Failed(format!("it is done, and could not be recorded: {error}; look after the audit folder"))
     })?;

@@ -116,7 +116,8 @@ fn a_backup_of_a_running_server_is_verified_and_restored() {
     folder.succeeds(&["audit", "verify", URL, to]);
     assert_eq!(folder.succeeds(&["user", "list", URL, to]), folder.succeeds(&["user", "list", URL, FROM]));
     assert_eq!(folder.succeeds(&["keys", "list", URL, to]), folder.succeeds(&["keys", "list", URL, FROM]));
-    folder.fails(&["restore", "b", URL, to], "not empty");
+    folder
+        .fails(&["restore", "b", URL, to, "--secret-key-file", "d/secret.key", "--audit-folder", "none"], "not empty");
     // Where a server has been there is its audit folder.
     folder.fails(&["restore", "b", URL, "sqlite:d/other.db"], "move it away");
 
@@ -155,7 +156,8 @@ fn a_restoration_that_was_killed_goes_on() {
     let cluster = shared_or_skip("a_restoration_that_was_killed_goes_on");
     let postgres = cluster.map(Cluster::create_database);
     for to in std::iter::once("sqlite:to.db".to_owned()).chain(postgres) {
-        let options = ["--secret-key-file", "d/secret.key", "--audit-folder", "none", URL, &to];
+        let audit = if to.starts_with("sqlite") { "of-sqlite" } else { "of-postgresql" };
+        let options = ["--secret-key-file", "d/secret.key", "--audit-folder", audit, URL, &to];
         let restore = |file| [&["restore", file], &options[..]].concat();
         let mut child = tessera(&folder.0, &[&restore("pipe")[..], &["--without-secret"]].concat());
         let mut child = child.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();

@@ -2,8 +2,9 @@
 
 use crate::world::{Server, get, on_both};
 use serde_json::{Value, json};
-use tessera_http::Local;
+use tessera_http::{Local, archived};
 use tessera_model::interaction::Method;
+use tessera_store::Store as _;
 
 /// The events that a search finds.
 async fn found(local: &Local, path: &str) -> Vec<Value> {
@@ -131,6 +132,27 @@ fn aud_3_what_other_organizations_read_of_a_patient_is_a_disclosure() {
         assert_eq!(found(&administrator, "AuditEvent?subtype=disclose").await.len(), 3);
         // The reads are recorded all the same.
         assert_eq!(found(&administrator, "AuditEvent?subtype=read&entity=Encounter/e-a").await.len(), 2);
+    });
+}
+
+#[test]
+fn aud_1_backups_and_what_was_restored_are_found_by_type_and_by_what_happened() {
+    on_both("archives", &async |location| {
+        let server = Server::audited(location()).await;
+        server.store.record(vec![archived(1, false), archived(2, true)], true).await.unwrap();
+        let administrator = server.as_administrator();
+        let lifecycle = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle";
+        for (of_type, subtype, action) in [("110106", "archive", "R"), ("110107", "restore", "C")] {
+            for search in
+                [format!("type={of_type}"), format!("subtype={subtype}"), format!("subtype={lifecycle}|{subtype}")]
+            {
+                let events = found(&administrator, &format!("AuditEvent?{search}")).await;
+                assert_eq!(events.len(), 1, "{search}");
+                let event = &events[0];
+                assert_eq!((&event["type"]["code"], &event["action"]), (&json!(of_type), &json!(action)), "{event}");
+                assert_eq!(event["subtype"][0]["code"], subtype, "{event}");
+            }
+        }
     });
 }
 

@@ -1,6 +1,6 @@
 //! `tessera backup`.
 
-use super::{archive, options};
+use super::{archive, options, record_event};
 use crate::{
     config::{Config, Settings},
     error::Error,
@@ -12,6 +12,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
+use tessera_http::archived;
 use tessera_model::temporal::format_instant;
 use tessera_store::{
     Location, SqlStore,
@@ -61,9 +62,9 @@ async fn write(output: Option<PathBuf>, settings: &Settings) -> Result<(), Error
     let source = archive::source(&config, made.clone())?;
     let has_secret = source.secret.is_some();
     if output.as_deref() == Some(Path::new("-")) {
-        let archived = back_up(source, Box::new(stdout()), archive::observer()).await?;
+        let made = back_up(source, Box::new(stdout()), archive::observer()).await?;
         stdout().flush()?;
-        eprintln!("{}", archive::told(&archived));
+        eprintln!("{}", archive::told(&made));
     } else {
         let path = output.unwrap_or_else(|| format!("tessera-{}.backup", made.replace(':', "")).into());
         if path.exists() {
@@ -76,14 +77,21 @@ async fn write(output: Option<PathBuf>, settings: &Settings) -> Result<(), Error
         if written.is_err() {
             fs::remove_file(&part)?;
         }
-        let archived = written?;
+        let written = written?;
         file.sync_all()?;
         fs::rename(&part, &path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        println!("{}: {}", path.display(), archive::told(&archived));
+        println!("{}: {}", path.display(), archive::told(&written));
     }
-    warn(&config, has_secret)
+    warn(&config, has_secret)?;
+    // A secret is not made for this: the server's is elsewhere.
+    if !has_secret {
+        eprintln!("It is not recorded that this backup was made.");
+        return Ok(());
+    }
+    let store = SqlStore::open(options(&config, config.location()?, None, config.audit()?)?).await?;
+    record_event(&store, "tessera backup", archived(SystemClock.now(), false)).await
 }
 
 /// What a backup does not hold must not be forgotten.
@@ -100,12 +108,12 @@ fn warn(config: &Config, has_secret: bool) -> Result<(), Error> {
 async fn verify(file: &Path, quick: bool, settings: &Settings) -> Result<(), Error> {
     let config = settings.resolve()?;
     telemetry::start(&config)?;
-    let archived = inspect(Box::new(File::open(file)?), archive::observer()).await?;
-    println!("{}: {}", file.display(), archive::told(&archived));
+    let inspected = inspect(Box::new(File::open(file)?), archive::observer()).await?;
+    println!("{}: {}", file.display(), archive::told(&inspected));
     if quick {
         return Ok(());
     }
-    archive::check_secret(&config, &archived.header.secret)?;
+    archive::check_secret(&config, &inspected.header.secret)?;
     let folder = PathBuf::from(format!("{}.verify-{}", file.display(), std::process::id()));
     fs::DirBuilder::new().mode(0o700).create(&folder)?;
     let result = verify_in(&folder, file, &config).await;

@@ -1,11 +1,13 @@
 //! `tessera restore`.
 
-use super::{archive, options};
+use super::{archive, options, record_event};
 use crate::{config::Settings, error::Error, secret, telemetry};
 use std::{fs::File, path::PathBuf};
+use tessera_http::archived;
 use tessera_store::{
     SqlStore, Store as _,
     archive::{header, restore},
+    clock::{Clock as _, SystemClock},
 };
 
 /// Restores a backup.
@@ -44,13 +46,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         )));
     }
     let location = config.location()?;
-    let options = options(&config, location.clone(), None, None)?;
-    let archived = restore(Box::new(file()?), options.clone(), arguments.start_over, archive::observer()).await?;
-    println!("{}: {}", archive::name(&location), archive::told(&archived));
-    let store = SqlStore::open(options).await?;
+    let plain = options(&config, location.clone(), None, None)?;
+    let restored = restore(Box::new(file()?), plain.clone(), arguments.start_over, archive::observer()).await?;
+    println!("{}: {}", archive::name(&location), archive::told(&restored));
+    let store = SqlStore::open(plain).await?;
     store.analyze().await?;
     if arguments.verify {
         archive::verify(&store, secret::read(&config.secret_key_file()?)?).await?;
     }
-    Ok(())
+    let store = SqlStore::open(options(&config, location, None, config.audit()?)?).await?;
+    record_event(&store, "tessera restore", archived(SystemClock.now(), true)).await
 }

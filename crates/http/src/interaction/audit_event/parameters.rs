@@ -1,7 +1,8 @@
 //! The search parameters of AuditEvent that the audit record answers. Others are refused.
 //! <https://hl7.org/fhir/R4/auditevent.html#search>
 
-use crate::{Context, audit::DISCLOSURE, error::Error, links::Parameters};
+use super::render::of_lifecycle;
+use crate::{Context, error::Error, links::Parameters};
 use tessera_model::{
     Error as ModelError, Id, Key,
     reference::{self, Literal},
@@ -99,9 +100,8 @@ fn one(context: &Context, asked: &mut Asked, name: &str, value: &str) -> Result<
         }
         "subtype" => {
             let of = |value| match code(value, INTERACTIONS).or_else(|| code(value, DICOM)) {
-                None => code(value, LIFECYCLE).filter(|code| *code == "disclose").map(|_| DISCLOSURE),
-                Some("disclose") => Some(DISCLOSURE),
-                code => code,
+                None => code(value, LIFECYCLE).and_then(of_lifecycle),
+                Some(code) => of_lifecycle(code).or(Some(code)),
             };
             let subtypes: Option<Vec<&str>> = values.iter().copied().map(of).collect();
             let subtypes = subtypes.ok_or_else(other_system)?;

@@ -1,7 +1,10 @@
 //! A recorded event as an AuditEvent, in the shape of IHE's Basic Audit Log Patterns (AUD-2).
 //! <https://profiles.ihe.net/ITI/BALP/content.html>
 
-use crate::{Context, audit::DISCLOSURE};
+use crate::{
+    Context,
+    audit::{ARCHIVE, DISCLOSURE, RESTORE},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tessera_model::{interaction::percent_decode, temporal::format_instant};
@@ -23,12 +26,23 @@ const NOT_REST: [(&str, &str, &str, &str); 8] = [
     ("110142", "Token granted", "110114", "User Authentication"),
 ];
 
-/// The subtypes of a type of DICOM; a disclosure has its type alone.
+/// Events by which records leave the server or come to it: what has happened to them in the words of ISO 21089, and the type of
+/// DICOM. <http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle>
+const LIFECYCLE: [(&str, &str, &str, &str, &str); 3] = [
+    (DISCLOSURE, "disclose", "Disclose Record Lifecycle Event", "110106", "Export"),
+    (ARCHIVE, "archive", "Archive Record Lifecycle Event", "110106", "Export"),
+    (RESTORE, "restore", "Restore Record Lifecycle Event", "110107", "Import"),
+];
+
+/// The events of a type of DICOM.
 pub(super) fn subtypes(code: &str) -> Vec<&'static str> {
-    if code == DISCLOSURE {
-        return vec![DISCLOSURE];
-    }
-    NOT_REST.iter().filter(|(_, _, of, _)| *of == code).map(|(subtype, ..)| *subtype).collect()
+    let of_records = LIFECYCLE.iter().filter(|(.., of, _)| *of == code).map(|(event, ..)| *event);
+    NOT_REST.iter().filter(|(_, _, of, _)| *of == code).map(|(subtype, ..)| *subtype).chain(of_records).collect()
+}
+
+/// The event that a code of ISO 21089 is for.
+pub(super) fn of_lifecycle(code: &str) -> Option<&'static str> {
+    LIFECYCLE.iter().find(|(_, lifecycle, ..)| *lifecycle == code).map(|(event, ..)| *event)
 }
 
 /// The resource.
@@ -88,13 +102,9 @@ fn codes(event: &Event) -> (Value, Option<Value>) {
     if let Some((code, display, of, of_display)) = NOT_REST.iter().find(|(code, ..)| *code == event.interaction) {
         return (dicom(of, of_display), Some(dicom(code, display)));
     }
-    if event.interaction == DISCLOSURE {
-        let disclose = json!({
-            "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
-            "code": "disclose",
-            "display": "Disclose Record Lifecycle Event",
-        });
-        return (dicom(DISCLOSURE, "Export"), Some(disclose));
+    if let Some((_, code, display, of, of_display)) = LIFECYCLE.iter().find(|(name, ..)| *name == event.interaction) {
+        let system = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle";
+        return (dicom(of, of_display), Some(json!({"system": system, "code": code, "display": display})));
     }
     let rest = json!({
         "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
