@@ -34,6 +34,10 @@ deployment *checks:
     cargo build -p tessera-server
     deploy/check {{ checks }}
 
+# requests made of the OpenAPI document (schemathesis), for longer than in `just clients`
+schemathesis seconds="600" seed="1":
+    SECONDS_MAX={{ seconds }} SEED={{ seed }} conformance-tests/clients/run openapi
+
 # parses the bodies of `just conformance-behind-proxy` with strict parsers of others
 bodies folder="target/bodies":
     conformance-tests/clients/run bodies {{ folder }}

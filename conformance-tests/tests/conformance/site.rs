@@ -35,7 +35,7 @@ fn described(document: &Value) -> BTreeMap<String, BTreeSet<String>> {
                 continue;
             };
             let types = match of_type {
-                "{type}" if path.contains("{member}") => continue,
+                "{compartment}" => continue,
                 "{type}" => {
                     let parameters = parameters(document, operation);
                     let schema =

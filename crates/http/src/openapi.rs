@@ -16,7 +16,7 @@ use described::Paths;
 use paths::Subject;
 use serde_json::{Map, Value, json};
 use tessera_auth::{Authenticator, Urls};
-use tessera_model::Definitions;
+use tessera_model::{Definitions, ResourceType};
 
 /// Which server is described.
 struct Server<'a> {
@@ -60,21 +60,19 @@ impl Server<'_> {
         let mut parameters = shared::parameters();
         parameters.extend(search::result_parameters());
         let mut paths = Paths::default();
+        let mut subjects = Vec::new();
         for name in FIRST_CLASS {
             let Some(resource_type) = definitions.resource_type(name) else { continue };
             let described = search::parameters_of(resource_type, definitions);
-            let names = described.iter().map(|(key, _)| key.clone()).collect();
+            subjects.push((name, name, described.iter().map(|(key, _)| key.clone()).collect()));
             parameters.extend(described);
-            Subject { path: format!("{base}/{name}"), name, schema: name, parameters: names }.describe(&mut paths);
         }
-        let any = Subject {
-            path: format!("{base}/{{type}}"),
-            name: "*",
-            schema: schema::ANY_RESOURCE,
-            parameters: Vec::new(),
-        };
-        any.describe(&mut paths);
-        paths::describe_system(base, &mut paths);
+        subjects.push(("*", schema::ANY_RESOURCE, Vec::new()));
+        for (name, schema, names) in subjects {
+            let path = format!("{base}/{}", if name == "*" { "{type}" } else { name });
+            Subject { path, name, schema, parameters: names, components: &parameters }.describe(&mut paths);
+        }
+        paths::describe_system(base, &parameters, &mut paths);
         operations::describe(base, definitions, &mut paths);
         if self.authorization == Authorization::Here {
             authorization::describe(base, &mut paths);
@@ -125,7 +123,21 @@ fn types(definitions: &Definitions) -> Map<String, Value> {
         json!({"type": "string", "description": "A resource type of FHIR R4.", "enum": names().collect::<Vec<_>>()});
     let stored: Vec<&str> = names().filter(|name| *name != audit_event::TYPE).collect();
     let stored = json!({"type": "string", "description": "A resource type that clients write.", "enum": stored});
-    [("AnyType".to_owned(), any), ("StoredType".to_owned(), stored)].into_iter().collect()
+    // A type has a compartment if anything is in it.
+    let has_members = |owner: &&ResourceType| {
+        definitions
+            .resource_types()
+            .iter()
+            .any(|member| !definitions.compartment_parameters(**owner, *member).is_empty())
+    };
+    let owners: Vec<&str> = definitions.resource_types().iter().filter(has_members).map(|owner| owner.name()).collect();
+    let owners = json!({"type": "string", "description": "A resource type that has a compartment.", "enum": owners});
+    let members: Vec<&str> = ["*"].into_iter().chain(names()).collect();
+    let members = json!({"type": "string", "description": "A resource type of FHIR R4, or all.", "enum": members});
+    [("AnyType", any), ("StoredType", stored), ("CompartmentType", owners), ("MemberType", members)]
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .into_iter()
+        .collect()
 }
 
 fn tags(authorization: Authorization) -> Value {
@@ -211,6 +223,8 @@ mod tests {
                     "{path} {method}: {}",
                     operation["operationId"]
                 );
+                assert!(operation.get("parameters").is_none_or(Value::is_array), "{method} {path}");
+                assert!(operation.get("parameters").is_none_or(Value::is_array), "{method} {path}");
                 let of_path = operation["parameters"].as_array().into_iter().flatten().filter_map(|parameter| {
                     let parameter = match parameter["$ref"].as_str() {
                         Some(reference) => document.pointer(&reference[1..]).unwrap(),

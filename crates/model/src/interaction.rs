@@ -271,9 +271,7 @@ impl Interaction {
                     _ => Err(Error::NoSuchPath(format!("nothing is at {resource_type}/[id]/{name}/…"))),
                 }
             }
-            [_, name] | [_, name, ..] => {
-                Err(Error::NotSupported(format!("{resource_type}/[id]/{name} is not supported by this server")))
-            }
+            [_, name] | [_, name, ..] => Err(Error::NoSuchPath(format!("nothing is at {resource_type}/[id]/{name}"))),
         }
     }
 

@@ -100,14 +100,14 @@ impl Paths {
     pub(super) fn add(&mut self, path: &str, method: &str, operation: Described) {
         let Described(mut operation) = operation;
         // What every request may have comes last.
-        if let Some(parameters) = operation["parameters"].as_array_mut() {
+        if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
             parameters.sort_by_key(|parameter| {
                 let name = parameter["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
                 name.is_some_and(|name| ANY_REQUEST.contains(&name))
             });
         }
         // By status, not by the order in which they were thought of.
-        if let Some(responses) = operation["responses"].as_object_mut() {
+        if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
             responses.sort_keys();
         }
         let methods = self.0.entry(path).or_insert_with(|| json!({}));

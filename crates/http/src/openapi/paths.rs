@@ -20,6 +20,8 @@ pub(super) struct Subject<'a> {
     pub(super) schema: &'a str,
     /// Under which names its search parameters stand.
     pub(super) parameters: Vec<String>,
+    /// What stands there.
+    pub(super) components: &'a Map<String, Value>,
 }
 
 const GENERIC: &str = "Any type";
@@ -124,7 +126,7 @@ impl Subject<'_> {
                 let operation = found(operation.takes(search::of_results().filter(|name| !ANY_REQUEST.contains(name))));
                 paths.add(&of_type, "get", operation);
                 let operation = self.operation("searchByPost", code, &format!("{summary}, by POST"), false);
-                let form = if self.is_generic() { form_of(&[]) } else { form_of(&self.parameters) };
+                let form = form_of(self.parameters.iter().map(String::as_str), self.components);
                 let operation = found(operation).body_of(&form, false).fails(&WITH_BODY);
                 paths.add(&format!("{of_type}/_search"), "post", operation);
             }
@@ -160,22 +162,16 @@ fn found(operation: Described) -> Described {
 }
 
 /// Parameters of a search as a form. Each may come again.
-fn form_of(parameters: &[String]) -> Value {
-    let name = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let properties: Map<String, Value> = parameters
-        .iter()
-        .map(|key| (name(key), json!({"$ref": format!("#/components/parameters/{key}/schema")})))
-        .chain(
-            search::of_results()
-                .map(|key| (key.to_owned(), json!({"$ref": format!("#/components/parameters/{key}/schema")}))),
-        )
-        .collect();
+fn form_of<'a>(parameters: impl Iterator<Item = &'a str>, components: &Map<String, Value>) -> Value {
+    let parameter = |key: &str| Some((components[key]["name"].as_str()?.to_owned(), components[key]["schema"].clone()));
+    let keys = parameters.chain(search::of_results().map(|name| -> &'a str { name }));
+    let properties: Map<String, Value> = keys.filter_map(parameter).collect();
     let schema = json!({"type": "object", "properties": properties, "additionalProperties": {"type": "string"}});
     json!({"application/x-www-form-urlencoded": {"schema": schema}})
 }
 
 /// What can be done with the whole, and the search of compartments.
-pub(super) fn describe_system(base: &str, paths: &mut Paths) {
+pub(super) fn describe_system(base: &str, components: &Map<String, Value>, paths: &mut Paths) {
     const TAG: &str = "The whole";
     let operation = |id: &str, code: InteractionCode, summary: &str| {
         let operation = Described::new(id, TAG, summary).interaction(code.name()).needs(&scope("*", code));
@@ -198,18 +194,24 @@ pub(super) fn describe_system(base: &str, paths: &mut Paths) {
                 paths.add(
                     &format!("{base}/_search"),
                     "post",
-                    system.body_of(&form_of(&["_type".to_owned()]), false).fails(&WITH_BODY),
+                    system.body_of(&form_of(["_type"].into_iter(), components), false).fails(&WITH_BODY),
                 );
                 let text = "What belongs to a patient, an encounter, a practitioner, a related person or a device.";
                 let member = |id: &str, summary: &str| {
-                    found(
-                        operation(id, InteractionCode::SearchType, summary).text(text).takes(["type", "id", "member"]),
-                    )
+                    found(operation(id, InteractionCode::SearchType, summary).text(text).takes([
+                        "compartment",
+                        "id",
+                        "member",
+                    ]))
                 };
-                let path = format!("{base}/{{type}}/{{id}}/{{member}}");
+                let path = format!("{base}/{{compartment}}/{{id}}/{{member}}");
                 paths.add(&path, "get", member("searchCompartment", "Search a compartment").takes(["criteria"]));
                 let posted = member("searchCompartmentByPost", "Search a compartment, by POST");
-                paths.add(&format!("{path}/_search"), "post", posted.body_of(&form_of(&[]), false).fails(&WITH_BODY));
+                paths.add(
+                    &format!("{path}/_search"),
+                    "post",
+                    posted.body_of(&form_of([].into_iter(), components), false).fails(&WITH_BODY),
+                );
             }
             InteractionCode::HistorySystem => {
                 let operation = history(operation("historySystem", code, "History of everything"));

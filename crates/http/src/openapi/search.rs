@@ -28,7 +28,7 @@ const TYPES: [(SearchType, &str); 8] = [
 ];
 
 /// What shapes every result: name, schema, meaning.
-const OF_RESULTS: [(&str, &str, &str); 13] = [
+const OF_RESULTS: [(&str, &str, &str); 12] = [
     ("_sort", "string", "Up to five search parameters, with - before one for descending order: `-date,_id`"),
     ("_count", "integer", "Matches a page: 50 unless given, at most 1,000; 0 counts only"),
     ("_total", "none estimate accurate", "Whether to count all matches"),
@@ -39,7 +39,6 @@ const OF_RESULTS: [(&str, &str, &str); 13] = [
     ("_contained", "false true both", "Whether contained resources are looked for"),
     ("_containedType", "container contained", "What is returned for a contained match"),
     ("_list", "string", "Only what this List refers to"),
-    ("_explain", "true false", "An OperationOutcome that says how the search was understood and run"),
     ("_format", "string", "json or xml, before what Accept says"),
     ("_pretty", "true false", "Whether to indent"),
 ];

@@ -93,13 +93,13 @@ fn header_references(names: &[&str]) -> Value {
     references.map(|(name, reference)| (name.to_owned(), reference)).collect::<Map<_, _>>().into()
 }
 
-/// Content in the formats of FHIR.
+/// Content in the format of FHIR that generators of clients understand. XML is the same content, as the introduction says.
 pub(super) fn fhir(schema: &Value, example: Option<&Value>) -> Value {
     let mut json = json!({"schema": schema});
     if let Some(example) = example {
         json["example"] = example.clone();
     }
-    json!({"application/fhir+json": json, "application/fhir+xml": {"schema": {"type": "string"}}})
+    json!({"application/fhir+json": json})
 }
 
 fn answer(text: &str, headers: &[&str], content: Option<Value>) -> Value {
@@ -143,11 +143,12 @@ pub(super) fn parameters() -> Map<String, Value> {
             in_path("version", "version", "The version, a number from 1", json!({"type": "string"})),
             in_path("type", "type", "The resource type", schema_of("AnyType")),
             in_path("stored-type", "type", "The resource type", schema_of("StoredType")),
+            in_path("compartment", "compartment", "Whose compartment", schema_of("CompartmentType")),
             in_path(
                 "member",
                 "member",
                 "The type of the compartment's members, or `*` for all",
-                json!({"type": "string"}),
+                schema_of("MemberType"),
             ),
             in_path("request", "request", "Which request", json!({"type": "string"})),
             history("_since", "Only what has changed since this time", json!({"type": "string"})),

@@ -12,8 +12,8 @@ pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
 /// What all settings begin with in the environment.
 const PREFIX: &str = "TESSERA";
-/// Variables of that beginning that are no settings.
-const OTHER_VARIABLES: [&str; 3] = ["TESSERA_CONFIG", "TESSERA_PASSWORD_FILE", "TESSERA_TOKEN"];
+/// Variables of that beginning that are no settings; `TESSERA_BIN` names the binary to tests, which call it with their environment.
+const OTHER_VARIABLES: [&str; 4] = ["TESSERA_BIN", "TESSERA_CONFIG", "TESSERA_PASSWORD_FILE", "TESSERA_TOKEN"];
 /// What tests set begins with this.
 const TEST_PREFIX: &str = "TESSERA_TEST_";
 
@@ -316,7 +316,13 @@ mod tests {
         assert!(unknown(&known).is_empty());
         let settings = variables().into_iter().flat_map(|(name, _)| [format!("{name}_FILE"), name]);
         assert!(unknown_variables(settings).is_empty());
-        let others = ["TESSERA_CONFIG", "TESSERA_PASSWORD_FILE", "TESSERA_TOKEN", "TESSERA_TEST_OUTBOUND_LOOPBACK"];
+        let others = [
+            "TESSERA_BIN",
+            "TESSERA_CONFIG",
+            "TESSERA_PASSWORD_FILE",
+            "TESSERA_TOKEN",
+            "TESSERA_TEST_OUTBOUND_LOOPBACK",
+        ];
         assert!(unknown(&others).is_empty());
         let problems = unknown(&["TESSERA_LISTENER", "TESSERA_DATABSE_URL"]);
         assert!(problems[0].ends_with("TESSERA_DATABSE_URL; did you mean TESSERA_DATABASE_URL?"), "{problems:?}");
