@@ -236,3 +236,26 @@ impl HttpBody for Answer {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn http_1_in_the_clear_this_machine_and_the_proxies_are_answered_and_nobody_else() {
+        let shared = |tls: Option<Tls>| {
+            let proxies = Proxies { networks: vec!["10.0.0.0/8".parse().unwrap()], header: Forwarded::default() };
+            Shared { router: Router::new(), builder: builder(), proxies, tls }
+        };
+        let answered = |shared: &Shared| {
+            let peers =
+                ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.1.2.3", "::ffff:10.1.2.3", "192.0.2.1", "2001:db8::1"];
+            peers.map(|peer| shared.answers(peer.parse().unwrap()))
+        };
+        assert_eq!(answered(&shared(None)), [true, true, true, true, true, false, false]);
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/listener/testdata"));
+        let tls = Tls::load(&folder.join("one.pem"), &folder.join("one.key.pem")).unwrap();
+        assert_eq!(answered(&shared(Some(tls))), [true; 7]);
+    }
+}

@@ -50,8 +50,12 @@ impl Tls {
 
     /// The handshake.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.accept_within(HANDSHAKE_TIMEOUT, stream).await
+    }
+
+    async fn accept_within(&self, time: Duration, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let acceptor = self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone();
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await?
+        tokio::time::timeout(time, acceptor.accept(stream)).await?
     }
 }
 
@@ -122,5 +126,17 @@ mod tests {
         assert!(tls.reload().is_err() && Tls::load(&files[0], &files[1]).is_err());
         assert!(spoken(&tls, TWO[0], &version::TLS13).await.is_some());
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn http_3_a_handshake_has_its_time() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/listener/testdata"));
+        let tls = Tls::load(&folder.join("one.pem"), &folder.join("one.key.pem")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // One that connects and says nothing.
+        let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let accepting = tls.accept_within(Duration::from_millis(50), listener.accept().await.unwrap().0);
+        let ended = tokio::time::timeout(Duration::from_secs(60), accepting).await.unwrap();
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
