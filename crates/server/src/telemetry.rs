@@ -50,9 +50,11 @@ fn subscribe(config: &Config, traces: Option<Traces>) -> Result<(), Error> {
         false => lines.boxed(),
     };
     let traced = Targets::new().with_targets(TRACED.map(|target| (target, Level::DEBUG)));
-    let traces = traces.map(|traces| traces.with_filter(traced));
+    // A list and no `Option`: a layer that is not there would have each place in the code asked anew whether it is wanted.
+    let mut layers = vec![lines.with_filter(filter).boxed()];
+    layers.extend(traces.map(|traces| traces.with_filter(traced).boxed()));
     // A second start in the same process would change nothing.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).try_init();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(())
 }
 
