@@ -65,6 +65,7 @@ pub(crate) async fn begin(
 
 /// Performs the request, unless it is forgotten meanwhile. A write that has begun goes on to its end all the same.
 async fn run(context: Context, access: AccessContext, id: String, request: Request) {
+    let _later = context.requests.later();
     let performed = async {
         let reply = tokio::time::timeout(TIMEOUT, perform(&context, &access, request)).await;
         let answer = answer(&context, reply.unwrap_or(Err(Error::Timeout)));

@@ -103,6 +103,8 @@ pub struct Requests {
     /// By kind.
     latencies: [Histogram<16>; Asked::KINDS],
     running: AtomicU64,
+    /// Those that are answered later.
+    later: AtomicU64,
 }
 
 /// How many requests there were of one kind, on one type, with one class of status.
@@ -128,7 +130,7 @@ impl Requests {
         numbered.for_each(|(place, name)| types[place] = name);
         let counts = (0..Asked::KINDS * types.len() * CLASSES).map(|_| AtomicU64::new(0)).collect();
         let latencies = [const { Histogram::new(&LATENCIES) }; Asked::KINDS];
-        Self { types, counts, latencies, running: AtomicU64::new(0) }
+        Self { types, counts, latencies, running: AtomicU64::new(0), later: AtomicU64::new(0) }
     }
 
     /// A request begins.
@@ -141,6 +143,18 @@ impl Requests {
     #[must_use]
     pub fn running(&self) -> u64 {
         self.running.load(Relaxed)
+    }
+
+    /// A request that is answered later is being performed, until this is dropped.
+    pub(crate) fn later(&self) -> Later<'_> {
+        self.later.fetch_add(1, Relaxed);
+        Later(self)
+    }
+
+    /// Requests that are being performed to be answered later.
+    #[must_use]
+    pub fn running_later(&self) -> u64 {
+        self.later.load(Relaxed)
     }
 
     /// How many there were, where there were any.
@@ -200,6 +214,16 @@ impl Drop for Running<'_> {
     /// Answered or given up.
     fn drop(&mut self) {
         self.requests.running.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request that is answered later.
+#[derive(Debug)]
+pub(crate) struct Later<'a>(&'a Requests);
+
+impl Drop for Later<'_> {
+    fn drop(&mut self) {
+        self.0.later.fetch_sub(1, Relaxed);
     }
 }
 
@@ -263,5 +287,9 @@ mod tests {
         assert_eq!(counts, expected);
         let reads = requests.latencies().find(|(name, _)| *name == "read").map(|(_, latency)| latency.totals().1);
         assert_eq!(reads, Some(3));
+        let later = requests.later();
+        assert_eq!(requests.running_later(), 1);
+        drop(later);
+        assert_eq!(requests.running_later(), 0);
     }
 }

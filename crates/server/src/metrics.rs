@@ -85,6 +85,8 @@ impl Metrics {
         }
         let running = self.requests.running();
         page.gauge("tessera_requests_running", "Requests that are not answered yet.").sample(&[], running);
+        let help = "Requests that are performed in the background, to be answered later.";
+        page.gauge("tessera_requests_later_running", help).sample(&[], self.requests.running_later());
     }
 
     fn store(&self, page: &mut Page) {
