@@ -138,8 +138,8 @@ pub(super) fn fits(sort: &[Sort], keys: &[Value]) -> bool {
 pub(super) fn write_order(compiler: &mut Compiler<'_>, sort: &[Sort], rows: Alias) {
     compiler.sql.push(" ORDER BY ");
     for (sort, name) in sort.iter().zip(KEYS) {
-        compiler.sql.column(rows, name).push(" IS NULL, ").column(rows, name);
-        compiler.sql.push(if sort.descending { " DESC, " } else { ", " });
+        compiler.sql.column(rows, name);
+        compiler.sql.push(if sort.descending { " DESC NULLS LAST, " } else { " NULLS LAST, " });
     }
     compiler.sql.column(rows, "rid");
 }
