@@ -81,8 +81,9 @@ impl Compiler<'_> {
             _ => None,
         };
         let lead = plan::lead(&conjuncts, visible.as_ref().is_some_and(plan::is_confined));
-        let rest = conjuncts.iter().enumerate().filter(|(n, _)| Some(*n) != lead).map(|(_, filter)| *filter);
         let direct = lead.and_then(|n| criterion::direct(conjuncts[n]));
+        let said = lead.filter(|_| direct.as_ref().is_none_or(|direct| direct.is_enough));
+        let rest = conjuncts.iter().enumerate().filter(|(n, _)| Some(*n) != said).map(|(_, filter)| *filter);
         let alias = self.sql.alias();
         self.sql.push("SELECT ").column(alias, "rid").push(" AS rid FROM ");
         let (at, grouped) = match (direct, lead) {

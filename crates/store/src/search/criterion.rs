@@ -87,27 +87,40 @@ pub(super) struct Direct<'a> {
     criterion: &'a Criterion,
     /// Whether one resource may have several such rows.
     pub(super) may_repeat: bool,
+    /// Whether who has such a row satisfies the filter.
+    pub(super) is_enough: bool,
 }
 
-/// The filter as a [`Direct`], if it is one: one code, or a reference to one resource, for one parameter.
+/// The filter as a [`Direct`], if it is one: one code, or a reference to one resource, for one parameter. Who satisfies a composite
+/// has a row of each of its components.
 pub(super) fn direct(filter: &Filter) -> Option<Direct<'_>> {
-    let Filter::Value(parameters, criterion) = filter else { return None };
-    let &[parameter] = &parameters[..] else { return None };
-    match criterion {
-        Criterion::Token(values) => match &values[..] {
-            [TokenValue { code: Some(_), system }] => {
-                Some(Direct { table: "idx_token", parameter, criterion, may_repeat: system.is_none() })
-            }
+    match filter {
+        Filter::Value(parameters, criterion) => match parameters[..] {
+            [parameter] => of_one(parameter, criterion),
             _ => None,
         },
-        Criterion::Reference(values) => match &values[..] {
-            [ReferenceValue::Local(types, _)] if types.len() == 1 => {
-                Some(Direct { table: "idx_reference", parameter, criterion, may_repeat: false })
-            }
-            _ => None,
-        },
+        Filter::Composite(alternatives) => {
+            let [components] = &alternatives[..] else { return None };
+            let found = components.iter().find_map(|(parameter, criterion)| of_one(*parameter, criterion))?;
+            Some(Direct { may_repeat: true, is_enough: false, ..found })
+        }
         _ => None,
     }
+}
+
+fn of_one(parameter: ParameterId, criterion: &Criterion) -> Option<Direct<'_>> {
+    let (table, may_repeat) = match criterion {
+        Criterion::Token(values) => match &values[..] {
+            [TokenValue { code: Some(_), system }] => ("idx_token", system.is_none()),
+            _ => return None,
+        },
+        Criterion::Reference(values) => match &values[..] {
+            [ReferenceValue::Local(types, _)] if types.len() == 1 => ("idx_reference", false),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(Direct { table, parameter, criterion, may_repeat, is_enough: true })
 }
 
 impl Direct<'_> {
