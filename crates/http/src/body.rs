@@ -106,7 +106,7 @@ impl Coded {
 }
 
 /// Counts what arrives of a body that has a coding, before that is taken off.
-pub(crate) async fn count_coded(mut request: Request) -> Request {
+pub(crate) fn count_coded(mut request: Request) -> Request {
     if !request.headers().contains_key(header::CONTENT_ENCODING) {
         return request;
     }

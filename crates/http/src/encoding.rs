@@ -8,7 +8,7 @@ use axum::{
 
 /// An answer can always be sent as it is: a write that has been done must not be answered with 406 because of its
 /// coding, which the specification of HTTP leaves to the server. So what refuses `identity` is taken away.
-pub(crate) async fn keep_identity(mut request: Request) -> Request {
+pub(crate) fn keep_identity(mut request: Request) -> Request {
     let headers = request.headers_mut();
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let accepted = values.flat_map(|value| value.split(',')).filter(|range| !refuses_identity(range));

@@ -1,6 +1,6 @@
 //! How long the head of a request may be (HTTP-2). What is longer still is refused by the connection, with 431.
 
-use crate::router::outcome;
+use crate::{body, encoding, router::outcome};
 use axum::{
     body::Body,
     extract::Request,
@@ -15,7 +15,7 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// Most header fields.
 const HEADERS_MAX: usize = 100;
 
-/// Refuses a head that is too long, before anybody reads it.
+/// Refuses a head that is too long, before anybody reads it; of the others, makes what the coding of bodies needs.
 pub(crate) async fn layer(request: Request, next: Next) -> Response<Body> {
     // Of HTTP/2 without scheme and host, as of HTTP/1.
     let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
@@ -26,7 +26,7 @@ pub(crate) async fn layer(request: Request, next: Next) -> Response<Body> {
         let text = "the headers are more than 100, or longer than 16384 bytes";
         return outcome(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too-long", text);
     }
-    next.run(request).await
+    next.run(encoding::keep_identity(body::count_coded(request))).await
 }
 
 fn fit(headers: &HeaderMap) -> bool {

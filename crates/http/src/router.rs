@@ -2,7 +2,7 @@
 //! patterns would read `%24validate` as an id and answer `/Patient/` with 404.
 
 use crate::{
-    Context, admin, body, encoding,
+    Context, admin,
     endpoint::{BASE_PATH, endpoint},
     head, health, measure, site, smart,
 };
@@ -10,9 +10,10 @@ use axum::{
     Router,
     body::Body,
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state, map_response},
     routing::{any, get},
 };
+use std::{future::ready, sync::Arc};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
@@ -20,7 +21,6 @@ use tower_http::{
         predicate::{DefaultPredicate, Predicate as _, SizeAbove},
     },
     decompression::RequestDecompressionLayer,
-    set_header::SetResponseHeaderLayer,
 };
 
 /// Smaller answers are sent as they are: coded they would hardly be shorter, and fit one packet anyway.
@@ -28,10 +28,8 @@ const COMPRESSED_BYTES_MIN: u64 = 1024;
 
 /// All routes of the server.
 pub fn router(context: Context) -> Router {
-    // HTTP-1: a browser that has come by TLS comes by it from now on.
-    let strict = context.base.starts_with("https://").then(|| HeaderValue::from_static("max-age=31536000"));
-    // AUTH-40: every response says so.
-    let insecure = context.authenticator.is_insecure().then(|| HeaderValue::from_static("no-auth"));
+    // Each layer is cloned, boxed and awaited for each request: few of them do.
+    let of_server: Arc<[_]> = headers_of(&context).into();
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -44,26 +42,43 @@ pub fn router(context: Context) -> Router {
         .merge(admin::routes(&context).layer(from_fn_with_state(context.clone(), measure::administration)))
         .fallback(elsewhere)
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES_MIN))))
-        .layer(axum::middleware::map_request(encoding::keep_identity))
         // What it does not know is refused where the error becomes an OperationOutcome.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-        .layer(axum::middleware::map_request(body::count_coded))
-        .layer(axum::middleware::from_fn(head::layer))
+        .layer(from_fn(head::layer))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(axum::middleware::from_fn_with_state(context.clone(), smart::cors::layer))
-        .layer(SetResponseHeaderLayer::if_not_present(HeaderName::from_static("x-insecure-mode"), insecure))
-        // HTTP-7: pages and contents say more.
-        .layer(unless_said(header::CACHE_CONTROL, "no-store"))
-        .layer(unless_said(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(unless_said(header::REFERRER_POLICY, "no-referrer"))
-        .layer(unless_said(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-        .layer(SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, strict))
+        .layer(from_fn_with_state(context.clone(), smart::cors::layer))
+        .layer(map_response(move |response| ready(with_headers(response, &of_server))))
         .with_state(context)
 }
 
-/// A header of every answer that does not have it yet.
-fn unless_said(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+/// HTTP-7: headers of every answer; pages and contents say more.
+const OF_ALL: [(HeaderName, &str); 4] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+];
+
+/// Headers of every answer of this server.
+fn headers_of(context: &Context) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers: Vec<_> = OF_ALL.map(|(name, value)| (name, HeaderValue::from_static(value))).into();
+    // HTTP-1: a browser that has come by TLS comes by it from now on.
+    if context.base.starts_with("https://") {
+        headers.push((header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")));
+    }
+    // AUTH-40: every response says so.
+    if context.authenticator.is_insecure() {
+        headers.push((HeaderName::from_static("x-insecure-mode"), HeaderValue::from_static("no-auth")));
+    }
+    headers
+}
+
+/// The answer with those headers that it does not have yet.
+fn with_headers(mut response: Response<Body>, headers: &[(HeaderName, HeaderValue)]) -> Response<Body> {
+    for (name, value) in headers {
+        response.headers_mut().entry(name).or_insert_with(|| value.clone());
+    }
+    response
 }
 
 async fn elsewhere() -> Response<Body> {
