@@ -18,7 +18,7 @@ use tessera_model::temporal::Micros;
 pub(crate) trait Connection: Send {
     /// Runs a statement and returns its rows.
     fn query<'a>(&'a mut self, sql: &'a Sql) -> BoxFuture<'a, Result<Vec<Row>, Error>>;
-    /// Runs a statement for each row, or one for all of them where the database can.
+    /// Runs a statement for each row, or one for all of them where the database can, before any other statement.
     fn insert<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>>;
     /// Deletes the rows that equal these.
     fn delete<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>>;
@@ -29,8 +29,9 @@ pub(crate) trait Connection: Send {
     fn lock<'a>(&'a mut self, of: Lock, keys: &'a [(i64, String)]) -> BoxFuture<'a, Result<(), Error>>;
     /// That many new rids, rising.
     fn new_rids(&mut self, count: usize) -> BoxFuture<'_, Result<Vec<i64>, Error>>;
-    /// The number of this transaction in the change sequence and its time: a whole millisecond, later than `after`.
-    fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>>;
+    /// The number of this transaction in the change sequence and its time: a whole millisecond, later than `after`. With it come
+    /// that many new rids.
+    fn stamp(&mut self, after: Micros, rids: usize) -> BoxFuture<'_, Result<Stamp, Error>>;
     /// The head of the chain of audit records that this connection writes; `None`: nothing is recorded.
     fn head(&mut self) -> Option<&mut Head>;
     /// Whether the statements that follow are a search's: within a write, too, they run out of time as searches do (HTTP-5), and
@@ -54,12 +55,14 @@ pub(crate) enum Lock {
 }
 
 /// A transaction's place in the change sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) seq: i64,
     pub(crate) at: Micros,
     /// The state of the stored search parameters, which nobody changes until the transaction ends.
     pub(crate) parameters: i64,
+    /// New rids, rising.
+    pub(crate) rids: Vec<i64>,
 }
 
 /// The words in which the two databases differ.
@@ -181,7 +184,7 @@ impl Backend {
     pub(crate) async fn look_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
         match self {
             Self::Sqlite(sqlite) => sqlite.look_up(&job),
-            Self::Postgres(postgres) => postgres.read(job, false).await,
+            Self::Postgres(postgres) => postgres.look_up(job).await,
         }
     }
 

@@ -115,8 +115,8 @@ impl Measures {
 pub struct Load {
     /// Jobs that wait for a thread of SQLite: those that read, and those that write.
     pub queues: Option<[usize; 2]>,
-    /// Connections to PostgreSQL for reading and for writing: those that are in use, and those that are idle.
-    pub pools: Option<[[usize; 2]; 2]>,
+    /// Connections to PostgreSQL for searches, for reads of one resource and for writes: those in use, and idle ones.
+    pub pools: Option<[[usize; 2]; 3]>,
     /// Audit events that are not in the database yet.
     pub audit_waiting: u64,
     /// For how long the oldest of them may have been waiting.

@@ -54,7 +54,7 @@ impl Transaction {
         if keys.iter().any(|key| is_definition(key.resource_type)) {
             parameters::lock(connection, true).await?;
         }
-        let stamp = connection.stamp(newest).await?;
+        let stamp = connection.stamp(newest, keys.len().saturating_sub(current.len())).await?;
         if stamp.parameters != self.shared.definitions.stored_version() {
             return Err(Error::Redefined);
         }
@@ -99,7 +99,7 @@ impl Transaction {
             changed.version = changed.version.take().map(shown).transpose()?;
         }
         let touched = audit::touched(self.work.event.as_ref(), &written);
-        let rids = write::write(&self.shared, written, stamp.seq, connection).await?;
+        let rids = write::write(&self.shared, written, stamp, connection).await?;
         self.judge(&made, &rids, connection).await?;
         purge::purge(&self.shared, &purges, connection).await?;
         self.fill_found(&targets, &mut changed, connection).await?;

@@ -1,8 +1,9 @@
 //! PostgreSQL, 15 or newer: a pool of connections, many rows a statement through arrays.
 
 mod chains;
+mod pending;
 
-use super::{Connection, Dialect, Isolation, Job, Kind, Lock, SEARCHING_MAX, Stamp, Table, span};
+use super::{Connection, Dialect, Isolation, Job, Lock, SEARCHING_MAX, Stamp, Table, span};
 use crate::{
     Error,
     audit::{Audit, Head},
@@ -10,13 +11,13 @@ use crate::{
 };
 use chains::{Chains, Turn};
 use futures::{FutureExt as _, future::BoxFuture};
+use pending::{Pending, Rows};
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, PgPool, Row as _, TypeInfo as _, ValueRef as _,
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow},
     query::Query,
 };
 use std::{
-    fmt::Write as _,
     str::FromStr as _,
     sync::Arc,
     time::{Duration, Instant},
@@ -59,8 +60,10 @@ pub(super) static DIALECT: Dialect = Dialect {
 
 /// Its name in traces.
 const SYSTEM: &str = "postgresql";
-/// Connections of one server process for reading, and as many for writing: neither can take all of the other's.
-const CONNECTIONS_MAX: u32 = 10;
+/// Connections of one server process for reads of one row, for all other reads, and for writes: none can take all of another's.
+const LOOKING_UP_MAX: u32 = 4;
+const READING_MAX: u32 = 8;
+const WRITING_MAX: u32 = 8;
 /// How long a statement of a write may run: the largest bundles take their time.
 const WRITE_TIMEOUT: &str = "60s";
 /// Statements that each of them keeps parsed.
@@ -73,6 +76,7 @@ const CLOCK_SET_BACK: Micros = 1_000_000;
 /// The pools of one database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
+    lookers: PgPool,
     readers: PgPool,
     writers: PgPool,
     chains: Chains,
@@ -100,23 +104,28 @@ impl Postgres {
         audit: Option<Arc<Audit>>,
     ) -> Result<Self, Error> {
         // No ping before each use: it would double the round trips of a read. A lost connection shows when it is used.
-        let pool = || {
-            let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = |connections| {
+            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
             pool.test_before_acquire(false)
         };
-        let writers = pool().connect_with(options(url)?).await?;
-        // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. Statements stay
-        // parsed, up to a number: their texts are as many as there are forms of searches.
-        // Rids that a long list of codes finds are hashed, some million of them.
+        // Statements stay parsed, up to a number: their texts are as many as there are forms of searches.
+        let writing = options(url)?.statement_cache_capacity(STATEMENTS_KEPT);
+        let writers = pool(WRITING_MAX).connect_with(writing).await?;
         // In milliseconds, of which 0 would mean no limit.
         let search_timeout = search_timeout.as_millis().max(1).to_string();
+        let lookers = pool(LOOKING_UP_MAX)
+            .connect_lazy_with(options(url)?.options([("statement_timeout", search_timeout.as_str())]));
+        // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. A row that is
+        // looked up by its key needs none: making it would take longer than the look-up.
+        // Rids that a long list of codes finds are hashed, some million of them.
         let reading = [
             ("statement_timeout", search_timeout.as_str()),
             ("plan_cache_mode", "force_custom_plan"),
             ("hash_mem_multiplier", "8"),
         ];
-        let readers =
-            pool().connect_with(options(url)?.options(reading).statement_cache_capacity(STATEMENTS_KEPT)).await?;
+        let readers = pool(READING_MAX)
+            .connect_with(options(url)?.options(reading).statement_cache_capacity(STATEMENTS_KEPT))
+            .await?;
         let setting = async |sql: &'static str| -> Result<String, Error> {
             Ok(sqlx::query_scalar(sql).fetch_one(&writers).await?)
         };
@@ -126,12 +135,17 @@ impl Postgres {
         if setting("SHOW fsync").await? == "off" && !accept_fsync_off {
             return Err(Error::Backend("PostgreSQL runs with fsync=off: it would lose acknowledged writes".to_owned()));
         }
-        Ok(Self { readers, writers, chains: Chains::new(audit, CONNECTIONS_MAX), search_timeout })
+        Ok(Self { lookers, readers, writers, chains: Chains::new(audit, WRITING_MAX), search_timeout })
     }
 
-    /// Connections in use and idle ones: those for reading, and those for writing.
-    pub(crate) fn pools(&self) -> [[usize; 2]; 2] {
-        [&self.readers, &self.writers].map(|pool| {
+    pub(crate) async fn look_up<T>(&self, job: Job<T>) -> Result<T, Error> {
+        let mut connection = self.lookers.acquire().await?;
+        job(&mut PostgresConnection::reading(&mut connection)).await.map_err(again)
+    }
+
+    /// Connections in use and idle ones: those for searches, those for reads of one row, and those for writes.
+    pub(crate) fn pools(&self) -> [[usize; 2]; 3] {
+        [&self.readers, &self.lookers, &self.writers].map(|pool| {
             let idle = pool.num_idle();
             [usize::try_from(pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle]
         })
@@ -169,6 +183,7 @@ impl Postgres {
         writing.head = head;
         writing.limits = Some(Limits::new(&self.search_timeout));
         let result = job(&mut writing).await?;
+        writing.flush().await?;
         transaction.commit().await?;
         if let Some(turn) = turn {
             turn.committed();
@@ -184,6 +199,8 @@ fn again(error: Error) -> Error {
 
 struct PostgresConnection<'c> {
     connection: &'c mut PgConnection,
+    /// What is to be inserted, or deleted, before anything else is done: in one statement, since each is a round trip.
+    pending: Vec<Pending>,
     /// Of the chain that the transaction writes.
     head: Option<&'c mut Head>,
     /// Of a transaction that writes: its searches have another limit than the rest.
@@ -207,7 +224,37 @@ impl<'c> Limits<'c> {
 
 impl<'c> PostgresConnection<'c> {
     fn reading(connection: &'c mut PgConnection) -> Self {
-        Self { connection, head: None, limits: None }
+        Self { connection, pending: Vec::new(), head: None, limits: None }
+    }
+
+    /// The connection, once all that is pending is done.
+    async fn ready(&mut self) -> Result<&mut PgConnection, Error> {
+        self.flush().await?;
+        self.limited().await
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let text = pending::statement(&pending);
+        let span = span(SYSTEM, &text);
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for of_table in pending {
+            query = of_table.bind(query);
+        }
+        self.limited().await?.execute(query).instrument(span).await?;
+        Ok(())
+    }
+
+    /// Puts a change of a table's rows off, for as long as it can be part of one statement with those before it.
+    async fn put_off(&mut self, next: Pending) -> Result<(), Error> {
+        if !pending::fits(&self.pending, &next) {
+            self.flush().await?;
+        }
+        self.pending.push(next);
+        Ok(())
     }
 
     /// The connection, once the limit of the next statement is set.
@@ -238,11 +285,11 @@ impl<'c> PostgresConnection<'c> {
             };
         }
         let span = span(SYSTEM, sql.text());
-        decode(&self.limited().await?.fetch_all(query).instrument(span).await?)
+        decode(&self.ready().await?.fetch_all(query).instrument(span).await?)
     }
 
     async fn run(&mut self, query: Query<'_, sqlx::Postgres, PgArguments>, span: Span) -> Result<(), Error> {
-        self.limited().await?.execute(query).instrument(span).await?;
+        self.ready().await?.execute(query).instrument(span).await?;
         Ok(())
     }
 }
@@ -267,69 +314,17 @@ fn cell(row: &PgRow, column: usize) -> Result<Value, Error> {
     })
 }
 
-/// Binds each column of the rows as one array.
-fn bind_columns<'q>(
-    mut query: Query<'q, sqlx::Postgres, PgArguments>,
-    table: &Table,
-    rows: Vec<Vec<Value>>,
-) -> Query<'q, sqlx::Postgres, PgArguments> {
-    let mut columns: Vec<Vec<Value>> = table.columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-    for row in rows {
-        columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
-    }
-    for (values, (_, kind)) in columns.into_iter().zip(table.columns) {
-        query = match kind {
-            Kind::Int => {
-                query.bind(values.iter().map(|v| if let Value::Int(n) = v { *n } else { 0 }).collect::<Vec<_>>())
-            }
-            Kind::Real => {
-                query.bind(values.iter().map(|v| if let Value::Real(n) = v { *n } else { 0.0 }).collect::<Vec<_>>())
-            }
-            Kind::Text => {
-                let text = |value| if let Value::Text(text) = value { text } else { String::new() };
-                query.bind(values.into_iter().map(text).collect::<Vec<_>>())
-            }
-        };
-    }
-    query
-}
-
-/// `unnest($1::bigint[], $2::text[])`
-fn unnest(table: &Table) -> String {
-    let mut text = "unnest(".to_owned();
-    for (n, (_, kind)) in table.columns.iter().enumerate() {
-        let _ = write!(text, "{}${}::{}[]", if n > 0 { ", " } else { "" }, n + 1, kind.name());
-    }
-    text + ")"
-}
-
 impl Connection for PostgresConnection<'_> {
     fn query<'a>(&'a mut self, sql: &'a Sql) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
         self.rows(sql).boxed()
     }
 
     fn insert<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>> {
-        async move {
-            let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-            let columns = columns.join(", ");
-            let text =
-                format!("INSERT INTO {} ({columns}) SELECT * FROM {} {}", table.name, unnest(table), table.on_conflict);
-            let span = span(SYSTEM, &text);
-            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows), span).await
-        }
-        .boxed()
+        self.put_off(Pending { what: Rows::Inserted, table, rows }).boxed()
     }
 
     fn delete<'a>(&'a mut self, table: &'static Table, rows: Vec<Vec<Value>>) -> BoxFuture<'a, Result<(), Error>> {
-        async move {
-            let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-            let equal: Vec<String> = columns.iter().map(|c| format!("t.{c} = k.{c}")).collect();
-            let (columns, equal) = (columns.join(", "), equal.join(" AND "));
-            let text = format!("DELETE FROM {} AS t USING {} AS k({columns}) WHERE {equal}", table.name, unnest(table));
-            let span = span(SYSTEM, &text);
-            self.run(bind_columns(sqlx::query(AssertSqlSafe(text)), table, rows), span).await
-        }
-        .boxed()
+        self.put_off(Pending { what: Rows::Deleted, table, rows }).boxed()
     }
 
     fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
@@ -343,7 +338,7 @@ impl Connection for PostgresConnection<'_> {
             };
             let (types, ids): (Vec<i64>, Vec<String>) = keys.iter().cloned().unzip();
             let query = sqlx::query(text).bind(types).bind(ids);
-            decode(&self.limited().await?.fetch_all(query).instrument(span(SYSTEM, text)).await?)
+            decode(&self.ready().await?.fetch_all(query).instrument(span(SYSTEM, text)).await?)
         }
         .boxed()
     }
@@ -368,22 +363,24 @@ impl Connection for PostgresConnection<'_> {
         async move {
             let count = i64::try_from(count).unwrap_or(0);
             let rids = sqlx::query_scalar("SELECT nextval('rid') FROM generate_series(1, $1)").bind(count);
-            Ok(rids.fetch_all(self.limited().await?).await?)
+            Ok(rids.fetch_all(self.ready().await?).await?)
         }
         .boxed()
     }
 
-    fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>> {
+    fn stamp(&mut self, after: Micros, rids: usize) -> BoxFuture<'_, Result<Stamp, Error>> {
         async move {
-            let row =
-                self.limited().await?.fetch_one(sqlx::query("SELECT seq, at, parameters FROM tessera_stamp()")).await?;
+            let text = "SELECT seq, at, parameters, ARRAY(SELECT nextval('rid') FROM generate_series(1, $1)) FROM tessera_stamp()";
+            let query = sqlx::query(text).bind(i64::try_from(rids).unwrap_or(0));
+            let row = self.ready().await?.fetch_one(query).instrument(span(SYSTEM, text)).await?;
             let (seq, now, parameters): (i64, Micros, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let rids = row.try_get(3)?;
             let at = now - now.rem_euclid(1000);
             if at > after {
-                return Ok(Stamp { seq, at, parameters });
+                return Ok(Stamp { seq, at, parameters, rids });
             }
             if after - at > CLOCK_SET_BACK {
-                return Ok(Stamp { seq, at: after + 1000, parameters });
+                return Ok(Stamp { seq, at: after + 1000, parameters, rids });
             }
             // Within the forerunner's millisecond: a later time under this number would break their common order.
             tokio::time::sleep(Duration::from_millis(2)).await;

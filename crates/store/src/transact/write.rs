@@ -3,7 +3,7 @@
 use super::transaction::Written;
 use crate::{
     Error,
-    backend::{Connection, Kind, Table},
+    backend::{Connection, Kind, Stamp, Table},
     index::Rows,
     job::Shared,
     sql::{Sql, Value},
@@ -44,18 +44,17 @@ const MOVED_MAX: usize = 500;
 pub(super) async fn write(
     shared: &Shared,
     written: Vec<Written>,
-    seq: i64,
+    stamp: Stamp,
     connection: &mut dyn Connection,
 ) -> Result<FxHashMap<Key, i64>, Error> {
     if written.is_empty() {
         return Ok(FxHashMap::default());
     }
-    let mut rids = own_rids(&written, connection).await?;
+    let mut rids = own_rids(&written, stamp.rids, connection).await?;
     supersede(&written, connection).await?;
     let unknown = unknown_targets(written.iter().flat_map(|w| w.rows.iter().chain(&w.old_rows)), &rids);
     add_targets(shared, unknown, &mut rids, connection).await?;
-    let resources = written.iter().map(|written| resource_row(written, seq, &rids)).collect();
-    connection.insert(&RESOURCE, resources).await?;
+    let resources = written.iter().map(|written| resource_row(written, stamp.seq, &rids)).collect();
     let (mut old, mut new) = (Rows::default(), Rows::default());
     let mut redefinitions = Vec::new();
     for written in written {
@@ -71,6 +70,7 @@ pub(super) async fn write(
         redefinitions.extend(written.redefinition);
     }
     old.delete(connection).await?;
+    connection.insert(&RESOURCE, resources).await?;
     shared.measures.index_rows.fetch_add(new.count(), Relaxed);
     new.insert(connection).await?;
     for redefinition in redefinitions {
@@ -112,15 +112,19 @@ pub(crate) fn patient(patients: &Patients, rids: &FxHashMap<Key, i64>) -> i64 {
 /// It is of the records of several patients, or of one kept elsewhere.
 const SEVERAL: i64 = -1;
 
-/// The rids of the resources written: new ones for those that have no row yet.
-async fn own_rids(written: &[Written], connection: &mut dyn Connection) -> Result<FxHashMap<Key, i64>, Error> {
-    let new: Vec<&Key> = written.iter().filter(|w| w.before.is_none()).map(|w| &w.key).collect();
-    let mut rids: FxHashMap<Key, i64> =
-        written.iter().filter_map(|w| Some((w.key.clone(), w.before.as_ref()?.rid))).collect();
-    if !new.is_empty() {
-        rids.extend(new.iter().map(|key| (*key).clone()).zip(connection.new_rids(new.len()).await?));
+/// The rids of the resources written: new ones for those that have no row yet, `drawn` of them already.
+async fn own_rids(
+    written: &[Written],
+    mut drawn: Vec<i64>,
+    connection: &mut dyn Connection,
+) -> Result<FxHashMap<Key, i64>, Error> {
+    let new = written.iter().filter(|w| w.before.is_none()).count();
+    if drawn.len() < new {
+        drawn.extend(connection.new_rids(new - drawn.len()).await?);
     }
-    Ok(rids)
+    let mut drawn = drawn.into_iter();
+    let mut rid = |w: &Written| w.before.as_ref().map(|before| before.rid).or_else(|| drawn.next());
+    Ok(written.iter().filter_map(|w| Some((w.key.clone(), rid(w)?))).collect())
 }
 
 /// Copies the versions that are about to be replaced into the history.

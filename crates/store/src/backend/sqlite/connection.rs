@@ -132,11 +132,20 @@ impl SqliteConnection {
         Ok(())
     }
 
+    /// Runs the first job of a transaction: if it fails, nothing is lost but its own.
+    pub(super) fn first(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        let result = self.writing(body);
+        if result.is_err() {
+            self.abandon();
+        }
+        result
+    }
+
+    /// Runs a job beside others of the transaction.
     pub(super) fn in_savepoint(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.run("SAVEPOINT job")?;
-        self.searching_ends = Some(millis(self.started).saturating_add(duration(SEARCHING_MAX)));
         let head = self.head.clone();
-        let result = body(self);
+        let result = self.writing(body);
         if self.in_transaction() {
             if result.is_err() {
                 self.run("ROLLBACK TO job")?;
@@ -145,6 +154,16 @@ impl SqliteConnection {
             self.run("RELEASE job")?;
         }
         result
+    }
+
+    fn writing(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        self.searching_ends = Some(millis(self.started).saturating_add(duration(SEARCHING_MAX)));
+        body(self)
+    }
+
+    /// Rows that were changed since it was opened.
+    pub(super) fn changes(&self) -> u64 {
+        self.connection.total_changes()
     }
 
     pub(super) fn in_transaction(&self) -> bool {
@@ -230,6 +249,14 @@ impl rusqlite::ToSql for Value {
     }
 }
 
+impl SqliteConnection {
+    fn next_rids(&mut self, count: usize) -> Vec<i64> {
+        let first = self.rid + 1;
+        self.rid += i64::try_from(count).unwrap_or(0);
+        (first..=self.rid).collect()
+    }
+}
+
 impl Connection for SqliteConnection {
     fn query<'a>(&'a mut self, sql: &'a Sql) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
         ready(self.rows(sql.text(), sql.binds())).boxed()
@@ -274,18 +301,17 @@ impl Connection for SqliteConnection {
     }
 
     fn new_rids(&mut self, count: usize) -> BoxFuture<'_, Result<Vec<i64>, Error>> {
-        let first = self.rid + 1;
-        self.rid += i64::try_from(count).unwrap_or(0);
-        ready(Ok((first..=self.rid).collect())).boxed()
+        ready(Ok(self.next_rids(count))).boxed()
     }
 
-    fn stamp(&mut self, after: Micros) -> BoxFuture<'_, Result<Stamp, Error>> {
+    fn stamp(&mut self, after: Micros, rids: usize) -> BoxFuture<'_, Result<Stamp, Error>> {
         let now = self.clock.now();
         self.seq += 1;
         // Never back, even if the clock goes back: number and time rise together.
         self.last_updated = (now - now.rem_euclid(1000)).max(self.last_updated).max(after.saturating_add(1000));
         let parameters = self.rows(PARAMETERS_VERSION, &[]).map(|rows| rows.first().map_or(0, |row| row.int(0)));
-        ready(parameters.map(|parameters| Stamp { seq: self.seq, at: self.last_updated, parameters })).boxed()
+        let (seq, at, rids) = (self.seq, self.last_updated, self.next_rids(rids));
+        ready(parameters.map(|parameters| Stamp { seq, at, parameters, rids })).boxed()
     }
 
     fn head(&mut self) -> Option<&mut Head> {
