@@ -101,6 +101,14 @@ fhirpath-suite folder:
 round-trip base-url *folders:
     cargo run -q --release -p conformance-tests --bin round_trip -- {{ base-url }} {{ folders }}
 
+# what this tree's server has of another commit's, measured in turns on the same data: just bench-regress main --only search
+bench-regress base *arguments:
+    bench/regress {{ base }} {{ arguments }}
+
+# what the steps of a request cost, without sockets; or one of them: just bench-micro parse_json
+bench-micro *name:
+    cargo bench -p tessera-bench -- {{ name }}
+
 # how fast our JSON, serde_json's and the typed models are; of a folder of bundles, or of synthetic ones
 bench *folder:
     cargo run --release --manifest-path crates/typed/Cargo.toml --target-dir target/typed --example compare -- {{ folder }}

@@ -7,6 +7,7 @@ mod compare;
 mod drive;
 mod load;
 mod process;
+mod replay;
 mod report;
 mod server;
 mod workload;
@@ -28,6 +29,8 @@ enum Command {
     Load(load::Arguments),
     /// Run workloads against a server that holds data
     Run(workload::Arguments),
+    /// Answer as a server has answered, out of memory: what `run` finds then is the limit
+    Replay(replay::Arguments),
     /// Print the ratios of two results
     Compare(compare::Arguments),
 }
@@ -37,6 +40,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Load(arguments) => load::run(arguments).await,
         Command::Run(arguments) => workload::run(arguments).await,
+        Command::Replay(arguments) => replay::run(arguments).await,
         Command::Compare(arguments) => compare::run(&arguments),
     };
     match result {
