@@ -223,6 +223,22 @@ fn http_4_administrators_have_the_limits_of_their_clients() {
     });
 }
 
+#[test]
+fn auth_13_each_change_of_a_user_by_an_administrator_ends_their_sessions() {
+    on_both("auth_13_admin", &async |location| {
+        let office = Office::new(location()).await;
+        let token = format!("Bearer {}", office.token("console", "root", "user/*.cruds tessera/admin").await);
+        let records = office.authorization.records();
+        for act in ["password", "disable", "enable"] {
+            let cookie = session::create(records, office.clock.now(), "bob").await.unwrap();
+            assert!(session::find(records, cookie.expose()).await.unwrap().is_some());
+            let (status, ..) = office.send("POST", &format!("/admin/users/bob/{act}"), Some(&token)).await;
+            assert_eq!(status, 200, "{act}");
+            assert!(session::find(records, cookie.expose()).await.unwrap().is_none(), "{act}");
+        }
+    });
+}
+
 /// A route that the document does not have would be asked for by no test.
 #[test]
 fn auth_12_the_openapi_document_has_every_route_of_the_administrators_api() {
