@@ -70,7 +70,7 @@ fn auth_40_no_environment_variable_and_no_setting_turns_authentication_off() {
     std::fs::write(&file, "insecure_no_auth = true\n").unwrap();
     let path = file.display().to_string();
     refused(&["serve", "--listen", "127.0.0.1:0", "--config", &path], "insecure_no_auth");
-    let mut serve = command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut serve = command(&["serve", "--listen", "0.0.0.0:0"]);
     let output = serve.env("TESSERA_INSECURE_NO_AUTH", "true").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("there is no setting TESSERA_INSECURE_NO_AUTH"), "{text}");
