@@ -42,7 +42,7 @@ fn http_1_a_server_that_others_can_reach_is_told_its_base_url() {
 #[test]
 fn http_1_what_others_can_reach_is_encrypted_here_or_by_a_proxy() {
     let open = ["serve", "--listen", "0.0.0.0:0", "--base-url", "https://ehr.example.org/fhir"];
-    refused(&open, "http.proxies");
+    refused(&open, "TESSERA_HTTP_PROXIES");
     let with = |name: &str, value: &str, words: &str| {
         let output = command(&["serve", "--listen", "127.0.0.1:0"]).env(name, value).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
