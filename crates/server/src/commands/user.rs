@@ -129,6 +129,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             (AuditAction::Update, path(&user, "/unlink"))
         }
         Command::Passwd { user } => {
+            check_there_is(&store, &user).await?;
             let hash = hash(&password()?)?;
             change(&store, &user, |value| value.password = Some(hash)).await?;
             (AuditAction::Update, path(&user, "/password"))
