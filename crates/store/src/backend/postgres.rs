@@ -244,7 +244,12 @@ impl<'c> PostgresConnection<'c> {
         for of_table in pending {
             query = of_table.bind(query);
         }
+        // It is of the write, even if a search is what comes next.
+        let searching = self.limits.as_mut().is_some_and(|limits| std::mem::take(&mut limits.searching));
         self.limited().await?.execute(query).instrument(span).await?;
+        if let Some(limits) = &mut self.limits {
+            limits.searching = searching;
+        }
         Ok(())
     }
 

@@ -131,3 +131,23 @@ fn http_5_a_write_with_conditions_may_take_longer_than_they() {
         assert_eq!(written.unwrap().changed.len(), 1);
     });
 }
+
+/// What is written is put off until something else is asked, be it a search: it has the time of a write all the same.
+#[test]
+fn http_5_what_is_written_before_a_search_may_take_longer_than_it() {
+    on_both("http_5_before_search", async |t| {
+        let Location::Postgres(url) = &t.location else { return };
+        t.put(&patient(1)).await;
+        let store = t.another_in_a_hurry(Duration::from_millis(500)).await;
+        let mut other = PgConnection::connect(url).await.unwrap();
+        other.execute("BEGIN; LOCK TABLE idx_string IN SHARE MODE").await.unwrap();
+        let read = Read::Search(Box::new(parsed("Patient?_id=p1").unwrap().query));
+        let work = Work { changes: vec![put(&patient(2))], reads: vec![read], ..Work::default() };
+        let access = everything();
+        let (written, ()) = tokio::join!(store.transact(&access, work), async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            other.execute("COMMIT").await.unwrap();
+        });
+        assert_eq!(written.unwrap().seen.len(), 1);
+    });
+}
