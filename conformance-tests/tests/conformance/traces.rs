@@ -99,7 +99,7 @@ async fn a_request_goes_on_with_its_callers_trace_down_to_statements_without_val
             let below = spans.iter().filter(|span| span["parentSpanId"] == of["spanId"] && span["name"] == "sql");
             below.map(|span| attribute(span, "db.query.text").unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert!(statements(create).iter().any(|text| text.contains("INSERT INTO resource (")), "{backend}: {spans:#?}");
+        assert!(statements(create).iter().any(|text| text.contains("INSERT INTO resource ")), "{backend}: {spans:#?}");
         let search = statements(named("search-type Patient"));
         assert!(search.iter().any(|text| text.contains("idx_string")), "{backend}: {search:#?}");
         let metadata = named("capabilities");
