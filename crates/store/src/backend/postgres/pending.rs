@@ -29,8 +29,9 @@ pub(super) struct Pending {
 /// Whether the next may be done in one statement with the others. The parts of a statement see none of each other's changes, and
 /// no order is promised: so they are of different tables, and all insert or all delete.
 pub(super) fn fits(pending: &[Pending], next: &Pending) -> bool {
-    pending.iter().all(|one| one.what == next.what && one.table.name != next.table.name)
-        && pending.iter().map(|one| one.rows.len()).sum::<usize>() + next.rows.len() <= ROWS_MAX
+    let rows: usize = pending.iter().map(|one| one.rows.len()).sum();
+    let together = |one: &Pending| one.what == next.what && one.table.name != next.table.name;
+    pending.is_empty() || (pending.iter().all(together) && rows + next.rows.len() <= ROWS_MAX)
 }
 
 /// `WITH w0 AS (INSERT …), w1 AS (INSERT …) INSERT …`
