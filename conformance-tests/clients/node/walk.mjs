@@ -2,9 +2,11 @@
 //
 // A fenced block says behind its language what is to be done with it:
 //
-//   run              commands that are run to their end; one that fails ends the walk
-//   prints           what the commands before it have printed
-//   serve:PORT/PATH  a server that runs until the end of the walk; it is waited for until it answers there
+//   run              commands that are run to their end, with the variables of those before; one that fails ends the walk
+//   prints           what they have printed
+//   shows            lines of it, or what is in such lines, in this order
+//   serve:PORT/PATH  a server that runs until the end of the walk; it is waited for until it answers there, and variables are
+//                    exported as it says
 //   install          left out: what it installs is there already, as `links`
 //   anything else    the name of a file, whose content it is
 //
@@ -16,6 +18,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 function freePort() {
   return new Promise((resolve) => {
@@ -70,12 +73,25 @@ export class Walk {
 
   async performBlock(kind, text) {
     if (kind.startsWith('serve:')) {
-      this.running.push(spawn('bash', ['-c', `exec ${text}`], { cwd: this.folder, env: this.env, stdio: 'ignore' }));
+      const options = { cwd: this.folder, env: this.env, stdio: ['ignore', 'pipe', 'ignore'] };
+      const child = spawn('bash', ['-c', `exec ${text}`], options);
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        const [, name, value] = line.match(/^ *export (\w+)=(\S+)$/) ?? [];
+        if (name) this.env[name] = value;
+      });
+      this.running.push(child);
       await until(`http://127.0.0.1${this.moved(kind.slice('serve'.length))}`);
     } else if (kind === 'run') {
       this.printed = this.run(text);
     } else if (kind === 'prints') {
       assert.equal(this.printed.trim(), text.trim());
+    } else if (kind === 'shows') {
+      let at = 0;
+      for (const line of text.trim().split('\n')) {
+        const found = this.printed.indexOf(line.trim(), at);
+        assert.ok(found >= 0, `${line.trim()} is not in:\n${this.printed.slice(at)}`);
+        at = found + line.trim().length;
+      }
     } else if (kind !== 'install') {
       writeFileSync(join(this.folder, kind), text);
     }
@@ -83,7 +99,9 @@ export class Walk {
 
   // Runs commands; what they print.
   run(text) {
-    return execFileSync('bash', ['-e', '-c', text], { cwd: this.folder, env: this.env, encoding: 'utf8', timeout: 120_000 });
+    // Each block has a shell of its own, and finds the variables of those before.
+    const whole = `set -a\n[ ! -e .variables ] || . ./.variables\n${text}\nexport -p >.variables`;
+    return execFileSync('bash', ['-e', '-c', whole], { cwd: this.folder, env: this.env, encoding: 'utf8', timeout: 120_000 });
   }
 
   async end() {

@@ -1,4 +1,5 @@
-//! The commands of docs/backup.md and docs/runbooks.md, as they stand there, against a server with demo data.
+//! The commands of docs/backup.md, docs/runbooks.md and docs/getting-started.md, as they stand there, against a server with demo
+//! data.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -20,13 +21,13 @@ struct Walk {
 }
 
 impl Walk {
-    fn begin(name: &str) -> Self {
+    fn begin(name: &str, patients: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("tessera-runbooks-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let mut demo = Command::new(env!("CARGO_BIN_EXE_tessera"));
         bare(&mut demo);
-        demo.args(["demo", "--listen", "127.0.0.1:0", "--patients", "1", "--folder", "tessera-data"]);
+        demo.args(["demo", "--listen", "127.0.0.1:0", "--patients", patients, "--folder", "tessera-data"]);
         let mut server = demo.current_dir(&folder).stdout(Stdio::piped()).spawn().unwrap();
         let (mut base, mut token) = (None, None);
         let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -38,17 +39,19 @@ impl Walk {
         Self { folder, server, base: base.unwrap(), token: token.unwrap() }
     }
 
-    /// Runs the commands of a block; one that fails ends it.
-    fn run(&self, block: &str) {
+    /// Runs the commands of a block, with the variables of those before; one that fails ends it. What they print.
+    fn run(&self, block: &str) -> String {
         let programs = Path::new(env!("CARGO_BIN_EXE_tessera")).parent().unwrap();
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
         bare(&mut shell);
-        shell.args(["-e", "-c", block]).current_dir(&self.folder).env("PATH", path).env("TESSERA_LOG", "error");
-        shell.env("B", &self.base).env("A", format!("Authorization: Bearer {}", self.token));
+        let block = format!("set -a\n[ ! -e .variables ] || . ./.variables\n{block}\nexport -p >.variables");
+        shell.args(["-e", "-c", &block]).current_dir(&self.folder).env("PATH", path).env("TESSERA_LOG", "error");
+        shell.env("B", &self.base).env("A", format!("Authorization: Bearer {}", self.token)).env("TOKEN", &self.token);
         let output = shell.env("TESSERA_TEST_POSTGRES_FSYNC", "off").output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{block}: {}", String::from_utf8_lossy(&said));
+        let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{block}: {printed}{said}");
+        printed.into_owned()
     }
 
     fn stop(&mut self) {
@@ -78,7 +81,7 @@ fn blocks(page: &str) -> Vec<String> {
 
 #[test]
 fn the_commands_about_backups_work_as_they_stand() {
-    let mut walk = Walk::begin("backup");
+    let mut walk = Walk::begin("backup", "1");
     fs::copy(walk.folder.join("tessera-data/secret.key"), walk.folder.join("secret.key")).unwrap();
     let [back_up, encrypt, restore, copy] = &blocks(include_str!("../../../docs/backup.md"))[..] else { panic!() };
     walk.run(back_up);
@@ -93,10 +96,30 @@ fn the_commands_about_backups_work_as_they_stand() {
 
 #[test]
 fn the_commands_of_the_runbooks_work_as_they_stand() {
-    let walk = Walk::begin("runbooks");
+    let walk = Walk::begin("runbooks", "1");
     let blocks = blocks(include_str!("../../../docs/runbooks.md"));
     assert_eq!(blocks.len(), 8);
     for block in &blocks {
         walk.run(block);
     }
+}
+
+/// The other languages of this page are those of `conformance-tests/clients/run documents`, which runs all of it.
+#[test]
+fn the_curl_commands_of_getting_started_show_what_stands_there() {
+    let walk = Walk::begin("started", "3");
+    let page = include_str!("../../../docs/getting-started.md").replace("http://127.0.0.1:8080/fhir", &walk.base);
+    let section = page.split("\n## ").find_map(|section| section.strip_prefix("curl\n")).unwrap();
+    let mut shown = 0;
+    for step in section.split("```sh run\n").skip(1) {
+        let (commands, rest) = step.split_once("```").unwrap();
+        let printed = walk.run(commands);
+        let mut left = printed.as_str();
+        let (_, lines) = rest.split_once("```text shows\n").unwrap();
+        for line in lines.split("```").next().unwrap().lines().map(str::trim) {
+            let Some((_, after)) = left.split_once(line) else { panic!("{line} is not in\n{left}") };
+            (left, shown) = (after, shown + 1);
+        }
+    }
+    assert_eq!(shown, 19);
 }
