@@ -152,29 +152,32 @@ fn example(parameter: &SearchParameter, rows: &[IndexRow], definitions: &Definit
         "_text" | "_content" => return "pressure".to_owned(),
         "_filter" => return "_lastUpdated ge 2020-01-01".to_owned(),
         "_id" => return "123".to_owned(),
+        "near" => return "48.21|16.37|10|km".to_owned(),
         _ => {}
     }
     let found = |id| rows.iter().find(|row| row.parameter == id && row.contained == 0).map(|row| value(&row.value));
     if parameter.components.is_empty() {
-        return found(parameter.id).unwrap_or_else(|| {
-            let types = parameter.program.as_ref().map(Program::types).unwrap_or_default();
-            match types.contains(&definitions.types().boolean()) {
-                true => "true".to_owned(),
-                false => usual(parameter.search_type, &parameter.targets),
-            }
-        });
+        let usual = || usual(parameter.search_type, parameter.program.as_ref(), &parameter.targets, definitions);
+        return found(parameter.id).unwrap_or_else(usual);
     }
-    let of =
-        |component: &Component| found(component.id).unwrap_or_else(|| usual(component.search_type, &component.targets));
+    let of = |component: &Component| {
+        let usual = || usual(component.search_type, Some(&component.program), &component.targets, definitions);
+        found(component.id).unwrap_or_else(usual)
+    };
     parameter.components.iter().map(of).collect::<Vec<_>>().join("$")
 }
 
-fn usual(search_type: SearchType, targets: &[ResourceType]) -> String {
+fn usual(
+    search_type: SearchType,
+    program: Option<&Program>,
+    targets: &[ResourceType],
+    definitions: &Definitions,
+) -> String {
     match search_type {
         SearchType::Number => "gt5".to_owned(),
         SearchType::Date => "ge2020-01-01".to_owned(),
         SearchType::String => "left".to_owned(),
-        SearchType::Token => "active".to_owned(),
+        SearchType::Token => usual_token(program, definitions),
         SearchType::Reference => {
             let target = targets.iter().find(|target| target.name() == "Patient").or(targets.first());
             format!("{}/123", target.map_or("Patient", |target| target.name()))
@@ -183,6 +186,25 @@ fn usual(search_type: SearchType, targets: &[ResourceType]) -> String {
         SearchType::Uri => "http://example.org/one".to_owned(),
         SearchType::Composite | SearchType::Special => "x".to_owned(),
     }
+}
+
+/// Of what must be a code of a value set, one of these; else something of the element's type.
+fn usual_token(program: Option<&Program>, definitions: &Definitions) -> String {
+    let bindings = program.map(Program::bindings).unwrap_or_default();
+    if let Some(code) = bindings.iter().find_map(|value_set| definitions.codes(value_set)?.codes().min()) {
+        return code.to_owned();
+    }
+    let types = program.map(Program::types).unwrap_or_default();
+    let names: Vec<&str> = types.iter().map(|id| &*definitions.types()[*id].name).collect();
+    let has = |name: &str| names.contains(&name);
+    let text = match () {
+        () if has("boolean") => "true",
+        () if has("Identifier") => "http://example.org/numbers|123",
+        () if has("ContactPoint") => "ann@example.org",
+        () if has("Coding") || has("CodeableConcept") => "http://example.org/codes|one",
+        () => "one",
+    };
+    text.to_owned()
 }
 
 fn value(value: &IndexValue) -> String {
@@ -202,9 +224,11 @@ fn value(value: &IndexValue) -> String {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::FIRST_CLASS;
     use tessera_model::search::{Context, NoTerminology, parse::parse};
 
     #[test]
@@ -212,8 +236,7 @@ mod tests {
         let definitions = Definitions::r4();
         let context =
             Context { definitions, base: "http://localhost/fhir", now: 0, lenient: false, terminology: &NoTerminology };
-        for name in FIRST_CLASS {
-            let resource_type = definitions.resource_type(name).unwrap();
+        for &resource_type in definitions.resource_types() {
             for (key, parameter) in parameters_of(resource_type, definitions) {
                 let pair = ["name", "x-fhir"].map(|member| &parameter[member]);
                 let pair = (pair[0].as_str().unwrap().to_owned(), pair[1]["example"].as_str().unwrap().to_owned());
