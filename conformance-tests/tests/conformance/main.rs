@@ -16,6 +16,7 @@ mod bundle_patch;
 mod bundle_references;
 mod bundle_transaction;
 mod capability_lines;
+mod documents;
 mod first_start;
 mod formats_compression;
 mod formats_negotiation;

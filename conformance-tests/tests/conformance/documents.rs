@@ -1,0 +1,91 @@
+//! The documentation's links lead somewhere, and what it names is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The files below a folder with that ending; builds and other people's packages aside.
+fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
+            files(&path, ending, found);
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+/// The page without what is code.
+fn prose(text: &str) -> String {
+    let outside = text.split("\n```").step_by(2);
+    outside.map(|part| part.split('`').step_by(2).collect::<Vec<_>>().join("")).collect::<Vec<_>>().join("\n")
+}
+
+/// What leads to the headings of a page.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let outside = text.split("\n```").step_by(2);
+    let headings = outside.flat_map(str::lines).filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_somewhere() {
+    let mut pages = Vec::new();
+    files(&root(), ".md", &mut pages);
+    assert!(pages.len() > 30, "{} pages", pages.len());
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in prose(&text).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
+            let target = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(target.exists(), "{}: there is no {path}", page.display());
+            if let Some(anchor) = anchor {
+                let there = fs::read_to_string(&target).unwrap();
+                assert!(anchors(&there).contains(anchor), "{}: {link} leads to no heading", page.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_and_tests_that_the_security_model_names_are_there() {
+    let [model, rules] = ["docs/security-model.md", "docs/rules.md"].map(|path| fs::read_to_string(root().join(path)));
+    let (model, rules) = (model.unwrap(), rules.unwrap());
+    let mut sources = Vec::new();
+    files(&root(), ".rs", &mut sources);
+    let sources: String = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let section = model.split("\n## ").find(|section| section.starts_with("Against whom")).unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    for row in rows {
+        let [_, _, _, ids, tests, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let ids: Vec<&str> = ids.split([',', ' ']).filter(|id| id.contains('-')).collect();
+        let tests: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!ids.is_empty() && !tests.is_empty(), "{row}");
+        for id in ids {
+            let is_there = rules.lines().any(|line| {
+                line.strip_prefix("| ")
+                    .and_then(|row| row.split('|').next())
+                    .is_some_and(|first| first.split([',', ' ']).any(|found| found == id))
+            });
+            assert!(is_there, "docs/rules.md has no {id}");
+        }
+        for test in tests {
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+        }
+    }
+}
