@@ -152,6 +152,7 @@ async fn local(path: PathBuf) -> Local {
         accept_fsync_off: false,
         search_timeout: SEARCH_TIMEOUT,
         audit: None,
+        replica: None,
     };
     let context = Context {
         store: Arc::new(SqlStore::open(options).await.expect("the database opens")),

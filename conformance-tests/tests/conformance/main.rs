@@ -44,6 +44,7 @@ mod operations_frame;
 mod operations_lastn_stats;
 mod operations_meta;
 mod operations_validate;
+mod replica;
 mod search_chain;
 mod search_compartment;
 mod search_composite;

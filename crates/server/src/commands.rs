@@ -37,9 +37,19 @@ const POSTGRES_FSYNC: &str = "TESSERA_TEST_POSTGRES_FSYNC";
 
 /// Migrates and opens the database of the settings. Whoever performs interactions has them recorded: [`Config::audit`].
 async fn open(config: &Config, base: Option<String>, audit: Option<AuditOptions>) -> Result<SqlStore, Error> {
+    open_with_replica(config, base, audit, None).await
+}
+
+/// The same, reading of a replica too.
+async fn open_with_replica(
+    config: &Config,
+    base: Option<String>,
+    audit: Option<AuditOptions>,
+    replica: Option<String>,
+) -> Result<SqlStore, Error> {
     let location = config.location()?;
     tessera_store::migrate(&location).await?;
-    Ok(SqlStore::open(options(config, location, base, audit)?).await?)
+    Ok(SqlStore::open(Options { replica, ..options(config, location, base, audit)? }).await?)
 }
 
 /// How a database is opened with these settings.
@@ -56,7 +66,8 @@ fn options(
     }
     let synchronous = if normal { Synchronous::Normal } else { Synchronous::Full };
     let search_timeout = config.search_timeout()?;
-    Ok(Options { location, base, clock: Arc::new(SystemClock), synchronous, accept_fsync_off, search_timeout, audit })
+    let (clock, replica) = (Arc::new(SystemClock), None);
+    Ok(Options { location, base, clock, synchronous, accept_fsync_off, search_timeout, audit, replica })
 }
 
 /// What most commands begin with: the settings in force, the log, the database. `records`: what it does is recorded.

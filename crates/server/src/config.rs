@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub database_url: String,
     /// The password of the database's user; empty: the URL has it, or there is none.
     pub database_password: String,
+    /// A streaming replica of it that is read of; empty: none.
+    pub database_replica_url: String,
     /// The URL of the FHIR API; empty: made of the address listened on.
     pub base_url: String,
     /// The organization whose records these are; empty: not said.
@@ -201,13 +203,38 @@ impl Config {
     pub(crate) fn location(&self) -> Result<Location, Error> {
         let location = Location::parse(&self.database_url)
             .ok_or_else(|| Error::Usage("--database-url: expected sqlite:PATH or postgres://…".to_owned()))?;
+        self.with_password(location, "the database's URL")
+    }
+
+    /// A PostgreSQL with the password that stands apart.
+    fn with_password(&self, location: Location, what: &str) -> Result<Location, Error> {
         match location {
             Location::Postgres(url) if !self.database_password.is_empty() => {
                 let url = database::with_password(&url, &self.database_password);
-                let text = "database_password: the database's URL must name a user, and no password";
-                url.map(Location::Postgres).ok_or_else(|| Error::Usage(text.to_owned()))
+                let text = || format!("database_password: {what} must name a user, and no password");
+                url.map(Location::Postgres).ok_or_else(|| Error::Usage(text()))
             }
             location => Ok(location),
+        }
+    }
+
+    /// Where a streaming replica of the database is; `None`: there is none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is not at a PostgreSQL's URL, has no place for the password, or the database is a file.
+    pub(crate) fn replica(&self) -> Result<Option<String>, Error> {
+        if self.database_replica_url.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |text: &str| Error::Usage(format!("database_replica_url: {text}"));
+        if matches!(self.location()?, Location::Sqlite(_)) {
+            return Err(wrong("only a PostgreSQL has replicas, and the database is a SQLite file"));
+        }
+        let location = Location::parse(&self.database_replica_url);
+        let location = location.ok_or_else(|| wrong("expected postgres://…"))?;
+        match self.with_password(location, "the replica's URL")? {
+            Location::Postgres(url) => Ok(Some(url)),
+            Location::Sqlite(_) => Err(wrong("expected postgres://…")),
         }
     }
 
@@ -303,6 +330,28 @@ mod tests {
         let config = layers::resolve(None, |_| None, &Settings::default()).unwrap();
         assert_eq!(config.search_timeout().unwrap(), tessera_store::SEARCH_TIMEOUT);
         assert_eq!(config.base_at("http", "127.0.0.1:8080"), "http://127.0.0.1:8080/fhir");
+    }
+
+    #[test]
+    fn a_replica_is_a_postgresql_beside_one_and_has_its_password() {
+        let replica = |url: &str, replica: &str, password: &str| {
+            let environment = |name: &str| match name {
+                "TESSERA_DATABASE_URL" => Some(url.to_owned()),
+                "TESSERA_DATABASE_REPLICA_URL" => Some(replica.to_owned()),
+                "TESSERA_DATABASE_PASSWORD" => Some(password.to_owned()),
+                _ => None,
+            };
+            layers::resolve(None, environment, &Settings::default()).unwrap().replica().map_err(|e| e.to_string())
+        };
+        assert_eq!(replica("sqlite:x.db", "", "").unwrap(), None);
+        assert_eq!(replica("postgres://a/x", "postgres://b/x", "").unwrap().as_deref(), Some("postgres://b/x"));
+        let with_password = replica("postgres://u@a/x", "postgres://u@b/x", "p").unwrap();
+        assert_eq!(with_password.as_deref(), Some("postgres://u:p@b/x"));
+        assert!(replica("sqlite:x.db", "postgres://b/x", "").unwrap_err().contains("SQLite file"));
+        for wrong in ["sqlite:x.db", "b:5432"] {
+            assert!(replica("postgres://a/x", wrong, "").unwrap_err().contains("expected postgres://"), "{wrong}");
+        }
+        assert!(replica("postgres://u@a/x", "postgres://b/x", "p").unwrap_err().contains("the replica's URL"));
     }
 
     /// What stands in backticks in a cell of a table.

@@ -13,7 +13,7 @@ use axum::{Router, http::header, response::IntoResponse, routing::get};
 use page::{Page, seconds};
 use std::{net::IpAddr, sync::Arc, sync::atomic::Ordering::Relaxed};
 use tessera_http::Requests;
-use tessera_store::{IndexingProgress, Load, SqlStore, Store as _};
+use tessera_store::{IndexingProgress, Load, ReplicaLoad, ReplicaState, SqlStore, Store as _};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Connections of those who ask.
@@ -91,7 +91,7 @@ impl Metrics {
 
     fn store(&self, page: &mut Page) {
         let measures = self.store.measures();
-        let Load { queues, pools, audit_waiting, audit_lag } = self.store.load();
+        let Load { queues, pools, replica, audit_waiting, audit_lag } = self.store.load();
         if let Some([reads, writes]) = queues {
             let mut waiting = page.gauge("tessera_database_queue_jobs", "Jobs that wait for a thread of SQLite.");
             waiting.sample(&[("for", "read")], reads).sample(&[("for", "write")], writes);
@@ -107,6 +107,9 @@ impl Metrics {
                 connections.sample(&[("for", name), ("state", "idle")], idle);
             }
         }
+        if let Some(replica) = replica {
+            of_replica(&replica, page);
+        }
         let help = "Requests run again because other writers were in their way.";
         page.counter("tessera_database_retries_total", help).sample(&[], measures.retries.load(Relaxed));
         let help = "Rows written to the search index.";
@@ -117,6 +120,26 @@ impl Metrics {
         page.gauge("tessera_audit_lag_seconds", help).sample(&[], audit_lag.as_secs_f64());
         indexing(&self.store.indexing(), page);
     }
+}
+
+/// What is read of a replica, and what it lacks.
+fn of_replica(replica: &ReplicaLoad, page: &mut Page) {
+    let help = "Reads of resources, answered by the replica or by the primary.";
+    let mut reads = page.counter("tessera_replica_reads_total", help);
+    reads.sample(&[("by", "replica")], replica.reads).sample(&[("by", "primary")], replica.reads_of_primary);
+    let mut states = page.gauge("tessera_replica_state", "1 for what the replica is: used, or why it is not.");
+    for (name, state) in [
+        ("used", ReplicaState::Used),
+        ("behind", ReplicaState::Behind),
+        ("lost", ReplicaState::Lost),
+        ("refused", ReplicaState::Refused),
+    ] {
+        states.sample(&[("state", name)], u8::from(replica.state == state));
+    }
+    let help = "How much of the primary's log of writes the replica lacked when it was last looked at.";
+    page.gauge("tessera_replica_lag_bytes", help).sample(&[], replica.lag_bytes);
+    let help = "How old the state is that the replica has, at most.";
+    page.gauge("tessera_replica_lag_seconds", help).sample(&[], replica.lag.as_secs_f64());
 }
 
 /// How far the search parameters are that are stored as resources.

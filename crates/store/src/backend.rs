@@ -134,6 +134,17 @@ impl Kind {
 /// Work on a connection. It may be run again from the start (REL-10), so it changes nothing but the database.
 pub(crate) type Job<T> = Arc<dyn for<'c> Fn(&'c mut dyn Connection) -> BoxFuture<'c, Result<T, Error>> + Send + Sync>;
 
+/// What a job that reads needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It is a single statement that looks up one row by its key.
+    LookUp,
+    /// It is a single statement, or several of which each may see a state of its own.
+    Once,
+    /// All its statements see one state.
+    Snapshot,
+}
+
 /// How far a write is kept apart from other writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
@@ -164,27 +175,22 @@ impl Backend {
         }
     }
 
-    /// Runs a job that reads, all its statements seeing one state.
-    pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.read(job, true).await,
-            Self::Postgres(postgres) => postgres.read(job, true).await,
+    /// Runs a job that reads.
+    pub(crate) async fn read<T: Send + 'static>(&self, reading: Reading, job: Job<T>) -> Result<T, Error> {
+        match (self, reading) {
+            (Self::Sqlite(sqlite), Reading::LookUp) => sqlite.look_up(&job),
+            (Self::Sqlite(sqlite), Reading::Once) => sqlite.read(job, false).await,
+            (Self::Sqlite(sqlite), Reading::Snapshot) => sqlite.read(job, true).await,
+            (Self::Postgres(postgres), _) => postgres.read(reading, job).await,
         }
     }
 
-    /// Runs a job of a single statement.
-    pub(crate) async fn read_once<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
+    /// Runs a job that reads on a replica that shows all that the primary did when it was asked for. `None`: there is none, or
+    /// it could not do it, and the primary is to be asked.
+    pub(crate) async fn read_of_replica<T>(&self, reading: Reading, job: &Job<T>) -> Option<Result<T, Error>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.read(job, false).await,
-            Self::Postgres(postgres) => postgres.read(job, false).await,
-        }
-    }
-
-    /// Runs a job of a single statement that looks up one row by its key.
-    pub(crate) async fn look_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.look_up(&job),
-            Self::Postgres(postgres) => postgres.look_up(job).await,
+            Self::Sqlite(_) => None,
+            Self::Postgres(postgres) => postgres.replica()?.read(reading, job).await,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     Error, Method, SqlStore,
-    backend::{Connection, Isolation},
+    backend::{Connection, Isolation, Reading},
     index::{Rows, TABLES, Tables},
     job::{Shared, job},
     parameters,
@@ -65,7 +65,7 @@ impl SqlStore {
                 Ok(c.query(&Sql::new("SELECT MAX(rid) FROM resource")).await?.first().map_or(0, |r| r.int(0)))
             })
         });
-        let highest: i64 = self.backend().read_once(highest).await?;
+        let highest: i64 = self.backend().read(Reading::Once, highest).await?;
         let mut report = Report::default();
         let mut from = 0;
         while from <= highest {

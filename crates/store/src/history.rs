@@ -24,6 +24,11 @@ pub(crate) async fn page(
     if after.as_ref().is_some_and(|values| !values.iter().all(|value| matches!(value, Value::Int(_)))) {
         return Err(Error::BadCursor);
     }
+    if let Some([Value::Int(seq), ..]) = after.as_deref()
+        && !matches!(scope, HistoryScope::Instance(_))
+    {
+        goes_on(*seq, connection).await?;
+    }
     let limit = usize::try_from(page.count).unwrap_or(0);
     let mut after = after;
     let mut found: Vec<(Version, bool, Vec<Value>)> = Vec::new();
@@ -57,6 +62,16 @@ pub(crate) async fn page(
     let total = (page.cursor.is_none() && !more).then(|| i64::try_from(found.len()).unwrap_or(0));
     let (versions, created) = found.into_iter().map(|(version, created, _)| (version, created)).unzip();
     Ok(HistoryVersions { versions, created, next, total })
+}
+
+/// A page goes on where another database has cut the one before: of primary and replica each may show for a moment what the
+/// other does not yet. Whatever the one has listed, and passed over, must have ended here too.
+async fn goes_on(seq: i64, connection: &mut dyn Connection) -> Result<(), Error> {
+    let Some(horizon) = connection.dialect().horizon else { return Ok(()) };
+    let mut sql = Sql::new("SELECT ");
+    sql.push(horizon);
+    let horizon = connection.query(&sql).await?.first().map_or(0, |row| row.int(0));
+    if seq < horizon { Ok(()) } else { Err(Error::Retry) }
 }
 
 /// What is needed to be told of a version.

@@ -1,6 +1,9 @@
 //! What is counted of a store at work, for whoever watches it: without locks, and without anything of what is stored.
 
-use crate::{SqlStore, backend::Backend};
+use crate::{
+    ReplicaLoad, SqlStore,
+    backend::{Backend, postgres::Replica},
+};
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -117,6 +120,8 @@ pub struct Load {
     pub queues: Option<[usize; 2]>,
     /// Connections to PostgreSQL for searches, for reads of one resource and for writes: those in use, and idle ones.
     pub pools: Option<[[usize; 2]; 3]>,
+    /// The replica of a PostgreSQL that has one.
+    pub replica: Option<ReplicaLoad>,
     /// Audit events that are not in the database yet.
     pub audit_waiting: u64,
     /// For how long the oldest of them may have been waiting.
@@ -133,13 +138,16 @@ impl SqlStore {
     /// How it is at this moment.
     #[must_use]
     pub fn load(&self) -> Load {
-        let (mut queues, mut pools) = (None, None);
+        let (mut queues, mut pools, mut replica) = (None, None, None);
         match self.backend() {
             Backend::Sqlite(sqlite) => queues = Some(sqlite.queues()),
-            Backend::Postgres(postgres) => pools = Some(postgres.pools()),
+            Backend::Postgres(postgres) => {
+                pools = Some(postgres.pools());
+                replica = postgres.replica().map(Replica::load);
+            }
         }
         let (audit_waiting, audit_lag) = self.measures().audit();
-        Load { queues, pools, audit_waiting, audit_lag }
+        Load { queues, pools, replica, audit_waiting, audit_lag }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     Error, SqlStore,
-    backend::{Connection, Isolation},
+    backend::{Connection, Isolation, Reading},
     job::{Shared, job},
     sql::{Row, Sql},
 };
@@ -92,7 +92,7 @@ pub trait Records: Send + Sync {
 impl Records for SqlStore {
     fn records(&self, keys: Vec<RecordKey>) -> BoxFuture<'_, Result<Vec<Option<Record>>, Error>> {
         let run = job((self.shared(), keys), |s, c| Box::pin(async move { records(&s.0, &s.1, c).await }));
-        Box::pin(self.looking_up(run))
+        Box::pin(self.reading(Reading::LookUp, run))
     }
 
     fn listed(
@@ -115,7 +115,7 @@ impl Records for SqlStore {
                 Ok(c.query(&sql).await?.iter_mut().map(record).collect())
             })
         });
-        Box::pin(self.reading(true, run))
+        Box::pin(self.reading(Reading::Once, run))
     }
 
     fn change(&self, mut changes: Vec<RecordChange>) -> BoxFuture<'_, Result<bool, Error>> {

@@ -7,7 +7,7 @@ use crate::{
     AuditOptions, Error, Event, EventPage, EventQuery, Events, HistoryPage, HistoryScope, HistoryVersions, Later,
     Matches, Measures, Progress, Store, Transacted, Version, Work,
     audit::{self, Audit},
-    backend::{Backend, Isolation, Job, postgres::Postgres, sqlite::Sqlite},
+    backend::{Backend, Isolation, Job, Reading, postgres::Postgres, sqlite::Sqlite},
     clock::Clock,
     history,
     job::{Shared, job},
@@ -72,6 +72,8 @@ pub struct Options {
     pub search_timeout: Duration,
     /// How events are recorded; `None`: not at all.
     pub audit: Option<AuditOptions>,
+    /// A streaming replica of a PostgreSQL, to read resources of: `postgres://…`
+    pub replica: Option<String>,
 }
 
 /// How long a search may run unless [`Options::search_timeout`] says otherwise.
@@ -160,7 +162,7 @@ impl SqlStore {
     /// The same, if another server has changed them.
     pub(crate) async fn refresh_definitions(&self) -> Result<(), Error> {
         let version = job((), |_, c| Box::pin(async move { parameters::version(c).await }));
-        if self.backend().read_once(version).await? != self.definitions().stored_version() {
+        if self.backend().read(Reading::Once, version).await? != self.definitions().stored_version() {
             self.load_definitions().await?;
         }
         Ok(())
@@ -183,17 +185,17 @@ impl SqlStore {
         retrying(&self.inner.measures, attempt).await
     }
 
-    /// Runs a read; `once`: its only statement needs no snapshot.
-    pub(crate) async fn reading<T: Send + 'static>(&self, once: bool, job: Job<T>) -> Result<T, Error> {
-        self.retrying(|| async {
-            if once { self.backend().read_once(job.clone()).await } else { self.backend().read(job.clone()).await }
-        })
-        .await
+    /// Runs a read.
+    pub(crate) async fn reading<T: Send + 'static>(&self, reading: Reading, job: Job<T>) -> Result<T, Error> {
+        self.retrying(|| self.backend().read(reading, job.clone())).await
     }
 
-    /// Runs a look-up of one row.
-    pub(crate) async fn looking_up<T: Send + 'static>(&self, job: Job<T>) -> Result<T, Error> {
-        self.retrying(|| self.backend().look_up(job.clone())).await
+    /// Runs a read of resources: of a replica, if there is one that shows all that the primary does. Nothing else is read there.
+    async fn reading_resources<T: Send + 'static>(&self, reading: Reading, job: Job<T>) -> Result<T, Error> {
+        match self.backend().read_of_replica(reading, &job).await {
+            Some(result) => result,
+            None => self.reading(reading, job).await,
+        }
     }
 
     /// Runs a write.
@@ -209,6 +211,9 @@ pub(crate) async fn connect(
     measures: &Arc<Measures>,
 ) -> Result<Backend, Error> {
     Ok(match &options.location {
+        Location::Sqlite(_) if options.replica.is_some() => {
+            return Err(Error::Backend("a SQLite database has no replica".to_owned()));
+        }
         Location::Sqlite(path) => {
             let (clock, timeout) = (&options.clock, options.search_timeout);
             let chain = audit.as_ref().map(|audit| audit.chain(1));
@@ -216,7 +221,7 @@ pub(crate) async fn connect(
         }
         Location::Postgres(url) => {
             let (accept, timeout) = (options.accept_fsync_off, options.search_timeout);
-            Backend::Postgres(Postgres::connect(url, accept, timeout, audit).await?)
+            Backend::Postgres(Postgres::connect(url, options.replica.as_deref(), accept, timeout, audit).await?)
         }
     })
 }
@@ -270,7 +275,7 @@ impl Store for SqlStore {
     fn read<'a>(&'a self, access: &'a AccessContext, key: &'a Key) -> BoxFuture<'a, Result<Option<Version>, Error>> {
         let state = (self.shared(), access.clone(), key.clone());
         let run = job(state, |s, c| Box::pin(async move { read::current(&s.0, &s.1, &s.2, c).await }));
-        Box::pin(self.looking_up(run))
+        Box::pin(self.reading_resources(Reading::LookUp, run))
     }
 
     fn vread<'a>(
@@ -281,7 +286,7 @@ impl Store for SqlStore {
     ) -> BoxFuture<'a, Result<Option<Version>, Error>> {
         let state = (self.shared(), access.clone(), key.clone(), version);
         let run = job(state, |s, c| Box::pin(async move { read::version(&s.0, &s.1, &s.2, s.3, c).await }));
-        Box::pin(self.looking_up(run))
+        Box::pin(self.reading_resources(Reading::LookUp, run))
     }
 
     fn history<'a>(
@@ -292,7 +297,7 @@ impl Store for SqlStore {
     ) -> BoxFuture<'a, Result<HistoryVersions, Error>> {
         let state = (self.shared(), access.clone(), scope, page);
         let run = job(state, |s, c| Box::pin(async move { history::page(&s.0, &s.1, &s.2, &s.3, c).await }));
-        Box::pin(self.reading(true, run))
+        Box::pin(self.reading_resources(Reading::Once, run))
     }
 
     fn search<'a>(
@@ -302,9 +307,9 @@ impl Store for SqlStore {
         cursor: Option<String>,
     ) -> BoxFuture<'a, Result<Matches, Error>> {
         let search = Search { shared: self.shared(), access: access.clone(), query, cursor };
-        let once = search.is_one_statement();
+        let reading = if search.is_one_statement() { Reading::Once } else { Reading::Snapshot };
         let run = job(search, |search, c| Box::pin(async move { search::run(&search, c).await }));
-        Box::pin(self.reading(once, run))
+        Box::pin(self.reading_resources(reading, run))
     }
 
     fn later<'a>(&'a self, access: &'a AccessContext, later: Later) -> BoxFuture<'a, Result<Option<Progress>, Error>> {
@@ -313,7 +318,11 @@ impl Store for SqlStore {
             let run = job((self.shared().clone(), access.caller().identity(), later), |s, c| {
                 Box::pin(async move { later::perform(&s.0, &s.1, &s.2, c).await })
             });
-            if asked { self.reading(true, run).await } else { self.writing(Isolation::ReadCommitted, run).await }
+            if asked {
+                self.reading(Reading::Once, run).await
+            } else {
+                self.writing(Isolation::ReadCommitted, run).await
+            }
         })
     }
 
@@ -343,7 +352,7 @@ impl Store for SqlStore {
             let find = job((audit.clone(), query, page), |s, c| {
                 Box::pin(async move { audit::find(&s.0, &s.1, &s.2, c).await })
             });
-            self.reading(false, find).await
+            self.reading(Reading::Snapshot, find).await
         })
     }
 
@@ -378,7 +387,7 @@ impl Store for SqlStore {
             let transacted = self
                 .retrying(|| async {
                     if let Some(done_before) = &once
-                        && let Some(changed) = self.reading(true, done_before.clone()).await?
+                        && let Some(changed) = self.reading(Reading::Once, done_before.clone()).await?
                     {
                         return Ok(Transacted { changed, events: Vec::new(), seen: Vec::new(), replayed: true });
                     }

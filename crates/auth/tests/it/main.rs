@@ -84,6 +84,7 @@ impl Pair {
                 accept_fsync_off: true,
                 search_timeout: Duration::from_secs(10),
                 audit: None,
+                replica: None,
             };
             let store = Arc::new(SqlStore::open(options).await.unwrap());
             let parts = Parts {

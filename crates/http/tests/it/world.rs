@@ -82,6 +82,7 @@ impl Server {
             accept_fsync_off: true,
             search_timeout: std::time::Duration::from_secs(10),
             audit,
+            replica: None,
         };
         let key = MasterKey::new([1; 32]);
         let store = SqlStore::open(options).await.unwrap();

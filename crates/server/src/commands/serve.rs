@@ -1,6 +1,6 @@
 //! `tessera serve`.
 
-use super::{context, open};
+use super::{context, open_with_replica};
 use crate::{
     config::{Config, Mode, Settings, is_local},
     error::Error,
@@ -13,7 +13,7 @@ use crate::{
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tessera_auth::{Authenticator, AuthorizationServer, MasterKey, Parts, external::External, policy::Reading};
 use tessera_http::{Context, router};
-use tessera_store::{SqlStore, clock::SystemClock};
+use tessera_store::{Location, SqlStore, clock::SystemClock};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let scheme = listener.scheme();
     let base = config.base_at(scheme, &address.to_string());
     let metrics = metrics::listen(&config, insecure).await?;
-    let store = open(&config, Some(base), config.audit()?).await?;
+    let store = open_with_replica(&config, Some(base), config.audit()?, config.replica()?).await?;
     let (authenticator, master) = if insecure {
         (Authenticator::InsecureNoAuth, None)
     } else {
@@ -140,7 +140,8 @@ pub(crate) async fn listen_on_loopback(config: &Config) -> Result<Listener, Erro
     if !proxies.networks.is_empty() {
         return Err(Error::Usage("without authentication no proxy may be in front (http.proxies)".to_owned()));
     }
-    if !is_local(&config.location()?) {
+    let replica = config.replica()?.map(Location::Postgres);
+    if !is_local(&config.location()?) || replica.is_some_and(|replica| !is_local(&replica)) {
         return Err(Error::Usage("without authentication the database must be on this machine".to_owned()));
     }
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host(&config.listen).await?.collect();

@@ -18,6 +18,7 @@ impl Config {
         let checks = [
             self.listens(),
             self.location().map(drop),
+            self.replica().map(drop),
             self.conditional_delete().map(drop),
             self.search_timeout().map(drop),
             self.audits().map(drop),
@@ -82,6 +83,7 @@ mod tests {
         let wrong = [
             ("TESSERA_LISTEN", "0.0.0.0:8080"),
             ("TESSERA_DATABASE_URL", "sqlite:/nowhere/t.db"),
+            ("TESSERA_DATABASE_REPLICA_URL", "postgres://db/x"),
             ("TESSERA_CONDITIONAL_DELETE", "some"),
             ("TESSERA_SEARCH_TIMEOUT_MS", "0"),
             ("TESSERA_AUDIT", "perhaps"),

@@ -70,6 +70,7 @@ mod tests {
     fn http_12_no_secret_is_shown_and_everything_else_is() {
         let environment = |name: &str| match name {
             "TESSERA_DATABASE_URL" => Some("postgres://tessera:hush@db:5432/tessera?sslmode=require".to_owned()),
+            "TESSERA_DATABASE_REPLICA_URL" => Some("postgres://tessera:hush@db2/tessera".to_owned()),
             "TESSERA_IDENTITY_CLIENT_SECRET" => Some("hush".to_owned()),
             _ => None,
         };
@@ -81,6 +82,7 @@ mod tests {
         assert_eq!(shown.keys().collect::<Vec<_>>(), layers.settings.keys().collect::<Vec<_>>());
         for (setting, origin) in [
             ("database_url = \"postgres://tessera:********@db:5432/tessera?sslmode=require\"", "TESSERA_DATABASE_URL"),
+            ("database_replica_url = \"postgres://tessera:********@db2/tessera\"", "TESSERA_DATABASE_REPLICA_URL"),
             ("client_secret = \"********\"", "TESSERA_IDENTITY_CLIENT_SECRET"),
             ("listen = \"127.0.0.1:1\"", "command line"),
             ("connections = 10000", "default"),

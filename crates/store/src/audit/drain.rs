@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, SqlStore,
-    backend::{Connection, Isolation},
+    backend::{Connection, Isolation, Reading},
     job::job,
     sql::Sql,
 };
@@ -109,7 +109,7 @@ impl SqlStore {
         let read = job(chain, |chain, c| {
             Box::pin(async move { Ok(Head::of_rows(*chain, &c.query(&Head::select(*chain)).await?)) })
         });
-        self.reading(true, read).await
+        self.reading(Reading::Once, read).await
     }
 
     /// What processes left that have ended.
@@ -183,7 +183,7 @@ impl SqlStore {
         let mut sql = Sql::new("SELECT 1 FROM audit_checkpoint WHERE chain = ");
         sql.bind(head.chain).push(" AND seq = ").bind(head.seq);
         let read = job(sql, |sql, c| Box::pin(async move { Ok(!c.query(&sql).await?.is_empty()) }));
-        self.reading(true, read).await
+        self.reading(Reading::Once, read).await
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Error, SqlStore,
+    backend::Reading,
     job::job,
     sql::{Row, Sql},
 };
@@ -150,7 +151,7 @@ impl SqlStore {
     }
 
     pub(super) async fn audit_rows(&self, sql: Sql) -> Result<Vec<Row>, Error> {
-        self.reading(true, job(sql, |sql, c| Box::pin(async move { c.query(&sql).await }))).await
+        self.reading(Reading::Once, job(sql, |sql, c| Box::pin(async move { c.query(&sql).await }))).await
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod chains;
 mod pending;
+mod readers;
+mod replica;
 
-use super::{Connection, Dialect, Isolation, Job, Lock, SEARCHING_MAX, Stamp, Table, span};
+use super::{Connection, Dialect, Isolation, Job, Lock, Reading, SEARCHING_MAX, Stamp, Table, span};
 use crate::{
     Error,
     audit::{Audit, Head},
@@ -12,6 +14,9 @@ use crate::{
 use chains::{Chains, Turn};
 use futures::{FutureExt as _, future::BoxFuture};
 use pending::{Pending, Rows};
+use readers::Readers;
+pub(crate) use replica::Replica;
+pub use replica::{ReplicaLoad, ReplicaState};
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, PgPool, Row as _, TypeInfo as _, ValueRef as _,
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow},
@@ -60,13 +65,11 @@ pub(super) static DIALECT: Dialect = Dialect {
 
 /// Its name in traces.
 const SYSTEM: &str = "postgresql";
-/// Connections of one server process for reads of one row, for all other reads, and for writes: none can take all of another's.
-const LOOKING_UP_MAX: u32 = 4;
-const READING_MAX: u32 = 8;
+/// Connections of one server process for writes.
 const WRITING_MAX: u32 = 8;
 /// How long a statement of a write may run: the largest bundles take their time.
 const WRITE_TIMEOUT: &str = "60s";
-/// Statements that each of them keeps parsed.
+/// Statements that each connection keeps parsed, up to a number: their texts are as many as there are forms of searches.
 const STATEMENTS_KEPT: usize = 256;
 /// How long a request waits for one before it is told that the server is busy (T12).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -76,12 +79,12 @@ const CLOCK_SET_BACK: Micros = 1_000_000;
 /// The pools of one database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    lookers: PgPool,
-    readers: PgPool,
+    readers: Readers,
     writers: PgPool,
     chains: Chains,
     /// How long a statement of a search may run, in the form of the setting.
     search_timeout: String,
+    replica: Option<Replica>,
 }
 
 /// Options for a connection to `url`: the limits that every statement runs under.
@@ -95,37 +98,30 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
     Ok(PgConnectOptions::from_str(url)?.options(limits).application_name("tessera"))
 }
 
+/// A pool of so many connections.
+fn pool(connections: u32) -> PgPoolOptions {
+    // No ping before each use: it would double the round trips of a read. A lost connection shows when it is used.
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
+}
+
+fn in_use_and_idle(pool: &PgPool) -> [usize; 2] {
+    let idle = pool.num_idle();
+    [usize::try_from(pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle]
+}
+
 impl Postgres {
     /// Connects, and refuses a server that is too old or that loses commits when the power fails (REL-1).
     pub(crate) async fn connect(
         url: &str,
+        replica: Option<&str>,
         accept_fsync_off: bool,
         search_timeout: Duration,
         audit: Option<Arc<Audit>>,
     ) -> Result<Self, Error> {
-        // No ping before each use: it would double the round trips of a read. A lost connection shows when it is used.
-        let pool = |connections| {
-            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-            pool.test_before_acquire(false)
-        };
-        // Statements stay parsed, up to a number: their texts are as many as there are forms of searches.
-        let writing = options(url)?.statement_cache_capacity(STATEMENTS_KEPT);
-        let writers = pool(WRITING_MAX).connect_with(writing).await?;
+        let writers = pool(WRITING_MAX).connect_with(options(url)?.statement_cache_capacity(STATEMENTS_KEPT)).await?;
         // In milliseconds, of which 0 would mean no limit.
         let search_timeout = search_timeout.as_millis().max(1).to_string();
-        let lookers = pool(LOOKING_UP_MAX)
-            .connect_lazy_with(options(url)?.options([("statement_timeout", search_timeout.as_str())]));
-        // A plan made for the values at hand: generic plans are wrong for codes that are rare or everywhere. A row that is
-        // looked up by its key needs none: making it would take longer than the look-up.
-        // Rids that a long list of codes finds are hashed, some million of them.
-        let reading = [
-            ("statement_timeout", search_timeout.as_str()),
-            ("plan_cache_mode", "force_custom_plan"),
-            ("hash_mem_multiplier", "8"),
-        ];
-        let readers = pool(READING_MAX)
-            .connect_with(options(url)?.options(reading).statement_cache_capacity(STATEMENTS_KEPT))
-            .await?;
+        let readers = Readers::of(url, &search_timeout)?;
         let setting = async |sql: &'static str| -> Result<String, Error> {
             Ok(sqlx::query_scalar(sql).fetch_one(&writers).await?)
         };
@@ -135,33 +131,23 @@ impl Postgres {
         if setting("SHOW fsync").await? == "off" && !accept_fsync_off {
             return Err(Error::Backend("PostgreSQL runs with fsync=off: it would lose acknowledged writes".to_owned()));
         }
-        Ok(Self { lookers, readers, writers, chains: Chains::new(audit, WRITING_MAX), search_timeout })
-    }
-
-    pub(crate) async fn look_up<T>(&self, job: Job<T>) -> Result<T, Error> {
-        let mut connection = self.lookers.acquire().await?;
-        job(&mut PostgresConnection::reading(&mut connection)).await.map_err(again)
+        let replica = replica.map(|replica| Replica::watch(replica, url, &search_timeout)).transpose()?;
+        Ok(Self { readers, writers, chains: Chains::new(audit, WRITING_MAX), search_timeout, replica })
     }
 
     /// Connections in use and idle ones: those for searches, those for reads of one row, and those for writes.
     pub(crate) fn pools(&self) -> [[usize; 2]; 3] {
-        [&self.readers, &self.lookers, &self.writers].map(|pool| {
-            let idle = pool.num_idle();
-            [usize::try_from(pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle]
-        })
+        let [searchers, lookers] = self.readers.pools();
+        [searchers, lookers, in_use_and_idle(&self.writers)]
     }
 
-    pub(crate) async fn read<T>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
-        let mut connection = self.readers.acquire().await?;
-        if !snapshot {
-            return job(&mut PostgresConnection::reading(&mut connection)).await.map_err(again);
-        }
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut transaction =
-            sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
-        let result = job(&mut PostgresConnection::reading(&mut transaction)).await.map_err(again)?;
-        transaction.commit().await?;
-        Ok(result)
+    pub(crate) async fn read<T>(&self, reading: Reading, job: Job<T>) -> Result<T, Error> {
+        self.readers.read(reading, &job).await
+    }
+
+    /// What reads may be taken from instead.
+    pub(crate) fn replica(&self) -> Option<&Replica> {
+        self.replica.as_ref()
     }
 
     pub(crate) async fn write<T>(&self, isolation: Isolation, job: Job<T>) -> Result<T, Error> {

@@ -4,7 +4,7 @@
 use super::{COLUMNS, NUMBERS_EACH, State, Stored, count_up, lock, set_state, version};
 use crate::{
     Error, SqlStore,
-    backend::{Connection, Isolation, Lock},
+    backend::{Connection, Isolation, Lock, Reading},
     index::{Rows, of_parameters},
     job::{Shared, job},
     search::contained,
@@ -63,11 +63,11 @@ impl SqlStore {
     /// [`Error::Backend`] if the database fails.
     pub async fn index_step(&self) -> Result<bool, Error> {
         let next = job((), |_, c| Box::pin(async move { next(c).await }));
-        let Some((param, state)) = self.backend().read_once(next).await? else { return Ok(false) };
+        let Some((param, state)) = self.backend().read(Reading::Once, next).await? else { return Ok(false) };
         let verified = if state == State::Verifying {
             let state = (self.shared(), param);
             let run = job(state, |s, c| Box::pin(async move { verify(&s.0, s.1, c).await }));
-            self.backend().read(run).await?
+            self.backend().read(Reading::Snapshot, run).await?
         } else {
             None
         };

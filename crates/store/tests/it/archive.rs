@@ -45,6 +45,7 @@ fn into(location: &Location) -> Options {
         accept_fsync_off: true,
         search_timeout: SEARCH_TIMEOUT,
         audit: None,
+        replica: None,
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) async fn audited(test: &TestStore, folder: &Path) -> SqlStore {
         accept_fsync_off: true,
         search_timeout: SEARCH_TIMEOUT,
         audit: Some(AuditOptions { folder: folder.to_owned(), always_sync: false, secret: SECRET }),
+        replica: None,
     };
     SqlStore::open(options).await.unwrap()
 }

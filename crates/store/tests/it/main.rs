@@ -19,6 +19,7 @@ mod patient;
 mod property;
 mod records;
 mod references;
+mod replica;
 mod schema;
 mod statistics;
 mod store;

@@ -87,6 +87,7 @@ fn options(location: &Location, clock: Arc<TestClock>) -> Options {
         accept_fsync_off: true,
         search_timeout: SEARCH_TIMEOUT,
         audit: None,
+        replica: None,
     }
 }
 
@@ -164,6 +165,15 @@ impl TestStore {
     /// Another one, whose searches may take this long.
     pub(crate) async fn another_in_a_hurry(&self, search_timeout: Duration) -> SqlStore {
         SqlStore::open(Options { search_timeout, ..options(&self.location, self.clock.clone()) }).await.unwrap()
+    }
+
+    /// Another one, that may read of this replica.
+    pub(crate) async fn another_with_replica(&self, url: String) -> SqlStore {
+        self.try_with_replica(url).await.unwrap()
+    }
+
+    pub(crate) async fn try_with_replica(&self, url: String) -> Result<SqlStore, Error> {
+        SqlStore::open(Options { replica: Some(url), ..options(&self.location, self.clock.clone()) }).await
     }
 
     pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<Vec<Changed>, Error> {

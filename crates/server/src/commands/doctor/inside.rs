@@ -66,6 +66,7 @@ async fn open(config: &Config, location: Location) -> Result<SqlStore, String> {
         accept_fsync_off: false,
         search_timeout,
         audit: None,
+        replica: None,
     };
     SqlStore::open(options).await.map_err(|error| error.to_string())
 }
