@@ -24,7 +24,7 @@ RUN apt-get update \
     && groupadd --gid 10001 tessera \
     && useradd --uid 10001 --gid tessera --home-dir /data --no-create-home --shell /usr/sbin/nologin tessera \
     && install --directory --owner tessera --group tessera --mode 0700 /data \
-    && install --directory --owner tessera --group tessera --mode 0750 /secrets/database /secrets/grafana
+    && install --directory --owner tessera --group tessera --mode 0750 /secrets/database /secrets/grafana /secrets/replication
 COPY --from=build /usr/local/bin/tessera /usr/local/bin/tessera
 
 USER 10001:10001

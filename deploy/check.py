@@ -106,16 +106,23 @@ class ByHand:
         for mode, paths in re.findall(r"install --directory --owner tessera --group tessera --mode (\d+) ([^&\n]+)", dockerfile()):
             made.update({path: int(mode, 8) for path in paths.split()})
         for volume in self.config["services"][service]["volumes"]:
+            if volume["target"] not in made:
+                continue
             folder = self.volumes[volume["source"]]
             os.chmod(folder, made[volume["target"]])
             if self.root:
                 os.chown(folder, TESSERA, TESSERA)
 
     def here(self, service, text):
-        """A text in which the paths of a service's volumes are those of the scratch folder."""
+        """A text in which the paths of a service's volumes and files are those of the scratch folder."""
         for volume in self.config["services"][service].get("volumes", []):
             if volume["type"] == "volume":
-                text = re.sub(rf"(?<![\w/]){volume['target']}(?![\w-])", self.volumes[volume["source"]], text)
+                there = self.volumes[volume["source"]]
+            else:
+                # Copied, since whoever runs it may not look into this folder.
+                there = os.path.join(self.bin, os.path.basename(volume["source"]))
+                shutil.copy(volume["source"], there)
+            text = re.sub(rf"(?<![\w/]){volume['target']}(?![\w-])", there, text)
         return text
 
     def command(self, user, groups, argv):
@@ -138,7 +145,7 @@ class ByHand:
     def stop(self):
         for process in reversed(self.running):
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(getattr(process, "stop_signal", signal.SIGTERM))
                 process.wait(PATIENCE)
         self.running = []
 
@@ -160,7 +167,7 @@ def free_port():
 
 def postgres_programs():
     folders = os.environ["PATH"].split(":") + sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
-    wanted = ("initdb", "postgres", "pg_isready", "createdb", "psql")
+    wanted = ("initdb", "postgres", "pg_isready", "createdb", "psql", "pg_basebackup")
     return next(folder for folder in folders if all(os.path.exists(os.path.join(folder, name)) for name in wanted))
 
 
@@ -170,7 +177,7 @@ def start_secrets(hand):
     argv = [hand.here("secrets", word) for word in service["entrypoint"] + service["command"]]
     status, said = hand.run(hand.command(*service["user"].split(":")[:1], [], argv), {})
     assert status == 0, said
-    files = [os.path.join(hand.volumes[volume], "password") for volume in ("database-secret", "grafana-secret")]
+    files = [os.path.join(hand.volumes[volume], "password") for volume in ("database-secret", "grafana-secret", "replication-secret")]
     for file in files:
         assert stat.S_IMODE(os.stat(file).st_mode) == 0o440
         assert re.fullmatch("[0-9a-f]{64}", open(file).read())
@@ -192,9 +199,11 @@ def start_postgres(hand, port):
         argv = ["initdb", "-D", data, f"--username={environment['POSTGRES_USER']}", f"--pwfile={password}"]
         status, said = hand.run(as_user(argv + environment["POSTGRES_INITDB_ARGS"].split()), {})
         assert status == 0, said
-    serving = as_user(["postgres", "-D", data, "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1"])
+    command = [hand.here("postgres", word) for word in service["command"]]
+    serving = as_user([*command, "-D", data, "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1"])
     log = open(os.path.join(hand.scratch, "postgres.log"), "a")
     server = hand.start(serving, {}, stdout=log, stderr=log)
+    server.stop_signal = signal.SIGINT  # as the image says
     healthy = as_user(service["healthcheck"]["test"][1:])
     eventually("postgres is healthy", server, lambda: hand.run(healthy, {"PGPORT": str(port)})[0] == 0)
     name = environment["POSTGRES_DB"]
@@ -206,27 +215,53 @@ def start_postgres(hand, port):
     assert hand.run(as_user(["psql", name, "-c", "SELECT 1"]), {**login, "PGPASSWORD": "wrong"})[0] != 0
 
 
-def start_tessera(hand, database_port, port):
-    service = hand.config["services"]["tessera"]
+def start_standby(hand, primary_port, port):
+    """What the service's entry point does, at the first start and later."""
+    service, programs = hand.config["services"]["postgres-replica"], postgres_programs()
+    environment = {name: hand.here("postgres-replica", value) for name, value in service["environment"].items()}
+    data, user = environment["PGDATA"], "postgres" if hand.root else None
+    if not os.listdir(data):
+        # As the image leaves it.
+        os.chmod(data, 0o1777)
+        if hand.root:
+            shutil.chown(data, user)
+    temporary = tempfile.mkdtemp(dir=hand.scratch)
+    os.chmod(temporary, 0o1777)
+    environment |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(primary_port), "TMPDIR": temporary}
+    environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+    argv = [hand.here("postgres-replica", word) for word in service["entrypoint"] + service["command"]]
+    argv += ["-c", f"port={port}", "-c", f"unix_socket_directories={data}", "-c", "listen_addresses=127.0.0.1"]
+    log = open(os.path.join(hand.scratch, "standby.log"), "a")
+    server = hand.start(hand.command(user, service["group_add"], argv), environment, stdout=log, stderr=log)
+    server.stop_signal = signal.SIGINT
+    probe = service["healthcheck"]["test"][1:]
+    healthy = [os.path.join(programs, probe[0]), *probe[1:]]
+    eventually("the standby is healthy", server, lambda: hand.run(healthy, {"PGPORT": str(port)})[0] == 0)
+    return server
+
+
+def start_tessera(hand, database_port, port, name="tessera", more=None):
+    service = hand.config["services"][name]
     environment = {}
     for words in re.findall(r"^ENV (.*(?:TESSERA_).*)$", dockerfile(), re.M):
         environment.update(word.split("=", 1) for word in words.split())
     environment.update({name: value or "" for name, value in service["environment"].items()})
-    environment = {name: hand.here("tessera", value) for name, value in environment.items()}
+    environment = {variable: hand.here(name, value) for variable, value in environment.items()}
     environment["TESSERA_LISTEN"] = environment["TESSERA_LISTEN"].replace(":8080", f":{port}")
     environment["TESSERA_BASE_URL"] = environment["TESSERA_BASE_URL"].replace(":8080", f":{port}")
     environment["TESSERA_METRICS_LISTEN"] = f"127.0.0.1:{free_port()}"
     environment["TESSERA_DATABASE_URL"] = environment["TESSERA_DATABASE_URL"].replace("@postgres/", f"@127.0.0.1:{database_port}/")
+    environment |= more or {}
     # HTTP-12: no secret on the command line or in the environment, which `docker inspect` shows.
     assert open(os.path.join(hand.volumes["database-secret"], "password")).read() not in json.dumps(environment)
     argv = json.loads(re.search(r"^ENTRYPOINT (.*)$", dockerfile(), re.M)[1]) + json.loads(re.search(r"^CMD (\[.*\])$", dockerfile(), re.M)[1])
     log = open(os.path.join(hand.scratch, "tessera.log"), "a")
-    folder = hand.volumes["tessera"]
-    hand.prepare_volumes("tessera")
+    folder = hand.volumes[name]
+    hand.prepare_volumes(name)
     server = hand.start(hand.command(TESSERA, [], argv), environment, stdout=log, stderr=log, cwd=folder)
     probe = json.loads(re.search(r"HEALTHCHECK .*CMD (\[.*\])", dockerfile())[1])
-    eventually("tessera is healthy", server, lambda: hand.run(hand.command(TESSERA, [], probe), environment, cwd=folder)[0] == 0)
-    return environment
+    eventually(f"{name} is healthy", server, lambda: hand.run(hand.command(TESSERA, [], probe), environment, cwd=folder)[0] == 0)
+    return environment, server
 
 
 def log_in(base, name, password):
@@ -274,6 +309,84 @@ def check_first_start():
         assert not any(secret in said for secret in secrets[0] + administrator[:1]), "a secret is in the log"
     except BaseException:
         for name in ("postgres", "tessera"):
+            log = os.path.join(scratch, f"{name}.log")
+            print(f"--- {name}\n{open(log).read()[-4000:]}" if os.path.exists(log) else f"--- {name}: no log", file=sys.stderr)
+        raise
+    finally:
+        hand.stop()
+        shutil.rmtree(scratch)
+
+
+def check_replica():
+    """The profile `replica`: the standby makes itself a copy once, both servers read of it, and the proxy does without a server."""
+    scratch = tempfile.mkdtemp(prefix="tessera-replica-")
+    hand = ByHand(compose(), scratch)
+    try:
+        secrets = start_secrets(hand)
+        database_port, standby_port, proxy_port, ports = free_port(), free_port(), free_port(), [free_port(), free_port()]
+        start_postgres(hand, database_port)
+        standby = start_standby(hand, database_port, standby_port)
+        settings = dict(line.split("=", 1) for line in open("deploy/replica.env").read().splitlines() if not line.startswith("#"))
+        settings = {
+            "TESSERA_BASE_URL": settings["TESSERA_BASE_URL"].replace(":8090", f":{proxy_port}"),
+            "TESSERA_DATABASE_REPLICA_URL": settings["TESSERA_DATABASE_REPLICA_URL"].replace("@postgres-replica/", f"@127.0.0.1:{standby_port}/"),
+        }
+        started = [start_tessera(hand, database_port, port, name, settings) for port, name in zip(ports, ("tessera", "tessera-2"))]
+
+        def metrics(environment):
+            page = urllib.request.urlopen(f"http://{environment['TESSERA_METRICS_LISTEN']}/metrics").read().decode()
+            return dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+
+        def read_of_standby():
+            for port in ports:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready").read()
+            found = [metrics(environment) for environment, _ in started]
+            used = [f['tessera_replica_state{state="used"}'] == "1" for f in found]
+            return all(used) and all(int(f['tessera_replica_reads_total{by="replica"}']) > 0 for f in found)
+
+        eventually("both servers read of the standby", standby, read_of_standby)
+        config = open("deploy/haproxy.cfg").read()
+        for there, here in (("tessera:8080", f"127.0.0.1:{ports[0]}"), ("tessera-2:8080", f"127.0.0.1:{ports[1]}"), ("bind :8090", f"bind 127.0.0.1:{proxy_port}")):
+            assert there in config, there
+            config = config.replace(there, here)
+        file = os.path.join(scratch, "haproxy.cfg")
+        open(file, "w").write(config)
+        libraries = {"LD_LIBRARY_PATH": os.path.abspath("target/deploy-tools/usr/lib/x86_64-linux-gnu")}
+        status, said = hand.run(["haproxy", "-c", "-f", file], libraries)
+        assert status == 0 and "WARNING" not in said, said
+        log = open(os.path.join(scratch, "proxy.log"), "a")
+        proxy = hand.start(["haproxy", "-W", "-db", "-f", file], libraries, stdout=log, stderr=log)
+        base = f"http://127.0.0.1:{proxy_port}"
+
+        def answers():
+            try:
+                return urllib.request.urlopen(f"{base}/fhir/metadata").status == 200
+            except (urllib.error.URLError, ConnectionError):
+                return False
+
+        eventually("the proxy answers", proxy, answers)
+        # A form of one server is taken by the other.
+        name, password = (line.split(": ")[1] for line in open(os.path.join(hand.volumes["tessera"], "administrator")).read().splitlines())
+        assert [log_in(base, name, password) for _ in range(4)] == [303] * 4
+        assert not os.path.exists(os.path.join(hand.volumes["tessera-2"], "secret.key"))
+        # The second start makes no copy.
+        manifest = os.path.join(hand.volumes["postgres-replica"], "backup_manifest")
+        copied = os.stat(manifest).st_mtime_ns
+        standby.send_signal(standby.stop_signal)
+        standby.wait(PATIENCE)
+        assert answers()
+        standby = start_standby(hand, database_port, standby_port)
+        eventually("it is read of again", standby, read_of_standby)
+        assert os.stat(manifest).st_mtime_ns == copied
+        # A server that is gone is not noticed.
+        started[0][1].kill()
+        started[0][1].wait(PATIENCE)
+        assert all(answers() for _ in range(6))
+        for file in ("tessera.log", "standby.log", "proxy.log"):
+            said = open(os.path.join(scratch, file)).read()
+            assert not any(secret in said for secret in secrets), f"a secret is in {file}"
+    except BaseException:
+        for name in ("postgres", "standby", "tessera", "proxy"):
             log = os.path.join(scratch, f"{name}.log")
             print(f"--- {name}\n{open(log).read()[-4000:]}" if os.path.exists(log) else f"--- {name}: no log", file=sys.stderr)
         raise
