@@ -13,7 +13,7 @@
 // Other blocks are shown and no more. Ports are others than those of the document.
 
 import { strict as assert } from 'node:assert';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -45,6 +45,7 @@ export class Walk {
     this.folder = mkdtempSync(join(tmpdir(), 'walk-'));
     this.running = [];
     this.printed = '';
+    this.printings = [];
     this.ports = new Map(ports.map((port) => [port, port]));
     for (const [name, folder] of Object.entries(links)) symlinkSync(folder, join(this.folder, name));
     this.env = { ...process.env, PATH: `${dirname(binary)}:${process.env.PATH}` };
@@ -83,6 +84,7 @@ export class Walk {
       await until(`http://127.0.0.1${this.moved(kind.slice('serve'.length))}`);
     } else if (kind === 'run') {
       this.printed = this.run(text);
+      this.printings.push(this.printed);
     } else if (kind === 'prints') {
       assert.equal(this.printed.trim(), text.trim());
     } else if (kind === 'shows') {
@@ -101,7 +103,16 @@ export class Walk {
   run(text) {
     // Each block has a shell of its own, and finds the variables of those before.
     const whole = `set -a\n[ ! -e .variables ] || . ./.variables\n${text}\nexport -p >.variables`;
-    return execFileSync('bash', ['-e', '-c', whole], { cwd: this.folder, env: this.env, encoding: 'utf8', timeout: 120_000 });
+    const { status, stdout, stderr } = spawnSync('bash', ['-e', '-c', whole], {
+      cwd: this.folder,
+      env: this.env,
+      // Whoever is asked for a password.
+      input: 'correct horse battery staple\n',
+      encoding: 'utf8',
+      timeout: 180_000,
+    });
+    assert.equal(status, 0, `${text}\n${stdout}\n${stderr}`);
+    return stdout;
   }
 
   async end() {
