@@ -61,6 +61,37 @@ fn every_link_of_the_documentation_leads_somewhere() {
     }
 }
 
+/// What stands behind the language of a block says what is to be done with it: `conformance-tests/clients/node/walk.mjs`.
+#[test]
+fn every_command_of_the_documentation_is_run_or_it_is_said_why_not() {
+    let mut pages = vec![root().join("README.md")];
+    files(&root().join("docs"), ".md", &mut pages);
+    let runners = ["crates/server/tests/runbooks.rs", "conformance-tests/clients/run"].map(|path| root().join(path));
+    let mut runners = runners.to_vec();
+    files(&root().join("conformance-tests/clients/node"), "_walk.mjs", &mut runners);
+    let runners: String = runners.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut blocks = 0;
+    for page in pages {
+        let name = page.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&page).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let is_run = runners.contains(&name);
+        // Of these every block is run.
+        let is_run_whole = ["docs/backup.md", "docs/runbooks.md"].contains(&name.as_str());
+        for (before, line) in lines.iter().zip(&lines[1..]) {
+            let Some(kind) = line.trim().strip_prefix("```sh") else { continue };
+            let is_done = match kind.trim() {
+                "" => is_run_whole || before.trim().starts_with("<!-- not run: "),
+                "run" | "install" => is_run,
+                other => is_run && other.starts_with("serve:"),
+            };
+            assert!(is_done, "{name}: neither is this block run, nor does a comment before it say why not:\n{line}");
+            blocks += 1;
+        }
+    }
+    assert!(blocks > 50, "{blocks} blocks");
+}
+
 #[test]
 fn rules_and_tests_that_the_security_model_names_are_there() {
     let [model, rules] = ["docs/security-model.md", "docs/rules.md"].map(|path| fs::read_to_string(root().join(path)));

@@ -1,5 +1,5 @@
-//! The commands of docs/backup.md, docs/runbooks.md and docs/getting-started.md, as they stand there, against a server with demo
-//! data.
+//! The commands of docs/backup.md, docs/runbooks.md, docs/getting-started.md, docs/admin.md, docs/identity.md, docs/operating.md and
+//! README.md, as they stand there, against a server with demo data.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -48,6 +48,7 @@ impl Walk {
         let block = format!("set -a\n[ ! -e .variables ] || . ./.variables\n{block}\nexport -p >.variables");
         shell.args(["-e", "-c", &block]).current_dir(&self.folder).env("PATH", path).env("TESSERA_LOG", "error");
         shell.env("B", &self.base).env("A", format!("Authorization: Bearer {}", self.token)).env("TOKEN", &self.token);
+        shell.env("TESSERA_TOKEN", &self.token);
         let output = shell.env("TESSERA_TEST_POSTGRES_FSYNC", "off").output().unwrap();
         let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{block}: {printed}{said}");
@@ -102,6 +103,44 @@ fn the_commands_of_the_runbooks_work_as_they_stand() {
     for block in &blocks {
         walk.run(block);
     }
+}
+
+/// What a page says is to be run, with what it needs and does not make itself. What it prints.
+fn run_page(name: &str, page: &str) -> String {
+    let walk = Walk::begin(name, "1");
+    fs::write(walk.folder.join("console.jwks"), JWKS).unwrap();
+    fs::create_dir(walk.folder.join("synthea")).unwrap();
+    fs::write(walk.folder.join("synthea/one.json"), BUNDLE).unwrap();
+    walk.run("echo 'correct horse battery staple' | tessera user add ann --name Ann --role patient --fhir-user Patient/1 --patient 1");
+    let page = page.replace("http://127.0.0.1:8080/fhir", &walk.base);
+    let blocks: Vec<&str> = page.split("```sh run\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert!(!blocks.is_empty(), "{name} has nothing to be run");
+    blocks.iter().map(|block| walk.run(block)).collect()
+}
+
+/// A public key that belongs to nobody: the base point of P-384.
+const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-384", "kid": "one", "use": "sig", "alg": "ES384",
+    "x": "qofKIr6LBTeOscce8yCtdG4dO2KLp5uYWfdB4IJUKjhVAvJdv1UpbDpUXjhydgq3",
+    "y": "NhfeSpYmLG9dnpi_kpLcKfj0Hb0omhR86doxE7XwuMAKYLHOHX6BnXpDHXyQ6g5f"}]}"#;
+
+/// Such as Synthea's.
+const BUNDLE: &str = r#"{"resourceType": "Bundle", "type": "transaction", "entry": [
+    {"resource": {"resourceType": "Basic", "code": {"text": "x"}}, "request": {"method": "POST", "url": "Basic"}}]}"#;
+
+#[test]
+fn the_commands_of_the_readme_work_as_they_stand() {
+    let printed = run_page("readme", include_str!("../../../README.md"));
+    for words in ["201 Created", "did you mean", "401 Unauthorized", "\"CapabilityStatement\""] {
+        assert!(printed.contains(words), "{words} is not in {printed}");
+    }
+}
+
+#[test]
+fn the_commands_about_operating_work_as_they_stand() {
+    run_page("admin", include_str!("../../../docs/admin.md"));
+    run_page("identity", include_str!("../../../docs/identity.md"));
+    let printed = run_page("operating", include_str!("../../../docs/operating.md"));
+    assert!(printed.contains("database_url = "), "{printed}");
 }
 
 /// The other languages of this page are those of `conformance-tests/clients/run documents`, which runs all of it.
