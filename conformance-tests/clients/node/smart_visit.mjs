@@ -15,7 +15,7 @@ export class Visit {
 
   async open(options = {}) {
     this.context = await this.browser.newContext({ viewport: DESKTOP, ...options });
-    this.context.setDefaultTimeout(20_000);
+    this.context.setDefaultTimeout(60_000);
     this.page = await this.context.newPage();
     this.page.on('pageerror', (error) => this.problems.push(error.message));
     this.page.on('console', (message) => {

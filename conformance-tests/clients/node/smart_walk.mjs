@@ -13,7 +13,7 @@ const walk = new Walk('docs/smart.md', binary, [8080, 8000], { node_modules: nod
 
 async function use(browser, body) {
   const page = await (await browser.newContext()).newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   const logIn = async (user) => {
     const at = ['patient', 'clinician', 'admin'].indexOf(user);
     await page.getByLabel('Name').fill(user);
