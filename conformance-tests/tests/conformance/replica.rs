@@ -7,7 +7,7 @@ use tessera_fixtures::{patient, postgres::Cluster};
 use crate::smart::{ASSERTION_TYPE, Key, Smart};
 
 /// However slow the machine is.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a metric of the replica says.
 async fn metric(server: &Server, name: &str) -> f64 {

@@ -4,7 +4,7 @@ use crate::store::{TestStore, everything, granted, ids, key, open, parsed};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use std::{
-    sync::OnceLock,
+    sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 use tessera_fixtures::postgres::Cluster;
@@ -14,7 +14,7 @@ use tessera_store::{
 };
 
 /// However slow the machine is.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A store on a database of the one primary, with a replica of the test's own.
 struct Pair {
@@ -27,6 +27,9 @@ struct Pair {
 /// Runs the body, unless there is no PostgreSQL.
 fn with_replica<F: Future<Output = ()>>(name: &str, body: impl FnOnce(Pair) -> F) {
     static PRIMARY: OnceLock<Option<Cluster>> = OnceLock::new();
+    // One after the other: where many write, a replica is seldom complete. A test that has failed is no matter of the next.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(primary) = PRIMARY.get_or_init(|| Cluster::options().start_or_skip(name)) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let replica = primary.replica().unwrap();
@@ -186,7 +189,6 @@ fn what_was_written_is_seen_at_once_on_every_server_while_the_replica_stands_sti
         assert!(behind.lag_bytes > 0 && behind.lag > Duration::ZERO && behind.reads_of_primary > 0, "{behind:?}");
         pair.resume().await;
         assert_eq!(of_replica(&other, async || family(&other, "Patient/a").await).await, "new");
-        // For this moment: other tests write to the primary.
         until("no lag", async || load(&other).lag_bytes == 0).await;
     });
 }
@@ -198,7 +200,7 @@ fn a_write_by_one_server_is_seen_by_the_next_read_of_another() {
         let other = t.another_with_replica(pair.replica_url.clone()).await;
         let (began, mut n) = (Instant::now(), 0);
         // Until the replica has answered its share, and lagging was its due in between.
-        while load(&other).reads < 30 {
+        while load(&other).reads < 10 {
             assert!(began.elapsed() < LIMIT, "{:?}", load(&other));
             n += 1;
             let name = format!("n{n}");
@@ -230,7 +232,7 @@ fn pages_go_on_where_the_one_before_ended_on_replica_and_primary() {
             let found = t.store.history(&all, HistoryScope::Type(patients), page(3, cursor)).await.unwrap();
             (ids(&found.versions), found.next)
         };
-        // The feed shows what is below every open transaction, those of other tests too.
+        // The feed shows what is below every open transaction, autovacuum's too.
         until("all in the feed", async || {
             t.store.history(&all, HistoryScope::Type(patients), page(99, None)).await.unwrap().versions.len() == 9
         })
