@@ -255,6 +255,55 @@ fn every_include_that_is_listed_is_accepted() {
     });
 }
 
+// https://hl7.org/fhir/R4/http.html#capabilities: an ETag that changes if the resource does
+#[test]
+fn statements_have_an_etag_of_their_content() {
+    on_each_backend(|space| {
+        let etag = |path: &str| space.get(path).expect_status(200).header("etag").map(ToOwned::to_owned).unwrap();
+        let full = etag("metadata");
+        assert!(full.starts_with("W/\"") && full.ends_with('"'), "{full}");
+        assert_eq!(full, etag("metadata"));
+        assert_ne!(full, etag("metadata?mode=normative"));
+        assert_ne!(full, etag("metadata?mode=terminology"));
+    });
+}
+
+// https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.compartment
+#[test]
+fn compartments_that_can_be_searched_are_listed() {
+    on_each_backend(|space| {
+        let statement = statement(space);
+        let prefix = "http://hl7.org/fhir/CompartmentDefinition/";
+        let mut names: Vec<&str> = rest(&statement)["compartment"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|url| url.as_str().unwrap().strip_prefix(prefix).unwrap())
+            .collect();
+        names.sort_unstable();
+        // https://hl7.org/fhir/R4/compartmentdefinition.html
+        assert_eq!(names, ["device", "encounter", "patient", "practitioner", "relatedPerson"]);
+        space.get("Patient/nobody/Observation?_count=1").assert_status(200);
+    });
+}
+
+// https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.resource.searchRevInclude: "If
+// this list is empty, the server does not support reverse includes"
+#[test]
+fn reverse_includes_are_listed_with_their_targets() {
+    on_each_backend(|space| {
+        let statement = statement(space);
+        let of = |name: &str| {
+            let resources = rest(&statement)["resource"].as_array().unwrap();
+            resources.iter().find(|resource| resource["type"] == name).unwrap()["searchRevInclude"].clone()
+        };
+        let lists = |name: &str, value: &str| of(name).as_array().unwrap().contains(&Value::from(value));
+        assert!(lists("Patient", "Observation:subject") && lists("Patient", "Provenance:target"));
+        assert!(lists("Encounter", "Observation:encounter"));
+        assert!(!lists("Encounter", "Observation:patient"));
+    });
+}
+
 // https://hl7.org/fhir/R4/http.html#capabilities: mode
 #[test]
 fn capabilities_take_the_general_parameters() {

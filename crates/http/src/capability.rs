@@ -3,8 +3,9 @@
 
 mod terminology;
 
-use crate::{Context, error::Error, interaction::audit_event, operation, smart};
+use crate::{Context, error::Error, interaction::audit_event, operation, reply::Reply, smart};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tessera_model::{
     Definitions, Error as ModelError, ResourceType,
     definitions::{OperationDefinition, SearchParameter, SearchType},
@@ -37,7 +38,7 @@ pub(crate) const OF_SYSTEM: [InteractionCode; 4] = [
 ];
 
 /// When these statements were last changed.
-const PUBLISHED: &str = "2026-11-22";
+const PUBLISHED: &str = "2026-11-23";
 /// What this is an instance of.
 const IMPLEMENTATION: &str = "Tessera, an interoperable EHR server";
 
@@ -58,6 +59,12 @@ pub(crate) async fn statement_of_mode(context: &Context, parameters: &[(String, 
         }
         .into()),
     }
+}
+
+/// The answer with a statement, whose ETag changes when it does. <https://hl7.org/fhir/R4/http.html#capabilities>
+pub(crate) fn reply(statement: String) -> Reply {
+    let digest = Sha256::digest(&statement).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Reply { digest: Some(digest), ..Reply::json(statement) }
 }
 
 /// The CapabilityStatement of some resource types.
@@ -81,10 +88,41 @@ fn statement(context: &Context, security: &Value, wanted: impl Fn(ResourceType) 
             "security": security,
             "resource": resources,
             "interaction": OF_SYSTEM.map(|code| json!({"code": code.name()})),
+            "compartment": compartments(definitions),
             "operation": operations(context.definitions, |definition| definition.system),
         }],
     })
     .to_string()
+}
+
+/// The types whose resources have a compartment: those of which anything is a member.
+pub(crate) fn compartment_types(definitions: &Definitions) -> impl Iterator<Item = ResourceType> {
+    let types = definitions.resource_types();
+    let has_members = |owner: &ResourceType| {
+        types.iter().any(|member| !definitions.compartment_parameters(*owner, *member).is_empty())
+    };
+    types.iter().copied().filter(has_members)
+}
+
+fn compartments(definitions: &Definitions) -> Vec<String> {
+    // RelatedPerson's is CompartmentDefinition/relatedPerson.
+    let url = |owner: ResourceType| {
+        let (first, rest) = owner.name().split_at(1);
+        format!("http://hl7.org/fhir/CompartmentDefinition/{}{rest}", first.to_ascii_lowercase())
+    };
+    compartment_types(definitions).map(url).collect()
+}
+
+/// What refers to resources of a type, as `_revinclude` names it: `Observation:subject`.
+fn reverse_includes(target: ResourceType, definitions: &Definitions) -> Vec<String> {
+    let sources = definitions.resource_types().iter().copied().filter(|source| source.name() != audit_event::TYPE);
+    let of = |source| search_parameters(source, definitions).map(move |parameter| (source, parameter));
+    let leads_here = |parameter: &SearchParameter| {
+        parameter.search_type == SearchType::Reference
+            && (parameter.targets.is_empty() || parameter.targets.contains(&target))
+    };
+    let named = sources.flat_map(of).filter(|(_, parameter)| leads_here(parameter));
+    named.map(|(source, parameter)| format!("{source}:{}", parameter.code)).collect()
 }
 
 /// The parameters that a type can be searched by.
@@ -142,6 +180,10 @@ fn resource(resource_type: ResourceType, definitions: &Definitions, context: &Co
     }
     if !includes.is_empty() {
         resource["searchInclude"] = json!(includes);
+    }
+    let reverse_includes = reverse_includes(resource_type, definitions);
+    if !reverse_includes.is_empty() {
+        resource["searchRevInclude"] = json!(reverse_includes);
     }
     if FIRST_CLASS.contains(&resource_type.name()) {
         resource["documentation"] = json!("First-class: examples and conformance tests of its own.");

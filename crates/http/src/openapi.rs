@@ -11,12 +11,16 @@ mod schema;
 mod search;
 mod shared;
 
-use crate::{Context, admin, capability::FIRST_CLASS, interaction::audit_event};
+use crate::{
+    Context, admin,
+    capability::{FIRST_CLASS, compartment_types},
+    interaction::audit_event,
+};
 use described::Paths;
 use paths::Subject;
 use serde_json::{Map, Value, json};
 use tessera_auth::{Authenticator, Urls};
-use tessera_model::{Definitions, ResourceType};
+use tessera_model::Definitions;
 
 /// Which server is described.
 struct Server<'a> {
@@ -123,14 +127,7 @@ fn types(definitions: &Definitions) -> Map<String, Value> {
         json!({"type": "string", "description": "A resource type of FHIR R4.", "enum": names().collect::<Vec<_>>()});
     let stored: Vec<&str> = names().filter(|name| *name != audit_event::TYPE).collect();
     let stored = json!({"type": "string", "description": "A resource type that clients write.", "enum": stored});
-    // A type has a compartment if anything is in it.
-    let has_members = |owner: &&ResourceType| {
-        definitions
-            .resource_types()
-            .iter()
-            .any(|member| !definitions.compartment_parameters(**owner, *member).is_empty())
-    };
-    let owners: Vec<&str> = definitions.resource_types().iter().filter(has_members).map(|owner| owner.name()).collect();
+    let owners: Vec<&str> = compartment_types(definitions).map(tessera_model::ResourceType::name).collect();
     let owners = json!({"type": "string", "description": "A resource type that has a compartment.", "enum": owners});
     let members: Vec<&str> = ["*"].into_iter().chain(names()).collect();
     let members = json!({"type": "string", "description": "A resource type of FHIR R4, or all.", "enum": members});

@@ -43,7 +43,7 @@ async fn permitted(context: &Context, access: &AccessContext, request: Request) 
     let _turn = context.throttle.turn(access, &request).await?;
     match &request.interaction {
         Interaction::Capabilities => {
-            Ok(Reply::json(capability::statement_of_mode(context, &request.parameters).await?))
+            Ok(capability::reply(capability::statement_of_mode(context, &request.parameters).await?))
         }
         // A Bundle is interactions made of interactions: bundle.rs takes it apart and comes here with each.
         Interaction::Bundle => Err(Error::BadRequest("a Bundle within a Bundle is not performed".into())),

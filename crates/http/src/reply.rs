@@ -10,6 +10,8 @@ pub(crate) struct Reply {
     /// Where the version is: `Patient/1/_history/2`, below the base.
     pub(crate) location: Option<String>,
     pub(crate) version: Option<VersionId>,
+    /// The ETag of what has no versions: a digest of it.
+    pub(crate) digest: Option<String>,
     pub(crate) last_modified: Option<Micros>,
     /// The answer to the same request was given before, and nothing was done now.
     pub(crate) replayed: bool,

@@ -54,6 +54,9 @@ pub(crate) fn respond(context: &Context, result: Result<Reply, Error>, shape: Sh
     if let Some(version) = reply.version {
         insert(&mut headers, header::ETAG, &format!("W/\"{version}\""));
     }
+    if let Some(digest) = reply.digest {
+        insert(&mut headers, header::ETAG, &format!("W/\"{digest}\""));
+    }
     if let Some(at) = reply.last_modified {
         insert(&mut headers, header::LAST_MODIFIED, &http_date(at));
     }

@@ -76,9 +76,8 @@ pub(crate) fn reply(
     Ok(Reply {
         status: if seen || unmodified { 304 } else { 200 },
         body,
-        location: None,
         version: Some(version.version),
         last_modified: Some(version.last_updated),
-        replayed: false,
+        ..Reply::default()
     })
 }

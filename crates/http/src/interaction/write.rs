@@ -70,6 +70,6 @@ pub(crate) fn reply(changed: Changed, returns: Return) -> Reply {
         location: (!deletion).then(|| format!("{}/_history/{}", version.key, version.version)),
         version: Some(version.version),
         last_modified: (!deletion).then_some(version.last_updated),
-        replayed: false,
+        ..Reply::default()
     }
 }
