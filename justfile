@@ -25,6 +25,10 @@ conformance-behind-proxy *arguments:
     TESSERA_TEST_PREFIX=/ehr/r4 TESSERA_TEST_RECORD=$PWD/target/bodies \
         cargo test --workspace --test conformance {{ arguments }}
 
+# whether any FHIR R4 server keeps the specification: just test-server https://example.org/fhir --html report.html
+test-server base-url *arguments:
+    cargo run -q -p conformance-tests -- --base-url {{ base-url }} {{ arguments }}
+
 # clients of others (Python, Node, Java) against a server
 clients:
     conformance-tests/clients/run

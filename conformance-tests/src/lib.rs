@@ -14,6 +14,8 @@
 //! ```
 //!
 //! The tests of the FHIR specification can also be turned on another server, which [`BASE_URL_VARIABLE`] names.
+//!
+//! [`suite`] is another thing: checks of any FHIR R4 server, and reports about it, which `main.rs` makes a program.
 
 mod binary;
 pub mod browser;
@@ -23,6 +25,7 @@ mod process;
 mod proxy;
 mod record;
 pub mod server;
+pub mod suite;
 mod wire;
 
 pub use binary::{BINARY_VARIABLE, check, tessera};

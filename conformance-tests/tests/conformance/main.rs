@@ -85,6 +85,8 @@ mod smart_registration;
 mod smart_second_factor;
 mod smart_session;
 mod space;
+mod suite;
+mod suite_stand_in;
 mod terminology_capabilities;
 mod terminology_expand;
 mod terminology_limits;
