@@ -400,12 +400,13 @@ def check_replica():
 class Watched:
     """A server without authentication on a database, with metrics and traces, and something to tell."""
 
-    def __init__(self, hand, name, database_url, collector):
+    def __init__(self, hand, name, database_url, collector, replica_url=""):
         self.port, self.metrics = free_port(), free_port()
         folder = os.path.join(hand.scratch, name)
         os.mkdir(folder)
         listening = {"TESSERA_LISTEN": f"127.0.0.1:{self.port}", "TESSERA_METRICS_LISTEN": f"127.0.0.1:{self.metrics}"}
         environment = {**listening, "TESSERA_DATABASE_URL": database_url, "TESSERA_TRACES_ENDPOINT": collector}
+        environment["TESSERA_DATABASE_REPLICA_URL"] = replica_url
         log = open(os.path.join(hand.scratch, "tessera.log"), "a")
         server = hand.start(["tessera", "serve", "--insecure-no-auth"], environment, stdout=log, stderr=log, cwd=folder)
         eventually(name, server, lambda: hand.run(["tessera", "health"], listening)[0] == 0)
@@ -453,7 +454,7 @@ def read_traces(bodies):
 
 
 def check_dashboard():
-    """Prometheus scrapes two servers, one on each database, and has an answer to every query of the dashboard; traces are OTLP."""
+    """Prometheus scrapes two servers, one on each database, one with a replica, and has an answer to every query of the dashboard; traces are OTLP."""
     scratch = tempfile.mkdtemp(prefix="tessera-dashboard-")
     hand = ByHand(compose(), scratch)
     collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
@@ -465,7 +466,10 @@ def check_dashboard():
         password = open(os.path.join(hand.volumes["database-secret"], "password")).read()
         postgres = f"postgres://tessera:{password}@127.0.0.1:{database_port}/tessera"
         traces = f"http://127.0.0.1:{collector.server_port}"
-        servers = [Watched(hand, "on-postgres", postgres, traces), Watched(hand, "on-sqlite", f"sqlite:{scratch}/tessera.db", traces)]
+        standby_port = free_port()
+        start_standby(hand, database_port, standby_port)
+        standby = postgres.replace(f":{database_port}/", f":{standby_port}/")
+        servers = [Watched(hand, "on-postgres", postgres, traces, standby), Watched(hand, "on-sqlite", f"sqlite:{scratch}/tessera.db", traces)]
         config = open("deploy/prometheus.yml").read()
         targets = ", ".join(f'"127.0.0.1:{server.metrics}"' for server in servers)
         assert '"tessera:9464"' in config and "TESSERA_METRICS_LISTEN: 0.0.0.0:9464" in open(COMPOSE).read()
