@@ -59,7 +59,7 @@ pub(crate) async fn begin(
     client: &str,
     request: &str,
 ) -> Result<Glass, Error> {
-    let id = secret::random_text().ok_or(Error::Keys("there are no random numbers"))?;
+    let id = secret::random_id().ok_or(Error::Keys("there are no random numbers"))?;
     let until = now.saturating_add(LIFETIME);
     let broken = BrokenGlass {
         user: user.to_owned(),

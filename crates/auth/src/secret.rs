@@ -98,6 +98,14 @@ pub(crate) fn random_text() -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// 128 random bits in hexadecimal: an id that people copy to command lines, where one that begins with `-` would be an
+/// option.
+pub(crate) fn random_id() -> Option<String> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).ok()?;
+    Some(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
 fn checksum(text: &str) -> String {
     let mut sum = sha256(text.as_bytes());
     sum.truncate(CHECKSUM_CHARS);
@@ -136,6 +144,13 @@ mod tests {
         for text in ["", "tsa_", "tsa_äöü", &secret.expose()[1..], &format!("{}x", secret.expose())] {
             assert_eq!(Secret::parse(Purpose::Access, text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn ids_for_people_are_128_bits_without_punctuation() {
+        let ids: std::collections::BTreeSet<String> = (0..1000).filter_map(|_| random_id()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl AuthorizationServer {
         self.count(from).await?;
         let metadata = Metadata::read(body, registering == Registering::Sandbox, self.reading())?;
         let random = || Error::Keys("there are no random numbers");
-        let id = secret::random_text().ok_or_else(random)?.split_off(21);
+        let id = secret::random_id().ok_or_else(random)?;
         let management = Secret::new(Purpose::Registration).ok_or_else(random)?;
         let (secret, digest) = client::new_secret()?;
         let client = metadata.client(metadata.authentication(digest)?, &without_system(&metadata.scopes()));

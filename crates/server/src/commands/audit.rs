@@ -30,7 +30,7 @@ enum Command {
     /// List whose glass was broken, those first that nobody has looked at yet; why and for whom is in the AuditEvent of the request
     BreakGlass {
         /// Say that this one was looked at
-        #[arg(long, value_name = "ID", requires = "by")]
+        #[arg(long, value_name = "ID", requires = "by", allow_hyphen_values = true)]
         review: Option<String>,
         /// Who has looked at it
         #[arg(long, value_name = "NAME")]
