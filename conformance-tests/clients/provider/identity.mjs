@@ -28,7 +28,7 @@ async function start(mode, format, settings = {}) {
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const base = `${origin}/fhir`;
-  const provider = await startProvider({ audience: base, format, callback: `${origin}/auth/federated/callback` });
+  const provider = await startProvider({ audience: base, format, callback: `${origin}/auth/callback` });
   const folder = mkdtempSync(join(tmpdir(), 'identity-'));
   const env = {
     ...process.env,

@@ -196,7 +196,7 @@ async fn auth_6_an_app_is_launched_from_the_page_of_the_server() {
         let browser = clinic.browser();
         clinic.log_in(&browser, "bob", &clinic.request("user/Patient.rs", &[])).await.assert_status(200);
         let page = browser.get("/auth/launch").await.expect_status(200);
-        let mut form = fields(&page.text, "method=\"post\" action=\"/auth/launch\"");
+        let mut form = fields(&page.text, "method=\"post\" action=\"launch\"");
         set(&mut form, "patient", "b");
         set(&mut form, "client", "app");
         let page = browser.post("/auth/launch", &form).await.expect_status(200);

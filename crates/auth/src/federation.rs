@@ -127,7 +127,7 @@ impl AuthorizationServer {
     }
 
     fn callback(&self) -> String {
-        format!("{}/federated/callback", self.urls().auth)
+        format!("{}/callback", self.urls().auth)
     }
 
     /// Begins a login from that address: where the browser is sent, which has shown this cookie. `request` comes after it.

@@ -86,7 +86,7 @@ async fn auth_13_a_login_elsewhere_is_one_of_the_user_who_is_linked() {
         ("tenant", "1"),
         ("response_type", "code"),
         ("client_id", "ehr"),
-        ("redirect_uri", "https://ehr/auth/federated/callback"),
+        ("redirect_uri", "https://ehr/auth/callback"),
         ("scope", "openid"),
         ("code_challenge_method", "S256"),
         ("prompt", ""),

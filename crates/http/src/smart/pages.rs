@@ -54,9 +54,7 @@ type Answer = Result<Response<Body>, Stop>;
 pub(super) fn routes(context: &Context, server: &Arc<AuthorizationServer>) -> Router<Context> {
     let mut router = Router::new();
     if server.federation().is_some() {
-        router = router
-            .route("/auth/federated", get(federated::begin))
-            .route("/auth/federated/callback", get(federated::end));
+        router = router.route("/auth/federated", get(federated::begin)).route("/auth/callback", get(federated::end));
     }
     router
         .route("/auth/authorize", get(authorize::begin).post(authorize::posted))
@@ -191,6 +189,18 @@ mod tests {
         check("https://a;script-src *", None);
         check("https://a, b/", None);
         check("nothing", None);
+    }
+
+    #[test]
+    fn pages_link_relatively_so_that_a_proxy_may_add_a_path() {
+        let templates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let pages = std::fs::read_dir(templates).unwrap().map(|entry| entry.unwrap().path());
+        let pages: Vec<_> = pages.filter(|path| path.extension().is_some_and(|end| end == "html")).collect();
+        assert!(pages.len() > 10);
+        for page in pages {
+            let text = std::fs::read_to_string(&page).unwrap();
+            assert!(!text.contains("=\"/"), "{}", page.display());
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Answer 
     Ok(browser.remember(see(&url)))
 }
 
-/// `GET /auth/federated/callback`: back from there.
+/// `GET /auth/callback`: back from there.
 pub(super) async fn end(State(desk): State<Desk>, request: Request) -> Answer {
     let headers = request.headers().clone();
     let browser = Browser::of(&desk, &headers).await?;

@@ -55,8 +55,8 @@ impl Provider {
     fn of(desk: &Desk, request: &str) -> Option<Self> {
         let federation = desk.server.federation()?;
         let link = match request {
-            "" => "/auth/federated".to_owned(),
-            request => format!("/auth/federated?request={}", percent_encode(request)),
+            "" => "federated".to_owned(),
+            request => format!("federated?request={}", percent_encode(request)),
         };
         Some(Self { name: federation.name().to_owned(), link })
     }
