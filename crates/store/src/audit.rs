@@ -13,7 +13,7 @@ mod verify;
 mod write;
 
 pub(crate) use chain::Head;
-pub(crate) use drain::enter_lines;
+pub(crate) use drain::{Upto, enter_lines};
 pub(crate) use index::INDEX as AUDIT_INDEX;
 pub(crate) use record::AUDIT;
 pub use record::{AuditAction, Event};
@@ -131,7 +131,7 @@ impl Audit {
             }
         }
         let wait = urgent || self.always_sync;
-        let kept = match self.segment.append(events, wait) {
+        let kept = match self.segment.append(events, wait).await {
             Ok(appended) if wait => self.segment.synced(appended).await,
             Ok(_) => Ok(()),
             Err(error) => Err(error),

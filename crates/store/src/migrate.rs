@@ -9,7 +9,7 @@ use sqlx::{
 
 /// The files of `migrations/`: number, name, text for SQLite, text for PostgreSQL. They are named here one by one because the
 /// macro that reads the folders would compile both drivers a second time, for the compiler itself.
-const FILES: [(i64, &str, &str, &str); 9] = [
+const FILES: [(i64, &str, &str, &str); 10] = [
     (
         1,
         "house",
@@ -63,6 +63,12 @@ const FILES: [(i64, &str, &str, &str); 9] = [
         "audit",
         include_str!("../../../migrations/sqlite/0009_audit.sql"),
         include_str!("../../../migrations/postgres/0009_audit.sql"),
+    ),
+    (
+        10,
+        "audit_index",
+        include_str!("../../../migrations/sqlite/0010_audit_index.sql"),
+        include_str!("../../../migrations/postgres/0010_audit_index.sql"),
     ),
 ];
 

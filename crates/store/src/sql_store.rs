@@ -348,7 +348,7 @@ impl Store for SqlStore {
         Box::pin(async move {
             let Some(audit) = self.audit() else { return Ok(Events::default()) };
             // What this server has recorded is there to be found.
-            self.drain(false).await?;
+            self.drain(audit::Upto::Found).await?;
             let find = job((audit.clone(), query, page), |s, c| {
                 Box::pin(async move { audit::find(&s.0, &s.1, &s.2, c).await })
             });
@@ -365,7 +365,7 @@ impl Store for SqlStore {
     }
 
     fn end_audit(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.drain(true))
+        Box::pin(self.drain(audit::Upto::Signed))
     }
 
     fn transact<'a>(&'a self, access: &'a AccessContext, mut work: Work) -> BoxFuture<'a, Result<Transacted, Error>> {

@@ -1,10 +1,11 @@
 //! From the segments into the database, again and again (AUD-4): what is there already is not written twice, and a segment goes
-//! when all of it is committed. Then, from time to time, the ends of the chains are signed (AUD-5).
+//! when all of it is committed. Then, from time to time, they are entered where they are found, and the ends of the chains are
+//! signed (AUD-5).
 
 use super::{
     Audit, SEGMENTS,
     chain::Head,
-    chain_of, index,
+    chain_of,
     record::{AUDIT, Record},
     segment, take,
 };
@@ -29,7 +30,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(5);
 /// Records that one transaction takes: other writers wait for it on SQLite.
 const ROWS_MAX: usize = 500;
-/// How often the ends of the chains are looked at. In microseconds.
+/// How often the records are entered in the index, unless somebody asks for some, and the ends of the chains looked at. In microseconds.
 const LOOK_INTERVAL: Micros = 10_000_000;
 /// A chain's end is signed so often, if it has moved. In microseconds.
 const SIGN_INTERVAL: Micros = 600_000_000;
@@ -41,12 +42,23 @@ const SIGN_RECORDS: i64 = 10_000;
 pub(super) struct Drained {
     /// What was left by processes before this one is in the index.
     begun: bool,
-    /// When it was last looked whether there is something to sign.
+    /// When it was last looked what is to be entered in the index, and signed.
     looked: Micros,
     /// What was signed last of each chain, and when.
     signed: HashMap<i64, (i64, Micros)>,
-    /// Up to where the chains of writes are in the index.
+    /// Up to where the chains are in the index.
     pub(super) indexed: HashMap<i64, i64>,
+}
+
+/// How far it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upto {
+    /// Until what was recorded is in the database; the rest follows from time to time.
+    Kept,
+    /// And can be found.
+    Found,
+    /// And the ends of all chains are signed.
+    Signed,
 }
 
 impl SqlStore {
@@ -58,15 +70,15 @@ impl SqlStore {
         }
         loop {
             tokio::time::sleep(INTERVAL).await;
-            if let Err(error) = self.drain(false).await {
+            if let Err(error) = self.drain(Upto::Kept).await {
                 tracing::warn!(%error, "audit records wait for the database");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 
-    /// Drains what there is; `sign`: signs what has moved, too.
-    pub(crate) async fn drain(&self, sign: bool) -> Result<(), Error> {
+    /// Drains what there is.
+    pub(crate) async fn drain(&self, upto: Upto) -> Result<(), Error> {
         let Some(audit) = self.audit() else { return Ok(()) };
         let mut drained = audit.draining.lock().await;
         self.audit_keys(audit).await?;
@@ -75,17 +87,20 @@ impl SqlStore {
             self.drain_file(path).await?;
         }
         self.measures().drain_ends(&draining);
+        let now = self.shared().clock.now();
+        if upto == Upto::Kept && now.saturating_sub(drained.looked) < LOOK_INTERVAL {
+            return Ok(());
+        }
         if !drained.begun {
             self.index_abandoned().await?;
             drained.begun = true;
         }
-        self.index_writes(audit, &mut drained).await?;
-        let now = self.shared().clock.now();
-        if sign || now.saturating_sub(drained.looked) >= LOOK_INTERVAL {
-            drained.looked = now;
-            self.sign(audit, &mut drained, now, sign).await?;
+        self.index_own(audit, &mut drained).await?;
+        if upto == Upto::Found {
+            return Ok(());
         }
-        Ok(())
+        drained.looked = now;
+        self.sign(audit, &mut drained, now, upto == Upto::Signed).await
     }
 
     /// Makes and reads the keys of this month and the next.
@@ -125,6 +140,7 @@ impl SqlStore {
                 self.drain_file(path).await?;
             }
         }
+        audit.draining.lock().await.begun = false;
         Ok(())
     }
 
@@ -189,8 +205,7 @@ impl SqlStore {
 
 /// Brings records into the database; those that are there are left alone.
 async fn enter(records: &[Record], connection: &mut dyn Connection) -> Result<(), Error> {
-    connection.insert(&AUDIT, records.iter().cloned().map(Record::into_row).collect()).await?;
-    index::enter(records, connection).await
+    connection.insert(&AUDIT, records.iter().cloned().map(Record::into_row).collect()).await
 }
 
 /// The same with lines of segments. One that is no record was cut short, and never acknowledged.

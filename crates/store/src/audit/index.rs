@@ -1,109 +1,131 @@
-//! `audit_index`: where events are found, by the references in them and by time. Events of segments enter it when they are drained,
-//! events of writes a moment after their transactions, many at a time: were it part of those, each would write more pages.
+//! `audit_index`: where events are found, by the references in them and by time. It is filled behind the events, from where
+//! `audit_indexed` says, many at a time and in the order of the table: were it part of what records them, each event would write
+//! some pages of it.
 
-use super::{
-    Audit, LANE_BITS, chain_of,
-    drain::Drained,
-    record::{COLUMNS, Record},
-};
+use super::{Audit, chain_of, drain::Drained, record::patient_reference};
 use crate::{
     Error, SqlStore,
-    backend::{
-        Connection, Isolation,
-        Kind::{Int, Text},
-        Table,
-    },
+    backend::{Isolation, Kind::Int, Table},
+    index::fnv1a,
     job::job,
     sql::{Sql, Value},
 };
 use std::{collections::HashMap, sync::atomic::Ordering};
 
-/// Records that one transaction enters.
-const ROWS_MAX: i64 = 500;
+/// Events that are read at a time.
+const READ_MAX: i64 = 2000;
+/// Rows that are put in order together: the more, the fewer pages each event writes.
+const PASS_MAX: usize = 200_000;
+/// Rows that one transaction enters: other writers wait for it on SQLite.
+const ROWS_MAX: usize = 2000;
 
 pub(crate) static INDEX: Table = Table {
     name: "audit_index",
-    columns: &[("reference", Text), ("at", Int), ("chain", Int), ("seq", Int)],
+    columns: &[("reference", Int), ("at", Int), ("chain", Int), ("seq", Int)],
     on_conflict: "ON CONFLICT (reference, at, chain, seq) DO NOTHING",
 };
 
-/// Enters records. `""` finds all of them.
-pub(super) async fn enter(records: &[Record], connection: &mut dyn Connection) -> Result<(), Error> {
-    let mut rows: Vec<Vec<Value>> = Vec::with_capacity(records.len() * 3);
-    for record in records {
-        let mut add = |reference: String| {
-            rows.push(vec![reference.into(), record.at.into(), record.chain.into(), record.seq.into()]);
-        };
-        let patient = record.patient_reference();
-        add(String::new());
-        for reference in [record.agent(), record.what()] {
-            if !reference.is_empty() && reference != patient {
-                add(reference.to_owned());
-            }
-        }
-        if !patient.is_empty() {
-            add(patient);
-        }
-    }
-    // In the order of the table: each of its pages is gone to once.
-    rows.sort_unstable_by(|one, other| one[0].text().cmp(other[0].text()));
-    connection.insert(&INDEX, rows).await
+/// What stands for a reference in the table: 64 bits of its hash. Two that share them are told apart by the events themselves.
+pub(super) fn mark(reference: &str) -> i64 {
+    let [.., a, b, c, d, e, f, g, h] = fnv1a(reference).to_be_bytes();
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl SqlStore {
-    /// Enters the events of this process's writes.
-    pub(super) async fn index_writes(&self, audit: &Audit, drained: &mut Drained) -> Result<(), Error> {
-        for lane in 1..=audit.lanes.load(Ordering::Relaxed) {
-            self.index_chain(chain_of(audit.node, lane), &mut drained.indexed).await?;
-        }
-        Ok(())
+    /// Enters the events of this process.
+    pub(super) async fn index_own(&self, audit: &Audit, drained: &mut Drained) -> Result<(), Error> {
+        let lanes = 0..=audit.lanes.load(Ordering::Relaxed);
+        let chains: Vec<i64> = lanes.map(|lane| chain_of(audit.node, lane)).collect();
+        self.index_chains(&chains, &mut drained.indexed).await
     }
 
-    /// Enters the events of writes of processes that have ended.
+    /// Enters the events of processes that have ended.
     pub(super) async fn index_abandoned(&self) -> Result<(), Error> {
-        let mut indexed = HashMap::new();
         let mut after = 0;
         while let Some(chain) = self.chain_after(after).await? {
-            if chain & ((1 << LANE_BITS) - 1) != 0 {
-                self.index_chain(chain, &mut indexed).await?;
-            }
+            self.index_chains(&[chain], &mut HashMap::new()).await?;
             after = chain;
         }
         Ok(())
     }
 
-    async fn index_chain(&self, chain: i64, indexed: &mut HashMap<i64, i64>) -> Result<(), Error> {
-        let mut done = match indexed.get(&chain) {
-            Some(done) => *done,
-            None => {
-                let mut sql = Sql::new("SELECT seq FROM audit_indexed WHERE chain = ");
-                sql.bind(chain);
-                self.audit_rows(sql).await?.first().map_or(0, |row| row.int(0))
-            }
-        };
+    /// Enters what these chains have beyond what is entered, and as much as there is now.
+    async fn index_chains(&self, chains: &[i64], indexed: &mut HashMap<i64, i64>) -> Result<(), Error> {
         loop {
-            let mut sql = Sql::new("SELECT ");
-            sql.push(COLUMNS).push(" FROM audit a WHERE a.chain = ").bind(chain).push(" AND a.seq > ").bind(done);
-            sql.push(" ORDER BY a.seq LIMIT ").bind(ROWS_MAX);
-            let records: Vec<Record> = self.audit_rows(sql).await?.iter_mut().map(Record::of_row).collect();
-            let Some(last) = records.last().map(|record| record.seq) else { break };
-            let whole = records.len() == usize::try_from(ROWS_MAX).unwrap_or(usize::MAX);
-            let enter = job((records, chain, last), |s, c| {
-                Box::pin(async move {
-                    enter(&s.0, c).await?;
-                    let mut sql = Sql::new("INSERT INTO audit_indexed (chain, seq) VALUES (");
-                    sql.bind(s.1).push(", ").bind(s.2);
-                    sql.push(") ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq");
-                    c.query(&sql).await.map(drop)
-                })
-            });
-            self.writing(Isolation::ReadCommitted, enter).await?;
-            done = last;
-            if !whole {
+            let (mut rows, mut ends) = (Vec::new(), Vec::new());
+            for &chain in chains {
+                let done = match indexed.get(&chain) {
+                    Some(done) => *done,
+                    None => self.indexed_upto(chain).await?,
+                };
+                ends.push((chain, self.index_rows(chain, done, &mut rows).await?));
+            }
+            let whole = rows.len() < PASS_MAX;
+            if !rows.is_empty() {
+                self.enter(rows, &ends).await?;
+            }
+            indexed.extend(ends);
+            if whole {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn indexed_upto(&self, chain: i64) -> Result<i64, Error> {
+        let mut sql = Sql::new("SELECT seq FROM audit_indexed WHERE chain = ");
+        sql.bind(chain);
+        Ok(self.audit_rows(sql).await?.first().map_or(0, |row| row.int(0)))
+    }
+
+    /// Adds the rows of a chain's events after `done`, until it ends or there are [`PASS_MAX`], and says up to where.
+    async fn index_rows(&self, chain: i64, mut done: i64, rows: &mut Vec<[i64; 4]>) -> Result<i64, Error> {
+        while rows.len() < PASS_MAX {
+            let mut sql = Sql::new("SELECT seq, at, agent, patient, what FROM audit WHERE chain = ");
+            sql.bind(chain).push(" AND seq > ").bind(done).push(" ORDER BY seq").limit(READ_MAX);
+            let events = self.audit_rows(sql).await?;
+            for event in &events {
+                let (seq, at) = (event.int(0), event.int(1));
+                let patient = patient_reference(event.text(3));
+                let mut add = |reference: &str| rows.push([mark(reference), at, chain, seq]);
+                // The empty one leads to all events.
+                add("");
+                for reference in [event.text(2), event.text(4)] {
+                    if !reference.is_empty() && reference != patient {
+                        add(reference);
+                    }
+                }
+                if !patient.is_empty() {
+                    add(&patient);
+                }
+                done = seq;
+            }
+            if i64::try_from(events.len()).is_ok_and(|read| read < READ_MAX) {
                 break;
             }
         }
-        indexed.insert(chain, done);
+        Ok(done)
+    }
+
+    /// Enters rows, and with the last of them up to where the chains are entered.
+    async fn enter(&self, mut rows: Vec<[i64; 4]>, ends: &[(i64, i64)]) -> Result<(), Error> {
+        rows.sort_unstable();
+        let last = rows.len().div_ceil(ROWS_MAX) - 1;
+        for (n, some) in rows.chunks(ROWS_MAX).enumerate() {
+            let ends = if n == last { ends.to_vec() } else { Vec::new() };
+            let enter = job((some.to_vec(), ends), |s, c| {
+                Box::pin(async move {
+                    c.insert(&INDEX, s.0.iter().map(|row| row.map(Value::Int).to_vec()).collect()).await?;
+                    for (chain, seq) in &s.1 {
+                        let mut sql = Sql::new("INSERT INTO audit_indexed (chain, seq) VALUES (");
+                        sql.bind(*chain).push(", ").bind(*seq);
+                        sql.push(") ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq");
+                        c.query(&sql).await?;
+                    }
+                    Ok(())
+                })
+            });
+            self.writing(Isolation::ReadCommitted, enter).await?;
+        }
         Ok(())
     }
 }

@@ -149,21 +149,6 @@ impl Record {
         record
     }
 
-    /// On whose behalf it was done.
-    pub(super) fn agent(&self) -> &str {
-        &self.texts[3]
-    }
-
-    /// The patient it is about, as a reference.
-    pub(super) fn patient_reference(&self) -> String {
-        if self.texts[4].is_empty() { String::new() } else { format!("Patient/{}", self.texts[4]) }
-    }
-
-    /// The resource it was done to.
-    pub(super) fn what(&self) -> &str {
-        &self.texts[5]
-    }
-
     /// What the chain covers: everything but the hash, in one line that can be read in one way only.
     pub(super) fn canonical(&self) -> String {
         let texts: usize = self.texts.iter().map(String::len).sum();
@@ -295,6 +280,11 @@ fn unescape(text: &str) -> String {
         }
     }
     out
+}
+
+/// The patient that an event is about, as a reference.
+pub(super) fn patient_reference(id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!("Patient/{id}") }
 }
 
 /// An id of an event: its chain and its number there.

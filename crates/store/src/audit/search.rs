@@ -2,7 +2,8 @@
 
 use super::{
     Audit, Event,
-    record::{COLUMNS, Record, id_of, place_of},
+    index::mark,
+    record::{COLUMNS, Record, id_of, patient_reference, place_of},
 };
 use crate::{Error, backend::Connection, sql::Sql};
 use tessera_model::temporal::Micros;
@@ -96,7 +97,7 @@ pub(crate) async fn find(
         (true, true) => " ORDER BY a.at, a.chain, a.seq",
         (true, false) => " ORDER BY a.at DESC, a.chain DESC, a.seq DESC",
     });
-    sql.push(" LIMIT ").bind(i64::from(page.count) + 1);
+    sql.limit(i64::from(page.count) + 1);
     let mut rows = connection.query(&sql).await?;
     let more = rows.len() > usize::try_from(page.count).unwrap_or(usize::MAX);
     if more {
@@ -121,10 +122,10 @@ async fn count(query: &EventQuery, connection: &mut dyn Connection) -> Result<i6
 }
 
 /// The references by which the index is entered: those of the first condition that names some, or the one that all events have.
-fn lead(query: &EventQuery) -> Vec<String> {
+fn lead(query: &EventQuery) -> Vec<i64> {
     let references = |field: &EventField| match field {
         EventField::Agent(values) | EventField::What(values) => Some(values.clone()),
-        EventField::Patient(values) => Some(values.iter().map(|id| format!("Patient/{id}")).collect()),
+        EventField::Patient(values) => Some(values.iter().map(|id| patient_reference(id)).collect()),
         EventField::Interaction(_)
         | EventField::Action(_)
         | EventField::Client(_)
@@ -132,14 +133,15 @@ fn lead(query: &EventQuery) -> Vec<String> {
         | EventField::Rest => None,
     };
     let of_all = |any: &Vec<EventField>| any.iter().map(references).collect::<Option<Vec<Vec<String>>>>();
-    let mut lead = query.fields.iter().find_map(of_all).map_or_else(|| vec![String::new()], |lists| lists.concat());
+    let references = query.fields.iter().find_map(of_all).map_or_else(|| vec![String::new()], |lists| lists.concat());
+    let mut lead: Vec<i64> = references.iter().map(|reference| mark(reference)).collect();
     lead.sort_unstable();
     lead.dedup();
     lead
 }
 
 /// Ids are places; else the index goes first, and whatever more is asked is looked for in the rows that it leads to.
-fn conditions(query: &EventQuery, lead: &[String], sql: &mut Sql) {
+fn conditions(query: &EventQuery, lead: &[i64], sql: &mut Sql) {
     let by_id = query.ids.is_some();
     if let Some(ids) = &query.ids {
         sql.push(" FROM audit a WHERE (1 = 0");
@@ -150,8 +152,8 @@ fn conditions(query: &EventQuery, lead: &[String], sql: &mut Sql) {
     } else {
         sql.push(" FROM audit_index i CROSS JOIN audit a WHERE a.chain = i.chain AND a.seq = i.seq AND i.reference");
         match lead {
-            [one] => sql.push(" = ").bind(one.as_str()),
-            several => sql.push(" IN ").bind_list(several.iter().map(String::as_str)),
+            [one] => sql.push(" = ").bind(*one),
+            several => sql.push(" IN ").bind_list(several.iter().copied()),
         };
     }
     for (from, before) in &query.times {

@@ -11,7 +11,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -29,11 +29,23 @@ pub(super) struct Segment {
 
 struct Shared {
     folder: PathBuf,
+    /// Locked after `state`, where both are.
+    waiting: Mutex<Waiting>,
     state: Mutex<State>,
     /// There is something to sync, at once or soon.
     work: Condvar,
     /// Up to which append everything is on stable storage, and how often syncing has failed.
     synced: watch::Sender<(u64, u64)>,
+}
+
+/// Events that are appended together.
+#[derive(Default)]
+struct Waiting {
+    events: Vec<Event>,
+    /// Somebody waits for the disk.
+    urgent: bool,
+    /// What became of them; set while the state is locked.
+    appended: Arc<OnceLock<Result<Appended, io::ErrorKind>>>,
 }
 
 struct State {
@@ -78,6 +90,7 @@ impl Segment {
             State { file, path, bytes: 0, head, appended: 0, urgent: false, idle: false, broken: false, closed: false };
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
+            waiting: Mutex::default(),
             state: Mutex::new(state),
             work: Condvar::new(),
             synced: watch::Sender::new((0, 0)),
@@ -96,29 +109,13 @@ impl Segment {
     }
 
     /// Appends events; they are in the operating system's hands then. What comes back is for [`Segment::synced`].
-    pub(super) fn append(&self, events: Vec<Event>, urgent: bool) -> io::Result<Appended> {
-        let mut state = self.shared.lock();
-        let failures = self.shared.synced.borrow().1;
-        let mut head = state.head.clone();
-        let mut lines = String::with_capacity(256 * events.len());
-        for event in events {
-            Record::next(event, &mut head).write(&mut lines);
-        }
-        if state.broken || state.bytes > BYTES_MAX {
-            self.shared.rotate(&mut state)?;
-        }
-        if let Err(error) = (&*state.file).write_all(lines.as_bytes()) {
-            state.broken = state.file.set_len(state.bytes).is_err();
-            return Err(error);
-        }
-        state.bytes += lines.len() as u64;
-        state.head = head;
-        state.appended += 1;
-        state.urgent |= urgent;
-        if state.idle || urgent {
-            self.shared.work.notify_one();
-        }
-        Ok(Appended { number: state.appended, failures })
+    ///
+    /// Requests that run at the same time share a write: each lets the others come this far before it writes what then waits,
+    /// unless one of them has done so.
+    pub(super) async fn append(&self, events: Vec<Event>, urgent: bool) -> io::Result<Appended> {
+        let appending = Appending { shared: &self.shared, appended: self.shared.wait(events, urgent) };
+        tokio::task::yield_now().await;
+        Ok(appending.end()?)
     }
 
     /// Waits until that append is on stable storage.
@@ -155,7 +152,69 @@ impl Drop for Segment {
     }
 }
 
+/// A request whose events wait.
+struct Appending<'a> {
+    shared: &'a Shared,
+    appended: Arc<OnceLock<Result<Appended, io::ErrorKind>>>,
+}
+
+impl Appending<'_> {
+    fn end(&self) -> Result<Appended, io::ErrorKind> {
+        if let Some(appended) = self.appended.get() {
+            return *appended;
+        }
+        let mut state = self.shared.lock();
+        // Whoever was writing has let go of the lock.
+        *self.appended.get_or_init(|| self.shared.append(&mut state).map_err(|error| error.kind()))
+    }
+}
+
+impl Drop for Appending<'_> {
+    /// What a request has done that is given up while it waits is recorded, too.
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
 impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets events wait for the next append.
+    fn wait(&self, events: Vec<Event>, urgent: bool) -> Arc<OnceLock<Result<Appended, io::ErrorKind>>> {
+        let mut waiting = self.waiting();
+        waiting.events.extend(events);
+        waiting.urgent |= urgent;
+        waiting.appended.clone()
+    }
+
+    /// Appends what waits.
+    fn append(&self, state: &mut State) -> io::Result<Appended> {
+        let Waiting { events, urgent, .. } = std::mem::take(&mut *self.waiting());
+        let failures = self.synced.borrow().1;
+        let mut head = state.head.clone();
+        let mut lines = String::with_capacity(512 * events.len());
+        for event in events {
+            Record::next(event, &mut head).write(&mut lines);
+        }
+        if state.broken || state.bytes > BYTES_MAX {
+            self.rotate(state)?;
+        }
+        if let Err(error) = (&*state.file).write_all(lines.as_bytes()) {
+            state.broken = state.file.set_len(state.bytes).is_err();
+            return Err(error);
+        }
+        state.bytes += lines.len() as u64;
+        state.head = head;
+        state.appended += 1;
+        state.urgent |= urgent;
+        if state.idle || urgent {
+            self.work.notify_one();
+        }
+        Ok(Appended { number: state.appended, failures })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -262,4 +321,53 @@ fn mend(path: &Path) -> io::Result<()> {
         File::options().write(true).open(path)?.set_len(whole as u64)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{FutureExt as _, future::join_all};
+
+    fn events(count: usize) -> Vec<Event> {
+        vec![Event::default(); count]
+    }
+
+    fn numbers(folder: &Path) -> Vec<i64> {
+        let texts: Vec<String> = files(folder).unwrap().iter().map(|path| read(path).unwrap()).collect();
+        texts.iter().flat_map(|text| text.lines()).map(|line| Record::parse(line).unwrap().seq).collect()
+    }
+
+    #[tokio::test]
+    async fn requests_that_run_at_the_same_time_share_a_write() {
+        let folder = std::env::temp_dir().join(format!("tessera-segment-{}", fastrand::u64(..)));
+        fs::create_dir_all(&folder).unwrap();
+        let segment = Segment::open(&folder, Head::start(256)).unwrap();
+        let many = join_all((1..=4).map(|count| segment.append(events(count), false))).await;
+        assert!(many.into_iter().all(|appended| appended.unwrap().number == 1));
+        assert_eq!(segment.append(events(1), false).await.unwrap().number, 2);
+        assert_eq!(numbers(&folder), (1..=11).collect::<Vec<i64>>());
+        // One that is given up has seen what it has seen.
+        let mut given_up = Box::pin(segment.append(events(1), false));
+        assert!(given_up.as_mut().now_or_never().is_none());
+        assert_eq!(numbers(&folder).len(), 11);
+        drop(given_up);
+        assert_eq!(numbers(&folder).len(), 12);
+        drop(segment);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_shares_a_write_that_fails_is_told() {
+        let folder = std::env::temp_dir().join(format!("tessera-segment-{}", fastrand::u64(..)));
+        fs::create_dir_all(&folder).unwrap();
+        let segment = Segment::open(&folder, Head::start(256)).unwrap();
+        segment.shared.lock().file = Arc::new(File::open(&folder).unwrap());
+        let many = join_all((1..=3).map(|count| segment.append(events(count), true))).await;
+        assert!(many.iter().all(Result::is_err));
+        // What comes next goes to another file, and its chain has no gap.
+        segment.append(events(2), false).await.unwrap();
+        assert_eq!(numbers(&folder), [1, 2]);
+        drop(segment);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

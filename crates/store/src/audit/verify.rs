@@ -134,7 +134,7 @@ impl SqlStore {
     async fn records(&self, chain: i64, after: i64) -> Result<Vec<Record>, Error> {
         let mut sql = Sql::new("SELECT ");
         sql.push(COLUMNS).push(" FROM audit a WHERE a.chain = ").bind(chain).push(" AND a.seq > ").bind(after);
-        sql.push(" ORDER BY a.seq LIMIT ").bind(ROWS);
+        sql.push(" ORDER BY a.seq").limit(ROWS);
         Ok(self.audit_rows(sql).await?.iter_mut().map(Record::of_row).collect())
     }
 

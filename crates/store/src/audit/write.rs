@@ -11,6 +11,9 @@ use tessera_model::{Id, Key, VersionId};
 /// Most patients of one resource that get an event each; a Group of more is one event that names the Group.
 const PATIENTS_MAX: usize = 64;
 
+/// What references to patients begin with.
+const PATIENT: &str = "Patient/";
+
 /// What a transaction writes: versions, and whom they are about.
 pub(crate) type Touched = FxHashMap<Key, (VersionId, Vec<Id>)>;
 
@@ -111,12 +114,12 @@ fn patients(key: &Key, body: &str) -> Vec<Id> {
         return vec![key.id.clone()];
     }
     let mut found: Vec<Id> = Vec::new();
-    for (at, name) in body.match_indices("Patient/") {
+    for at in memchr::memmem::find_iter(body.as_bytes(), PATIENT) {
         // A reference: `"Patient/1"`, or absolute.
         if !body[..at].ends_with(['"', '/']) {
             continue;
         }
-        let rest = &body[at + name.len()..];
+        let rest = &body[at + PATIENT.len()..];
         let end = rest.find(['"', '/', '#', '|', '?']).unwrap_or(rest.len());
         let Some(id) = Id::parse(&rest[..end]) else { continue };
         if !found.contains(&id) {
