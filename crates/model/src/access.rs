@@ -12,7 +12,7 @@ use crate::{
     search::query::{Include, SortKey},
     subset::Withheld,
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What one request may do and see. There is no way to make one that sees everything but [`AccessContext::internal`] and
 /// [`AccessContext::insecure`].
@@ -33,6 +33,8 @@ struct Granted {
     grants: Vec<Grant>,
     administers: bool,
     id_prefix: Option<String>,
+    /// Every resource that is handed out is looked at for it, so it is made once.
+    withheld: OnceLock<Withheld>,
 }
 
 /// What of a type's resources may be seen.
@@ -62,7 +64,7 @@ impl AccessContext {
     /// Sees and does what one of these grants allows, and nothing else.
     #[must_use]
     pub fn granted(caller: Caller, grants: Vec<Grant>, administers: bool) -> Self {
-        let granted = Granted { grants, administers, id_prefix: None };
+        let granted = Granted { grants, administers, id_prefix: None, withheld: OnceLock::new() };
         Self { caller: Arc::new(caller), rights: Rights::Granted(Arc::new(granted)) }
     }
 
@@ -71,7 +73,8 @@ impl AccessContext {
     pub fn with_id_prefix(mut self, prefix: String) -> Self {
         if let Rights::Granted(granted) = &self.rights {
             let (grants, administers) = (granted.grants.clone(), granted.administers);
-            self.rights = Rights::Granted(Arc::new(Granted { grants, administers, id_prefix: Some(prefix) }));
+            let (id_prefix, withheld) = (Some(prefix), OnceLock::new());
+            self.rights = Rights::Granted(Arc::new(Granted { grants, administers, id_prefix, withheld }));
         }
         self
     }
@@ -188,20 +191,13 @@ impl AccessContext {
 
     /// What this caller is not shown: a patient does not see where a practitioner lives (CMP-3).
     #[must_use]
-    pub fn withheld(&self) -> Withheld {
-        if self.sees_everything() {
-            return Withheld::default();
-        }
-        let withheld = Definitions::r4().withheld_elements();
-        Withheld(withheld.filter(|(resource_type, _)| !self.is_shown_whole(*resource_type)).collect())
-    }
-
-    /// Whether nothing is granted in a patient's name, or everything of that type besides.
-    fn is_shown_whole(&self, resource_type: ResourceType) -> bool {
-        let Rights::Granted(granted) = &self.rights else { return true };
-        let of_everybody = |grant: &&Grant| grant.within == Within::Everything;
-        let whole = |grant: &Grant| grant.covers(Permission::Read, resource_type) && grant.filter.is_always();
-        granted.grants.iter().all(|grant| of_everybody(&grant)) || granted.grants.iter().filter(of_everybody).any(whole)
+    pub fn withheld(&self) -> &Withheld {
+        static NOTHING: Withheld = Withheld(Vec::new());
+        let Rights::Granted(granted) = &self.rights else { return &NOTHING };
+        granted.withheld.get_or_init(|| {
+            let withheld = Definitions::r4().withheld_elements();
+            Withheld(withheld.filter(|(resource_type, _)| !granted.is_shown_whole(*resource_type)).collect())
+        })
     }
 
     /// Whether the search asks of nothing but what may be searched: every type that its conditions go through, and no element
@@ -225,7 +221,7 @@ impl AccessContext {
 /// Which questions a caller may ask of which definitions.
 struct Asking<'a> {
     access: &'a AccessContext,
-    withheld: Withheld,
+    withheld: &'a Withheld,
     definitions: &'a Definitions,
 }
 
@@ -284,6 +280,13 @@ impl Asking<'_> {
 }
 
 impl Granted {
+    /// Whether nothing is granted in a patient's name, or everything of that type besides.
+    fn is_shown_whole(&self, resource_type: ResourceType) -> bool {
+        let of_everybody = |grant: &&Grant| grant.within == Within::Everything;
+        let whole = |grant: &Grant| grant.covers(Permission::Read, resource_type) && grant.filter.is_always();
+        self.grants.iter().all(|grant| of_everybody(&grant)) || self.grants.iter().filter(of_everybody).any(whole)
+    }
+
     /// On what of that type it is allowed, by the grants that are about these records (`None`: by all).
     fn visible(&self, permission: Permission, resource_type: ResourceType, among: Option<&Within>) -> Visible {
         let mut any = Vec::new();
