@@ -107,7 +107,7 @@ async fn rows(
         }
         one_table(&mut compiler, table, scope, page, after, definitions);
     }
-    compiler.sql.push(") v ORDER BY seq DESC, rid DESC, version DESC LIMIT ").bind(i64::from(page.count) + 1);
+    compiler.sql.push(") v ORDER BY seq DESC, rid DESC, version DESC").limit(i64::from(page.count) + 1);
     connection.query(&compiler.sql).await
 }
 
@@ -191,7 +191,7 @@ fn one_table(
     }
     let sql = &mut compiler.sql;
     sql.push(" ORDER BY ").column(row, "seq").push(" DESC, ").column(row, "rid").push(" DESC, ").column(row, "version");
-    sql.push(" DESC LIMIT ").bind(i64::from(page.count) + 1).push(") ").name(row);
+    sql.push(" DESC").limit(i64::from(page.count) + 1).push(") ").name(row);
 }
 
 /// The list, as it is now, refers to the resource. A list that is not there, or not visible, has no members.

@@ -110,8 +110,8 @@ impl Records for SqlStore {
                 if let Some(owner) = &s.2 {
                     sql.push(" AND owner = ").bind(owner.as_str());
                 }
-                sql.push(" AND key > ").bind(s.3.as_str()).push(" ORDER BY key LIMIT ");
-                sql.bind(i64::from(s.4).min(PAGE_MAX));
+                sql.push(" AND key > ").bind(s.3.as_str()).push(" ORDER BY key");
+                sql.limit(i64::from(s.4).min(PAGE_MAX));
                 Ok(c.query(&sql).await?.iter_mut().map(record).collect())
             })
         });
@@ -136,7 +136,7 @@ impl Records for SqlStore {
             Box::pin(async move {
                 let mut sql =
                     Sql::new("DELETE FROM record WHERE (kind, key) IN (SELECT kind, key FROM record WHERE expires <= ");
-                sql.bind(s.clock.now()).push(" ORDER BY expires LIMIT ").bind(PAGE_MAX).push(") RETURNING kind");
+                sql.bind(s.clock.now()).push(" ORDER BY expires").limit(PAGE_MAX).push(") RETURNING kind");
                 Ok(c.query(&sql).await?.len())
             })
         });

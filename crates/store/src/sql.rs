@@ -50,6 +50,12 @@ impl Sql {
         self
     }
 
+    /// Writes ` LIMIT 50`: the number itself, since a plan depends on it, and SQLite would make another for each that is bound.
+    pub(crate) fn limit(&mut self, rows: i64) -> &mut Self {
+        let _ = write!(self.text, " LIMIT {rows}");
+        self
+    }
+
     /// Writes `($1, $2, …)`, or a list that nothing is in.
     pub(crate) fn bind_list(&mut self, values: impl IntoIterator<Item = impl Into<Value>>) -> &mut Self {
         self.push("(");

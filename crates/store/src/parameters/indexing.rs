@@ -181,13 +181,13 @@ async fn index(shared: &Shared, stored: &Stored, connection: &mut dyn Connection
 async fn due(stored: &Stored, connection: &mut dyn Connection) -> Result<Option<(i64, Vec<(i64, String)>)>, Error> {
     let mut themselves = Sql::new("SELECT rid, type, id FROM resource WHERE deleted = 0 AND type = ");
     themselves.bind(stored.resource_type).push(" AND rid > ").bind(stored.done);
-    themselves.push(" ORDER BY rid LIMIT ").bind(INDEXED_MAX);
+    themselves.push(" ORDER BY rid").limit(INDEXED_MAX);
     let mut containers = Sql::new("SELECT ");
     let (container, inner) = (containers.alias(), containers.alias());
     containers.column(container, "rid").push(", ").column(container, "type").push(", ").column(container, "id");
     containers.push(" FROM (SELECT rid FROM contained WHERE type = ").bind(stored.resource_type).push(" AND ");
     contained::write_after(&mut containers, stored.done);
-    containers.push(" ORDER BY rid DESC LIMIT ").bind(INDEXED_MAX).push(") ").name(inner);
+    containers.push(" ORDER BY rid DESC").limit(INDEXED_MAX).push(") ").name(inner);
     containers.push(" JOIN resource ").name(container).push(" ON ").column(container, "rid").push(" = ");
     contained::write_container(&mut containers, inner, "rid");
     containers.push(" ORDER BY ").column(container, "rid");
@@ -267,7 +267,7 @@ async fn clear(stored: &Stored, connection: &mut dyn Connection) -> Result<(), E
         within(&mut sql);
         sql.push(" AND rid IN (SELECT rid FROM ").push(table.name).push(" WHERE ");
         within(&mut sql);
-        sql.push(" LIMIT ").bind(CLEARED_MAX).push(") RETURNING rid");
+        sql.limit(CLEARED_MAX).push(") RETURNING rid");
         if !connection.query(&sql).await?.is_empty() {
             return Ok(());
         }

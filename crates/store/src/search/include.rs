@@ -131,11 +131,6 @@ async fn follow(
         }
         None => compiler.visible_of_any_type(permission, At::resource(resource)),
     }
-    compiler
-        .sql
-        .push(" ORDER BY ")
-        .column(resource, "rid")
-        .push(" LIMIT ")
-        .bind(i64::try_from(INCLUDED_MAX).unwrap_or(0) + 1);
+    compiler.sql.push(" ORDER BY ").column(resource, "rid").limit(i64::try_from(INCLUDED_MAX).unwrap_or(0) + 1);
     connection.query(&compiler.sql).await
 }

@@ -29,7 +29,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn cut(&mut self, window: &Window, alias: Alias) {
-        self.sql.push(" ORDER BY ").column(alias, "rid").push(" LIMIT ").bind(window.limit);
+        self.sql.push(" ORDER BY ").column(alias, "rid").limit(window.limit);
     }
 }
 
@@ -131,7 +131,7 @@ fn sorted(compiler: &mut Compiler<'_>, search: &Search, cursor: Option<&[Value]>
         write_after(compiler, sort, keyed, &cursor[..sort.len()], *rid);
     }
     write_order(compiler, sort, keyed);
-    compiler.sql.push(" LIMIT ").bind(limit);
+    compiler.sql.limit(limit);
     Ok(())
 }
 
