@@ -131,8 +131,14 @@ impl Subject {
             }
             bytes.extend_from_slice(&chunk);
         }
-        let text = self.hide(&String::from_utf8_lossy(&bytes));
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let mut text = self.hide(&String::from_utf8_lossy(&bytes));
+        let mut body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        // The token may come back with some of its characters escaped.
+        let (plain, hidden) = (body.to_string(), self.hide(&body.to_string()));
+        if plain != hidden {
+            body = serde_json::from_str(&hidden).unwrap_or(Value::Null);
+            text = hidden;
+        }
         Ok(Reply { asked: asked.to_owned(), status, headers, text, body })
     }
 }

@@ -82,17 +82,17 @@ impl Trail {
         match &result {
             Err(error) => {
                 urgent = refused(&mut event, error);
-                about(&event, &seen.patients, &mut events);
+                about(event, &seen.patients, &mut events);
             }
             Ok(reply) if reply.replayed => {
                 event.reason = "replayed".to_owned();
-                about(&event, &seen.patients, &mut events);
+                about(event, &seen.patients, &mut events);
             }
             // The writes are recorded where they are made, with the change.
             Ok(_) if seen.wrote => {}
             Ok(reply) => {
                 event.version = reply.version.unwrap_or(event.version);
-                about(&event, &seen.patients, &mut events);
+                about(event, &seen.patients, &mut events);
             }
         }
         if result.is_ok() {
@@ -309,10 +309,10 @@ fn disclose(context: &Context, events: &mut Vec<Event>) -> bool {
 }
 
 /// One event for each patient it is about, or one that is about none.
-fn about(event: &Event, patients: &[Id], events: &mut Vec<Event>) {
-    if patients.is_empty() {
-        events.push(event.clone());
-        return;
+fn about(mut event: Event, patients: &[Id], events: &mut Vec<Event>) {
+    if let [others @ .., last] = patients {
+        events.extend(others.iter().map(|id| Event { patient: id.to_string(), ..event.clone() }));
+        event.patient = last.to_string();
     }
-    events.extend(patients.iter().map(|id| Event { patient: id.to_string(), ..event.clone() }));
+    events.push(event);
 }

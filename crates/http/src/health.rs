@@ -2,7 +2,8 @@
 
 use crate::Context;
 use axum::{extract::State, http::StatusCode};
-use tessera_model::{AccessContext, Id, Key};
+use tessera_model::AccessContext;
+use tessera_store::Later;
 
 /// The process answers.
 pub(crate) async fn live() -> StatusCode {
@@ -14,12 +15,10 @@ pub(crate) async fn startup() -> StatusCode {
     StatusCode::OK
 }
 
-/// The database answers too.
+/// The database answers too: the one that is written, since resources might be read of a replica.
 pub(crate) async fn ready(State(context): State<Context>) -> StatusCode {
-    let key =
-        context.definitions.resource_types().first().zip(Id::parse("health-probe")).map(|(t, id)| Key::new(*t, id));
-    let Some(key) = key else { return StatusCode::SERVICE_UNAVAILABLE };
-    match context.store.read(&AccessContext::internal("health probe"), &key).await {
+    let asked = Later::Ask("health-probe".to_owned());
+    match context.store.later(&AccessContext::internal("health probe"), asked).await {
         Ok(_) => StatusCode::OK,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }

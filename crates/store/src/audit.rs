@@ -14,7 +14,6 @@ mod write;
 
 pub(crate) use chain::Head;
 pub(crate) use drain::{Upto, enter_lines};
-pub(crate) use index::INDEX as AUDIT_INDEX;
 pub(crate) use record::AUDIT;
 pub use record::{AuditAction, Event};
 pub(crate) use search::find;

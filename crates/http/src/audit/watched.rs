@@ -91,7 +91,7 @@ impl Watched {
             ..self.template.clone()
         };
         let mut events = Vec::new();
-        about(&event, &noted.patients, &mut events);
+        about(event, &noted.patients, &mut events);
         events
     }
 }

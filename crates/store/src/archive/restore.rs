@@ -5,7 +5,7 @@
 use super::{
     chunk::{Chunk, Kind, damaged},
     header::{Header, TableHeader},
-    tables::{PARTS, SEGMENT},
+    tables::{MADE_AGAIN, PARTS, SEGMENT},
 };
 use crate::{
     Error, Measures, Options, audit,
@@ -68,7 +68,10 @@ impl Restoration {
         let table = table.ok_or_else(|| damaged("rows of a table that it does not name"))?;
         let mark = restoring::mark(self.arrived, &chunk.checksum());
         let step = (std::mem::replace(&mut self.mark, mark.clone()), mark);
-        let state = (target(table)?, arranged(table, chunk.rows(table)?)?, step);
+        let state = match MADE_AGAIN.contains(&table.name.as_str()) {
+            true => (None, Vec::new(), step),
+            false => (Some(target(table)?), arranged(table, chunk.rows(table)?)?, step),
+        };
         let write = job(state, |s, c| Box::pin(async move { write(s.0, &s.1, &s.2, c).await }));
         sql_store::retrying(&self.measures, || self.backend.write(Isolation::ReadCommitted, write.clone())).await
     }
@@ -163,9 +166,9 @@ fn arranged(table: &TableHeader, rows: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>
     Ok(rows.into_iter().map(arrange).collect())
 }
 
-/// Writes the rows of a part, and that they are there.
+/// Writes the rows of a part, if they have a table, and that they are there.
 fn write<'a>(
-    table: &'static Table,
+    table: Option<&'static Table>,
     rows: &'a [Vec<Value>],
     step: &'a (String, String),
     connection: &'a mut dyn Connection,
@@ -174,6 +177,7 @@ fn write<'a>(
         if connection.query(&restoring::move_on(&step.0, &step.1)).await?.is_empty() {
             return Err(Error::Archive("another process fills this database".to_owned()));
         }
+        let Some(table) = table else { return Ok(()) };
         if table.name == SEGMENT.name {
             audit::enter_lines(rows.iter().filter_map(|row| row.first()).map(Value::text), connection).await?;
             return Ok(());
@@ -225,5 +229,47 @@ mod tests {
         let newer = [RESOURCE.columns, &[("mood", backend::Kind::Text)]].concat();
         assert!(arranged(&table(&newer), vec![row(&newer)]).is_err());
         assert!(target(&TableHeader { name: "moods".to_owned(), ..table(&[]) }).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_older_archives_hold_of_the_index_of_events_is_passed_over() {
+        let path = std::env::temp_dir().join(format!("tessera-made-again-{}.db", std::process::id()));
+        let options = Options {
+            location: crate::Location::Sqlite(path.clone()),
+            base: None,
+            clock: Arc::new(crate::clock::SystemClock),
+            synchronous: crate::Synchronous::Full,
+            accept_fsync_off: true,
+            search_timeout: crate::SEARCH_TIMEOUT,
+            audit: None,
+            replica: None,
+        };
+        let columns = |first| [("reference", first), ("at", backend::Kind::Int)];
+        let (index, key) = (
+            table(&columns(backend::Kind::Text)),
+            table(&[("name", backend::Kind::Text), ("wrapped", backend::Kind::Text)]),
+        );
+        let tables = vec![
+            TableHeader { name: "audit_index".to_owned(), ..index },
+            TableHeader { name: "audit_key".to_owned(), ..key },
+        ];
+        let (version, made, secret) = ("0.1.0".to_owned(), "x".to_owned(), "x".to_owned());
+        let header = Header { schema: 9, version, made, secret, changes: 0, tables };
+        let rows = |number, row: &[Value]| {
+            let mut rows = super::super::chunk::Rows::new(number);
+            rows.add(row).unwrap();
+            rows.take().unwrap()
+        };
+        let mut chain = super::super::chunk::Chain::default();
+        let mut restoration = Restoration::begin(&options, false).await.unwrap();
+        restoration.apply(chain.next(Kind::Header, header.write())).await.unwrap();
+        let (patient, name) = (Value::Text("Patient/1".to_owned()), Value::Text("2020-01".to_owned()));
+        restoration.apply(chain.next(Kind::Rows, rows(0, &[patient, Value::Int(5)]))).await.unwrap();
+        restoration.apply(chain.next(Kind::Rows, rows(1, &[name.clone(), name]))).await.unwrap();
+        restoration.end().await.unwrap();
+        let connection = backend::sqlite::open(&path, crate::Synchronous::Full).unwrap();
+        let count = |text: &str| connection.query_row(text, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT COUNT(*) FROM audit_index"), 0);
+        assert_eq!(count("SELECT COUNT(*) FROM audit_key"), 1);
     }
 }

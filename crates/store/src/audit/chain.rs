@@ -43,6 +43,15 @@ impl Head {
     }
 }
 
+impl Head {
+    /// Goes on to the record that follows, and says its hash.
+    pub(super) fn go_on(&mut self, canonical: &str) -> String {
+        self.seq += 1;
+        self.hash = self.hash.then(canonical);
+        self.hash.text()
+    }
+}
+
 impl Hash {
     /// The hash of the record that follows.
     pub(super) fn then(&self, canonical: &str) -> Self {

@@ -32,6 +32,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 const ROWS_MAX: usize = 500;
 /// How often the records are entered in the index, unless somebody asks for some, and the ends of the chains looked at. In microseconds.
 const LOOK_INTERVAL: Micros = 10_000_000;
+/// How often those of other processes are, which may have ended before they did it. In microseconds.
+const OTHERS_INTERVAL: Micros = 60_000_000;
 /// A chain's end is signed so often, if it has moved. In microseconds.
 const SIGN_INTERVAL: Micros = 600_000_000;
 /// Or if it has moved so far.
@@ -40,8 +42,8 @@ const SIGN_RECORDS: i64 = 10_000;
 /// How far it is.
 #[derive(Default)]
 pub(super) struct Drained {
-    /// What was left by processes before this one is in the index.
-    begun: bool,
+    /// When all that other processes have recorded was entered in the index.
+    others: Option<Micros>,
     /// When it was last looked what is to be entered in the index, and signed.
     looked: Micros,
     /// What was signed last of each chain, and when.
@@ -68,6 +70,7 @@ impl SqlStore {
         if let Err(error) = self.drain_abandoned(audit).await {
             tracing::warn!(%error, "audit records of a process that has ended could not be taken over");
         }
+        audit.draining.lock().await.others = None;
         loop {
             tokio::time::sleep(INTERVAL).await;
             if let Err(error) = self.drain(Upto::Kept).await {
@@ -91,15 +94,23 @@ impl SqlStore {
         if upto == Upto::Kept && now.saturating_sub(drained.looked) < LOOK_INTERVAL {
             return Ok(());
         }
-        if !drained.begun {
-            self.index_abandoned().await?;
-            drained.begun = true;
+        let mut whole = self.index_own(audit, &mut drained, upto == Upto::Found).await?;
+        let others = drained.others.is_none_or(|at| now.saturating_sub(at) >= OTHERS_INTERVAL);
+        // Whoever ends leaves that to others.
+        if others && upto != Upto::Signed {
+            match self.index_others().await? {
+                true => drained.others = Some(now),
+                false => whole = false,
+            }
         }
-        self.index_own(audit, &mut drained).await?;
         if upto == Upto::Found {
-            return Ok(());
+            // An index that is made anew takes its time: rather no answer than a part of one.
+            return if drained.others.is_some() { Ok(()) } else { Err(Error::Busy) };
         }
-        drained.looked = now;
+        // Else it goes on at the next round.
+        if whole {
+            drained.looked = now;
+        }
         self.sign(audit, &mut drained, now, upto == Upto::Signed).await
     }
 
@@ -140,7 +151,6 @@ impl SqlStore {
                 self.drain_file(path).await?;
             }
         }
-        audit.draining.lock().await.begun = false;
         Ok(())
     }
 

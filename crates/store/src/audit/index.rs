@@ -32,43 +32,46 @@ pub(super) fn mark(reference: &str) -> i64 {
 }
 
 impl SqlStore {
-    /// Enters the events of this process.
-    pub(super) async fn index_own(&self, audit: &Audit, drained: &mut Drained) -> Result<(), Error> {
+    /// Enters the events of this process, once or `to_end`. Whether there are no more.
+    pub(super) async fn index_own(&self, audit: &Audit, drained: &mut Drained, to_end: bool) -> Result<bool, Error> {
         let lanes = 0..=audit.lanes.load(Ordering::Relaxed);
         let chains: Vec<i64> = lanes.map(|lane| chain_of(audit.node, lane)).collect();
-        self.index_chains(&chains, &mut drained.indexed).await
+        loop {
+            let whole = self.index_chains(&chains, &mut drained.indexed).await?;
+            if whole || !to_end {
+                return Ok(whole);
+            }
+        }
     }
 
-    /// Enters the events of processes that have ended.
-    pub(super) async fn index_abandoned(&self) -> Result<(), Error> {
+    /// Enters the events of all processes that have not done it themselves. Whether there are no more.
+    pub(super) async fn index_others(&self) -> Result<bool, Error> {
         let mut after = 0;
         while let Some(chain) = self.chain_after(after).await? {
-            self.index_chains(&[chain], &mut HashMap::new()).await?;
+            if !self.index_chains(&[chain], &mut HashMap::new()).await? {
+                return Ok(false);
+            }
             after = chain;
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Enters what these chains have beyond what is entered, and as much as there is now.
-    async fn index_chains(&self, chains: &[i64], indexed: &mut HashMap<i64, i64>) -> Result<(), Error> {
-        loop {
-            let (mut rows, mut ends) = (Vec::new(), Vec::new());
-            for &chain in chains {
-                let done = match indexed.get(&chain) {
-                    Some(done) => *done,
-                    None => self.indexed_upto(chain).await?,
-                };
-                ends.push((chain, self.index_rows(chain, done, &mut rows).await?));
-            }
-            let whole = rows.len() < PASS_MAX;
-            if !rows.is_empty() {
-                self.enter(rows, &ends).await?;
-            }
-            indexed.extend(ends);
-            if whole {
-                return Ok(());
-            }
+    /// Enters what these chains have beyond what is entered, [`PASS_MAX`] rows at most. Whether there is no more.
+    async fn index_chains(&self, chains: &[i64], indexed: &mut HashMap<i64, i64>) -> Result<bool, Error> {
+        let (mut rows, mut ends) = (Vec::new(), Vec::new());
+        for &chain in chains {
+            let done = match indexed.get(&chain) {
+                Some(done) => *done,
+                None => self.indexed_upto(chain).await?,
+            };
+            ends.push((chain, self.index_rows(chain, done, &mut rows).await?));
         }
+        let whole = rows.len() < PASS_MAX;
+        if !rows.is_empty() {
+            self.enter(rows, &ends).await?;
+        }
+        indexed.extend(ends);
+        Ok(whole)
     }
 
     async fn indexed_upto(&self, chain: i64) -> Result<i64, Error> {

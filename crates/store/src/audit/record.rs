@@ -124,6 +124,25 @@ pub(crate) struct Record {
 impl Record {
     /// The event as the next of a chain, which moves on.
     pub(super) fn next(event: Event, head: &mut Head) -> Self {
+        let mut record = Self::behind(event, head);
+        let mut line = String::new();
+        record.write_canonical(&mut line);
+        record.hash = head.go_on(&line);
+        record
+    }
+
+    /// The same, as a line of a segment.
+    pub(super) fn write_next(event: Event, head: &mut Head, out: &mut String) {
+        let start = out.len();
+        Self::behind(event, head).write_canonical(out);
+        let hash = head.go_on(&out[start..]);
+        out.push('\t');
+        out.push_str(&hash);
+        out.push('\n');
+    }
+
+    /// The event with its place in the chain, before there is a hash.
+    fn behind(event: Event, head: &Head) -> Self {
         let mut rest = String::with_capacity(96 + event.query.len());
         let _ = write!(rest, "{}", event.version);
         for text in [&event.reason, &event.organization, &event.purpose, &event.token, &event.request, &event.query] {
@@ -134,7 +153,7 @@ impl Record {
             [event.interaction, event.action.code().to_owned(), event.client, event.agent, event.patient, event.what];
         // PostgreSQL's texts have no NUL.
         let texts = texts.map(|text| if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text });
-        let mut record = Self {
+        Self {
             chain: head.chain,
             seq: head.seq + 1,
             at: event.at,
@@ -142,33 +161,26 @@ impl Record {
             texts,
             rest,
             hash: String::new(),
-        };
-        head.hash = head.hash.then(&record.canonical());
-        head.seq = record.seq;
-        record.hash = head.hash.text();
-        record
+        }
     }
 
     /// What the chain covers: everything but the hash, in one line that can be read in one way only.
     pub(super) fn canonical(&self) -> String {
-        let texts: usize = self.texts.iter().map(String::len).sum();
-        let mut line = String::with_capacity(texts + self.rest.len() + 80);
-        let _ = write!(line, "{:x}\t{}\t{}\t{}", self.chain, self.seq, self.at, self.outcome);
-        for text in &self.texts {
-            line.push('\t');
-            escape(text, &mut line);
-        }
-        line.push('\t');
-        line.push_str(&self.rest);
+        let mut line = String::new();
+        self.write_canonical(&mut line);
         line
     }
 
-    /// A line of a segment.
-    pub(super) fn write(&self, out: &mut String) {
-        out.push_str(&self.canonical());
-        out.push('\t');
-        out.push_str(&self.hash);
-        out.push('\n');
+    fn write_canonical(&self, line: &mut String) {
+        let texts: usize = self.texts.iter().map(String::len).sum();
+        line.reserve(texts + self.rest.len() + 128);
+        let _ = write!(line, "{:x}\t{}\t{}\t{}", self.chain, self.seq, self.at, self.outcome);
+        for text in &self.texts {
+            line.push('\t');
+            escape(text, line);
+        }
+        line.push('\t');
+        line.push_str(&self.rest);
     }
 
     /// The record of a line; `None` if it is none.
@@ -324,9 +336,9 @@ mod tests {
     #[test]
     fn a_line_is_read_as_it_was_written() {
         let mut head = Head::start(0x0a00);
-        let record = Record::next(event(), &mut head);
+        let record = Record::next(event(), &mut head.clone());
         let mut line = String::new();
-        record.write(&mut line);
+        Record::write_next(event(), &mut head, &mut line);
         assert_eq!(line.matches('\n').count(), 1, "{line}");
         assert_eq!(Record::parse(line.trim_end_matches('\n')).unwrap(), record);
         assert_eq!(record.into_event(), event());

@@ -196,7 +196,7 @@ impl Shared {
         let mut head = state.head.clone();
         let mut lines = String::with_capacity(512 * events.len());
         for event in events {
-            Record::next(event, &mut head).write(&mut lines);
+            Record::write_next(event, &mut head, &mut lines);
         }
         if state.broken || state.bytes > BYTES_MAX {
             self.rotate(state)?;

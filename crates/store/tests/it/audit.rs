@@ -125,6 +125,32 @@ fn aud_4_a_write_and_its_event_are_one() {
 }
 
 #[test]
+fn the_index_is_made_of_the_events_whoever_recorded_them() {
+    on_both("the_index_is_made_of_the_events", |test| async move {
+        let (folder, other) = (Folder::new(), Folder::new());
+        let store = audited(&test, &folder.0).await;
+        store.transact(&everything(), work(vec![put(&patient().id("p").build())])).await.unwrap();
+        store.record((0..2500).map(|n| read(&format!("Patient/{n}"))).collect(), false).await.unwrap();
+        // Its process ends before the index has them.
+        store.end_audit().await.unwrap();
+        drop(store);
+        for sql in ["DELETE FROM audit_index", "DELETE FROM audit_indexed"] {
+            tamper(&test.location, sql).await;
+        }
+        let store = audited(&test, &other.0).await;
+        let about = |what: &str| EventQuery {
+            fields: vec![vec![EventField::What(vec![what.to_owned()])]],
+            ..EventQuery::default()
+        };
+        let count = EventPage { total: true, ..EventPage::default() };
+        assert_eq!(store.events(EventQuery::default(), count.clone()).await.unwrap().total, Some(2501));
+        for (what, expected) in [("Patient/p", 1), ("Patient/2499", 1), ("Patient/2500", 0)] {
+            assert_eq!(store.events(about(what), count.clone()).await.unwrap().total, Some(expected), "{what}");
+        }
+    });
+}
+
+#[test]
 fn aud_4_a_segment_is_drained_once() {
     on_both("aud_4_a_segment_is_drained_once", |test| async move {
         let folder = Folder::new();

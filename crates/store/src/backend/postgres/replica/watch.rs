@@ -124,6 +124,12 @@ impl Watch {
                 // Whoever has hung up needs no answer.
                 let _ = ask.send(readers.cloned());
             }
+            // Nobody who has asked meanwhile waits for another look at one that cannot be read.
+            while readers.is_none()
+                && let Ok(ask) = asks.try_recv()
+            {
+                let _ = ask.send(None);
+            }
             // Those who ask from here on are answered by a look that begins after that.
             if let Ok(0) = timeout(TICK, asks.recv_many(&mut asking, ANSWERED_MAX)).await {
                 return;
