@@ -21,7 +21,7 @@ fn told(file: &Path) -> String {
 async fn log_in(server: &Server, password: &str) -> u16 {
     let browser = Browser::new(server.base());
     let page = browser.get("/auth/manage").await;
-    let mut form = fields(&page.text, "/auth/login");
+    let mut form = fields(&page.text, "action=\"login\"");
     set(&mut form, "name", "administrator");
     set(&mut form, "password", password);
     browser.post("/auth/login", &form).await.status

@@ -48,7 +48,7 @@ async fn aud_1_logins_consents_and_tokens_are_recorded_and_what_is_taken_back() 
         browser.post("/auth/manage", &fields(&page.text, "name=\"authorization\"")).await.assert_status(303);
         clinic.api(&token.body).get("Patient/a").await.assert_status(401);
         let page = browser.get("/auth/manage").await.expect_status(200);
-        browser.post("/auth/logout", &fields(&page.text, "/auth/logout")).await.assert_status(303);
+        browser.post("/auth/logout", &fields(&page.text, "action=\"logout\"")).await.assert_status(303);
         // A code that is used again, by which nobody is known.
         clinic.token(&code, &[("client_id", &app)]).await.assert_status(400);
 

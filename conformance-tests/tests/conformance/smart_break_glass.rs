@@ -86,7 +86,7 @@ impl Hospital {
         let asked = asked.into_iter().chain(launch.map(|launch| ("launch", launch)));
         let asked = encode(&asked.map(|(n, v)| (n.to_owned(), v.to_owned())).collect::<Fields>());
         let page = browser.get(&format!("/auth/authorize?{asked}")).await.expect_status(200);
-        let mut form = fields(&page.text, "/auth/consent");
+        let mut form = fields(&page.text, "action=\"consent\"");
         set(&mut form, "decision", "allow");
         let reply = browser.post("/auth/consent", &form).await.expect_status(303);
         let code = parameter(reply.header("location").unwrap(), "code").unwrap();
@@ -177,7 +177,7 @@ fn cns_7_in_an_emergency_somebody_sees_one_patient_for_a_while() {
         // It ends with the session.
         let page = browser.get("/auth/manage").await;
         assert!(page.text.contains("Emergency access"));
-        let form = fields(&page.text, "/auth/logout");
+        let form = fields(&page.text, "action=\"logout\"");
         browser.post("/auth/logout", &form).await.assert_status(303);
         hospital.with(token).get("Patient/b").await.assert_status(401);
     });
@@ -189,7 +189,7 @@ fn cns_7_an_app_is_started_behind_the_glass() {
         let browser = Browser::new(hospital.server.base());
         enrol(&browser, "eve", PASSWORD).await;
         let page = browser.get("/auth/break-glass").await.expect_status(200);
-        let mut form = fields(&page.text, "/auth/break-glass");
+        let mut form = fields(&page.text, "action=\"break-glass\"");
         for (name, value) in [("client", "app"), ("patient", "nobody"), ("reason", REASON)] {
             set(&mut form, name, value);
         }

@@ -92,7 +92,7 @@ impl Clinic {
     /// Logs in on the way to that request; what comes next.
     pub(crate) async fn log_in(&self, browser: &Browser, user: &str, request: &str) -> Reply {
         let page = browser.get(&format!("/auth/authorize?{request}")).await.expect_status(200);
-        let mut form = fields(&page.text, "/auth/login");
+        let mut form = fields(&page.text, "action=\"login\"");
         set(&mut form, "name", user);
         set(&mut form, "password", PASSWORD);
         let mut reply = browser.post("/auth/login", &form).await;
@@ -176,7 +176,7 @@ pub(crate) fn set(form: &mut Fields, name: &str, value: &str) {
 /// What a user does on the consent page.
 pub(crate) async fn decide(browser: &Browser, page: &Reply, decision: &str, change: impl FnOnce(&mut Fields)) -> Reply {
     assert!(page.text.contains("value=\"allow\""), "no consent page: {page}");
-    let mut form = fields(&page.text, "/auth/consent");
+    let mut form = fields(&page.text, "action=\"consent\"");
     set(&mut form, "decision", decision);
     change(&mut form);
     browser.post("/auth/consent", &form).await.expect_status(303)
@@ -184,7 +184,7 @@ pub(crate) async fn decide(browser: &Browser, page: &Reply, decision: &str, chan
 
 /// What a user does on the page with a search and its results.
 pub(crate) async fn choose(browser: &Browser, page: &Reply, field: &str, id: &str) -> Reply {
-    let mut form = fields(&page.text, "/auth/consent");
+    let mut form = fields(&page.text, "action=\"consent\"");
     set(&mut form, field, id);
     form.retain(|(name, _)| name != "search");
     browser.post("/auth/consent", &form).await

@@ -23,7 +23,7 @@ async fn auth_5_the_picker_offers_what_the_user_may_see_and_takes_nothing_else()
                 let reply = decide(&browser, &consent, "allow", |form| set(form, "patient", "b")).await;
                 assert_eq!(error(&reply), "access_denied", "{user}");
             }
-            let mut form = fields(&consent.text, "/auth/consent");
+            let mut form = fields(&consent.text, "action=\"consent\"");
             form.retain(|(name, _)| name != "patient");
             set(&mut form, "decision", "allow");
             let reply = browser.post("/auth/consent", &form).await.expect_status(200);
@@ -110,13 +110,13 @@ async fn auth_7_forms_of_elsewhere_are_refused_and_pages_stand_in_no_frame() {
         let request = clinic.request("user/Patient.rs", &[]);
         let login = clinic.browser().get(&format!("/auth/authorize?{request}")).await.expect_status(200);
         // A token of another browser
-        let mut form = fields(&login.text, "/auth/login");
+        let mut form = fields(&login.text, "action=\"login\"");
         set(&mut form, "name", "bob");
         set(&mut form, "password", PASSWORD);
         browser.post("/auth/login", &form).await.assert_status(403);
         let page = clinic.log_in(&browser, "bob", &request).await.expect_status(200);
         for change in [("form_token", ""), ("form_token", "x")] {
-            let mut form = fields(&page.text, "/auth/consent");
+            let mut form = fields(&page.text, "action=\"consent\"");
             set(&mut form, "decision", "allow");
             set(&mut form, change.0, change.1);
             browser.post("/auth/consent", &form).await.assert_status(403);

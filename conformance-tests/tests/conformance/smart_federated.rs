@@ -41,9 +41,9 @@ impl Clinic {
 
     /// Where the link of a login page leads.
     async fn begin(&self, browser: &Browser, page: &Reply) -> String {
-        let link = page.text.split("<a ").find(|tag| tag.contains("/auth/federated")).unwrap();
+        let link = page.text.split("<a ").find(|tag| tag.contains("\"federated")).unwrap();
         let link = attribute(&format!(" {link}"), "href").unwrap();
-        location(&browser.get(&link).await.expect_status(303))
+        location(&browser.get(&format!("/auth/{link}")).await.expect_status(303))
     }
 
     /// The provider will say this of who has just logged in, to whoever redeems a code.
@@ -109,7 +109,7 @@ fn auth_13_a_user_logs_in_elsewhere_and_goes_on_here() {
         // The answer is taken once.
         browser.get(&clinic.back(&there, "code=c")).await.assert_status(403);
         // Passwords are off, and logging out tells where else to.
-        let form = fields(&browser.get("/auth/manage").await.text, "/auth/logout");
+        let form = fields(&browser.get("/auth/manage").await.text, "action=\"logout\"");
         let out = browser.post("/auth/logout", &form).await.expect_status(200);
         assert!(out.text.contains(&format!("{}/logout?client_id=ehr", clinic.provider.issuer)), "{}", out.text);
         let page = browser.get("/auth/manage").await.expect_status(200);

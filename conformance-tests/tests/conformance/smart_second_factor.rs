@@ -38,7 +38,7 @@ pub(crate) fn set(form: &mut Fields, name: &str, value: &str) {
 /// Sends name and password; what comes next.
 pub(crate) async fn send_password(browser: &Browser, user: &str, password: &str) -> Reply {
     let page = browser.get("/auth/manage").await.expect_status(200);
-    let mut form = fields(&page.text, "/auth/login");
+    let mut form = fields(&page.text, "action=\"login\"");
     set(&mut form, "name", user);
     set(&mut form, "password", password);
     for _ in 0..30 {
@@ -53,7 +53,7 @@ pub(crate) async fn send_password(browser: &Browser, user: &str, password: &str)
 
 /// Sends a code from the page that asks for one, however slowed down.
 pub(crate) async fn send_code(browser: &Browser, page: &Reply, code: &str) -> Reply {
-    let mut form = fields(&page.text, "/auth/second-factor");
+    let mut form = fields(&page.text, "action=\"second-factor\"");
     set(&mut form, "code", code);
     for _ in 0..40 {
         let reply = browser.post("/auth/second-factor", &form).await;
@@ -146,7 +146,7 @@ fn auth_13_staff_sets_up_an_authenticator_app_at_the_first_login() {
         let (one, other) = (Browser::new(base), Browser::new(base));
         let page = send_password(&one, "bob", PASSWORD).await.expect_status(200);
         other.get("/auth/manage").await.assert_status(200);
-        let mut form = fields(&page.text, "/auth/second-factor");
+        let mut form = fields(&page.text, "action=\"second-factor\"");
         set(&mut form, "code", &recovery[5]);
         other.post("/auth/second-factor", &form).await.assert_status(403);
 
@@ -171,7 +171,7 @@ fn auth_13_who_need_not_may_set_up_an_app_and_is_then_asked() {
         send_password(&browser, "ann", PASSWORD).await.assert_status(303);
         let change = async |browser: &Browser, code: &str, what: &str| {
             let page = browser.get("/auth/second-factor").await.expect_status(200);
-            let mut form = fields(&page.text, "/auth/second-factor");
+            let mut form = fields(&page.text, "action=\"second-factor\"");
             set(&mut form, "code", code);
             set(&mut form, "change", what);
             browser.post("/auth/second-factor", &form).await

@@ -19,7 +19,7 @@ async fn auth_12_a_user_takes_back_what_they_have_allowed() {
         let other = clinic.browser();
         clinic.log_in(&other, "ann", &clinic.request("user/Patient.rs", &[])).await.assert_status(200);
         let own = other.get("/auth/manage").await.expect_status(200);
-        let mut foreign = fields(&own.text, "/auth/logout");
+        let mut foreign = fields(&own.text, "action=\"logout\"");
         let id = form.iter().find(|(name, _)| name == "authorization").map(|(_, id)| id.clone()).unwrap();
         set(&mut foreign, "authorization", &id);
         other.post("/auth/manage", &foreign).await.assert_status(303);
@@ -42,7 +42,7 @@ async fn auth_13_a_login_says_nothing_and_a_logout_ends_the_session() {
         let page = browser.get(&format!("/auth/authorize?{request}")).await.expect_status(200);
         let mut said = Vec::new();
         for (name, password) in [("bob", "wrong"), ("nobody", PASSWORD)] {
-            let mut form = fields(&page.text, "/auth/login");
+            let mut form = fields(&page.text, "action=\"login\"");
             set(&mut form, "name", name);
             set(&mut form, "password", password);
             let page = browser.post("/auth/login", &form).await.expect_status(403);
@@ -55,12 +55,12 @@ async fn auth_13_a_login_says_nothing_and_a_logout_ends_the_session() {
         let api = clinic.api(&token.body);
         api.get("Patient/a").await.assert_status(200);
         let page = browser.get("/auth/manage").await.expect_status(200);
-        browser.post("/auth/logout", &fields(&page.text, "/auth/logout")).await.assert_status(303);
+        browser.post("/auth/logout", &fields(&page.text, "action=\"logout\"")).await.assert_status(303);
         let page = browser.get(&format!("/auth/authorize?{request}")).await.expect_status(200);
         assert!(page.text.contains("type=\"password\""));
         api.get("Patient/a").await.assert_status(401);
         // Nobody is sent to other sites by a login.
-        assert!(encode(&fields(&page.text, "/auth/login")).contains("request="));
+        assert!(encode(&fields(&page.text, "action=\"login\"")).contains("request="));
     })
     .await;
 }
