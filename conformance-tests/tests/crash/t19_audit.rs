@@ -69,7 +69,7 @@ async fn t19_aud_4_what_is_answered_while_the_database_is_away_has_its_event() {
     let wrong: Vec<String> = wrong.map(|id| format!("{id}: {:?} events", events.get(id))).collect();
     assert_none("without a database", &wrong);
     let failed = server.client().get("AuditEvent?outcome=8&_summary=count").await.expect_status(200);
-    assert!(failed.body["total"].as_u64().is_some_and(|total| total > 10), "it was never away: {failed}");
+    assert!(failed.body["total"].as_u64().is_some_and(|total| total > 0), "it was never away: {failed}");
     tell(&format!("{} answers, {} of them without a database", answered.len(), failed.body["total"]));
 }
 
