@@ -192,8 +192,8 @@ async function logins() {
   const logIn = async (browser, more = {}) => {
     const page = await browser.visit(`${site.origin}/auth/authorize?${new URLSearchParams({ ...asked, ...more })}`);
     assert.ok(page.text.includes('Log in with Example ID'), page.text);
-    const link = /href="(\/auth\/federated[^"]*)"/.exec(page.text)[1].replaceAll('&#38;', '&');
-    return browser.visit(site.origin + link);
+    const link = /href="(federated[^"]*)"/.exec(page.text)[1].replaceAll('&#38;', '&');
+    return browser.visit(`${site.origin}/auth/${link}`);
   };
   await checks.run('a user logs in there and is asked for consent here', async () => {
     for (const more of [{}, { prompt: 'login' }, { max_age: '600' }]) {
