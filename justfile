@@ -66,6 +66,11 @@ noninterference requests="200000" seed="20":
 noninterference-timing:
     cargo test --release -p tessera-http --test it cmp_20_timing -- --ignored --nocapture
 
+# so many sockets that send their heads slowly, beside somebody in a hurry (HTTP-3); wants `ulimit -n` above twice that
+slowloris sockets="2000":
+    cargo build -p tessera-server
+    TESSERA_SLOW_SOCKETS={{ sockets }} cargo test --workspace --test conformance http_3_slow_heads -- --nocapture
+
 # fuzz targets, so many seconds each; or one of them: just fuzz 60 search
 fuzz seconds="60" target="":
     fuzz/run {{ seconds }} {{ target }}

@@ -25,15 +25,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` and waits until it is ready. What it says on standard error is appended to `log`. If this
-    /// process ends in whatever way, then the server is killed and `folders` are removed.
+    /// Starts `command` and waits until it is ready. What it says on standard error is appended to `log`, what it prints to
+    /// [`printed_beside`] that. If this process ends in whatever way, then the server is killed and `folders` are removed.
     pub(crate) fn start(mut command: Command, log: &Path, folders: &[PathBuf]) -> Self {
         let stderr = File::options().create(true).append(true).open(log);
         let stderr = stderr.unwrap_or_else(|error| panic!("no log file {}: {error}", log.display()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
         let watchdog = watchdog(child.id(), folders);
-        let lines = child.stdout.take().map(read_lines);
+        let lines = child.stdout.take().map(|stdout| read_lines(stdout, &printed_beside(log)));
         let mut process = Self { child, watchdog, base: String::new() };
         match lines.map(|lines| wait_until_ready(&lines)) {
             Some(Ok(base)) => process.base = base,
@@ -99,11 +99,20 @@ fn watchdog(server: u32, folders: &[PathBuf]) -> Child {
     sh.spawn().unwrap_or_else(|error| panic!("no watchdog: {error}"))
 }
 
-/// Reads to the end, since a server blocks once nobody empties its pipe.
-fn read_lines(stdout: ChildStdout) -> Receiver<String> {
+/// Where what a server prints goes, whose log is there.
+pub(crate) fn printed_beside(log: &Path) -> PathBuf {
+    log.with_extension("out")
+}
+
+/// Reads to the end, since a server blocks once nobody empties its pipe, and keeps what there was.
+fn read_lines(stdout: ChildStdout, kept: &Path) -> Receiver<String> {
     let (sender, receiver): (Sender<String>, _) = mpsc::channel();
+    let kept = File::options().create(true).append(true).open(kept);
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Ok(mut kept) = kept.as_ref() {
+                let _ = writeln!(kept, "{line}");
+            }
             // Nobody listens once the server is ready.
             let _ = sender.send(line);
         }

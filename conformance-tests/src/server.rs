@@ -13,7 +13,7 @@ use tessera_fixtures::postgres::{self, Cluster};
 use crate::binary::tessera;
 use crate::client::Client;
 use crate::folder::Folder;
-use crate::process::{Process, show_tail};
+use crate::process::{Process, printed_beside, show_tail};
 use crate::proxy::{Address, Proxy};
 
 /// The base URL of a running server: the tests of the FHIR specification then use it and start none.
@@ -319,6 +319,13 @@ impl Server {
     pub fn log(&self) -> Option<String> {
         let log = std::fs::read(self.local.as_ref()?.log()).ok()?;
         Some(String::from_utf8_lossy(&log).into_owned())
+    }
+
+    /// What the server has printed, if it is one of ours.
+    #[must_use]
+    pub fn printed(&self) -> Option<String> {
+        let printed = std::fs::read(printed_beside(&self.local.as_ref()?.log())).ok()?;
+        Some(String::from_utf8_lossy(&printed).into_owned())
     }
 
     /// Kills the server with signal 9 and waits for its end.

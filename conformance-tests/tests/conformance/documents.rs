@@ -93,6 +93,42 @@ fn every_command_of_the_documentation_is_run_or_it_is_said_why_not() {
 }
 
 #[test]
+fn each_rule_of_access_audit_and_input_has_a_test_of_its_name() {
+    let rules = fs::read_to_string(root().join("docs/rules.md")).unwrap();
+    let mut sources = Vec::new();
+    for folder in ["crates", "conformance-tests"] {
+        files(&root().join(folder), ".rs", &mut sources);
+    }
+    let sources: String = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let sections = ["Access", "Audit", "Input"].map(|name| {
+        let mut sections = rules.split("\n## ");
+        sections.find(|section| section.starts_with(name)).unwrap()
+    });
+    let mut ids = BTreeSet::new();
+    for row in sections.iter().flat_map(|section| section.lines()).filter(|line| line.starts_with("| ")) {
+        let named = row.split('|').nth(1).unwrap().split([',', ' ']).filter(|id| id.contains('-'));
+        // What is not kept says so.
+        ids.extend(named.filter(|_| !row.contains("| not kept yet")));
+    }
+    assert!(ids.len() > 60, "{ids:?}");
+    let has_test = |id: &str| {
+        let name = id.to_lowercase().replace('-', "_");
+        // `cmp_2_and_3_…` is of both.
+        sources.contains(&format!("fn {name}_")) || sources.contains(&format!("_{name}_"))
+    };
+    let without: Vec<_> = ids.iter().filter(|id| !has_test(id)).collect();
+    assert!(without.is_empty(), "no test is named after {without:?}");
+    // And what tests are named after is explained.
+    for family in ["core", "auth", "scp", "cmp", "aud", "http"] {
+        for rest in sources.split(&format!("fn {family}_")).skip(1) {
+            let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            let id = format!("{}-{number}", family.to_uppercase());
+            assert!(number.is_empty() || ids.contains(id.as_str()), "docs/rules.md does not say what {id} is");
+        }
+    }
+}
+
+#[test]
 fn rules_and_tests_that_the_security_model_names_are_there() {
     let [model, rules] = ["docs/security-model.md", "docs/rules.md"].map(|path| fs::read_to_string(root().join(path)));
     let (model, rules) = (model.unwrap(), rules.unwrap());

@@ -68,21 +68,50 @@ fn http_2_a_head_has_100_headers_and_16_kib_of_them() {
 fn http_3_slow_heads_are_closed_by_15_seconds_and_others_are_answered() {
     let server = server(&[]);
     let count = env::var(SLOW_SOCKETS).map_or(50, |count| count.parse().unwrap());
-    let start = Instant::now();
-    let mut slow: Vec<Wire> = (0..count).map(|_| Wire::connect(&server)).collect();
-    for wire in &mut slow {
-        wire.send("GET /fhir/Patient HTTP/1.1\r\nX-Slow: ");
-    }
-    while start.elapsed() < Duration::from_secs(14) {
+    let asked = || {
+        let start = Instant::now();
         assert_eq!(Wire::connect(&server).ask(&head("GET /fhir/Patient", &[])).status, 200);
-        for wire in &mut slow {
+        start.elapsed()
+    };
+    let mut alone: Vec<Duration> = (0..400).map(|_| asked()).collect();
+    let mut beside = Vec::new();
+    let start = Instant::now();
+    // To open many takes a while.
+    let open = |_| {
+        let mut wire = Wire::connect(&server);
+        wire.send("GET /fhir/Patient HTTP/1.1\r\nX-Slow: ");
+        (Instant::now(), wire)
+    };
+    let mut slow: Vec<(Instant, Wire)> = (0..count).map(open).collect();
+    let opened = start.elapsed();
+    while start.elapsed() < Duration::from_secs(14) {
+        for (_, wire) in &mut slow {
             wire.try_send("a");
+        }
+        // Until the heads have had their time, somebody in a hurry asks.
+        while beside.len() < 400 && start.elapsed() < Duration::from_secs(9) {
+            beside.push(asked());
+            if beside.len() % 50 == 0 {
+                break;
+            }
         }
         thread::sleep(Duration::from_millis(500));
     }
-    let end = start + Duration::from_secs(15);
-    let open = slow.iter_mut().filter_map(|wire| (!wire.is_closed_by(end)).then_some(())).count();
-    assert_eq!(open, 0, "of {count}");
+    let open = slow.iter_mut().filter_map(|(since, wire)| {
+        let is_closed = wire.is_closed_by(*since + Duration::from_secs(15));
+        (!is_closed).then_some(())
+    });
+    assert_eq!(open.count(), 0, "of {count}, opened in {opened:?}");
+    let p99 = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() * 99 / 100]
+    };
+    let (alone, beside) = (p99(&mut alone), p99(&mut beside));
+    println!(
+        "HTTP-3: {count} slow sockets, opened in {opened:?}, are closed; p99 of others {beside:?}, of them alone {alone:?}"
+    );
+    // "normal p99 < 2x"; what a busy machine adds is not the sockets'.
+    assert!(beside < alone * 2 + Duration::from_millis(100), "{beside:?}, alone {alone:?}");
 }
 
 #[test]
@@ -224,6 +253,117 @@ fn http_4_an_address_without_a_token_is_told_when_to_come_again() {
     assert_eq!(ask("GET /fhir/Patient", "192.0.2.3").status, 401);
     for _ in 0..5 {
         assert_ne!(ask("POST /auth/revoke", "192.0.2.2").status, 429);
+    }
+}
+
+/// A FHIR body to a path, in the wire's words; `lines` beside its length and type.
+fn post(path: &str, lines: &[String], body: &str) -> String {
+    let of_body = ["Content-Type: application/fhir+json\r\n".to_owned(), format!("Content-Length: {}\r\n", body.len())];
+    format!("{}{body}", head(&format!("POST {path}"), &[&of_body[..], lines].concat()))
+}
+
+#[test]
+fn http_1_urls_are_made_of_the_base_url_whatever_the_request_says() {
+    let server = server(&[]);
+    let lies = [
+        "X-Forwarded-Host: evil.example\r\n",
+        "X-Forwarded-Proto: https\r\n",
+        "X-Forwarded-Prefix: /evil\r\n",
+        "Forwarded: host=evil.example;proto=https\r\n",
+        "X-Original-URL: /evil\r\n",
+    ];
+    let lies = lies.map(str::to_owned);
+    let body = r#"{"resourceType":"Patient"}"#;
+    let created: Vec<_> = (0..2).map(|_| Wire::connect(&server).ask(&post("/fhir/Patient", &lies, body))).collect();
+    let location = created[0].head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
+    assert!(location.starts_with(&format!("{}/Patient/", server.base())), "{location}");
+    // `localhost` is let in without authentication, and is not the name that the server has.
+    for path in ["Patient?_count=1", "Patient?_count=1&_sort=-_lastUpdated", "_history?_count=1", "metadata"] {
+        let reply = Wire::connect(&server).ask(&head(&format!("GET /fhir/{path}"), &lies));
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.text.contains(server.base()), "{path}: {}", reply.text);
+        assert!(!reply.text.contains("evil") && !reply.text.contains("localhost"), "{path}: {}", reply.text);
+    }
+    let base = "https://ehr.example.org/fhir";
+    let server = database().serve_with_authentication(&[("TESSERA_BASE_URL", base)]);
+    for path in ["/fhir/.well-known/smart-configuration", "/.well-known/openid-configuration", "/fhir/metadata", "/"] {
+        let lies = [&lies[..], &["Host: evil.example\r\n".to_owned()]].concat();
+        let request = head(&format!("GET {path}"), &lies).replacen("Host: localhost\r\n", "", 1);
+        let reply = Wire::connect(&server).ask(&request);
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(
+            reply.text.contains("https://ehr.example.org/") && !reply.text.contains("evil"),
+            "{path}: {}",
+            reply.text
+        );
+    }
+}
+
+#[test]
+fn http_2_a_resource_has_5_mib_and_a_string_1_mib_and_not_a_byte_more() {
+    let server = server(&[]);
+    let ask = |path: &str, body: &str| Wire::connect(&server).ask(&post(path, &[], body));
+    let sized = |bytes: usize| {
+        let start = r#"{"resourceType":"Patient"}"#;
+        format!("{start}{}", " ".repeat(bytes - start.len()))
+    };
+    assert_eq!(ask("/fhir/Patient", &sized(5 << 20)).status, 201);
+    assert_eq!(ask("/fhir/Patient", &sized((5 << 20) + 1)).status, 413);
+    // The same without a length, as it comes.
+    let chunked = |bytes: usize| {
+        let lines = ["Content-Type: application/fhir+json\r\n", "Transfer-Encoding: chunked\r\n"].map(str::to_owned);
+        let body = sized(bytes);
+        Wire::connect(&server).ask(&format!(
+            "{}{:x}\r\n{body}\r\n0\r\n\r\n",
+            head("POST /fhir/Patient", &lines),
+            body.len()
+        ))
+    };
+    assert_eq!((chunked(5 << 20).status, chunked((5 << 20) + 1).status), (201, 413));
+    let text = |bytes: usize| format!(r#"{{"resourceType":"Patient","name":[{{"text":"{}"}}]}}"#, "x".repeat(bytes));
+    assert_eq!(ask("/fhir/Patient", &text(1 << 20)).status, 201);
+    let reply = ask("/fhir/Patient", &text((1 << 20) + 1));
+    assert!(reply.status == 422 && reply.text.contains("longer than 1 MiB"), "{}", reply.text);
+    // What a string of base64 holds has no such bound.
+    let data = |bytes: usize| {
+        let data = "AAAA".repeat(bytes / 4);
+        format!(r#"{{"resourceType":"Patient","photo":[{{"contentType":"image/png","data":"{data}"}}]}}"#)
+    };
+    assert_eq!(ask("/fhir/Patient", &data((1 << 20) + 4)).status, 201);
+}
+
+#[test]
+fn auth_40_every_answer_says_that_there_is_no_authentication_and_so_does_the_log() {
+    let server = server(&[]);
+    let paths = [
+        "/fhir/metadata",
+        "/fhir/Patient",
+        "/fhir/Patient/none",
+        "/fhir/nonsense",
+        "/elsewhere",
+        "/health/live",
+        "/openapi.json",
+        "/",
+        "/docs",
+        "/docs/capabilities",
+    ];
+    for path in paths {
+        let reply = Wire::connect(&server).ask(&head(&format!("GET {path}"), &[]));
+        assert!(reply.head.to_ascii_lowercase().contains("x-insecure-mode: no-auth"), "{path}: {}", reply.head);
+        let is_page = reply.head.contains("text/html");
+        assert!(!is_page || reply.text.contains("runs without authentication"), "{path}: {}", reply.text);
+    }
+    let elsewhere = head("GET /fhir/Patient", &[]).replacen("localhost", "ehr.example.org", 1);
+    let reply = Wire::connect(&server).ask(&elsewhere);
+    assert_eq!(reply.status, 421, "{}", reply.text);
+    assert!(reply.head.to_ascii_lowercase().contains("x-insecure-mode: no-auth"), "{}", reply.head);
+    assert!(server.log().unwrap().contains("NO AUTHENTICATION"));
+    // And nobody says so who asks for tokens.
+    let server = database().serve_with_authentication(&[]);
+    for path in paths {
+        let reply = Wire::connect(&server).ask(&head(&format!("GET {path}"), &[]));
+        assert!(!reply.head.to_ascii_lowercase().contains("x-insecure-mode"), "{path}: {}", reply.head);
+        assert!(!reply.text.contains("runs without authentication"), "{path}");
     }
 }
 

@@ -1,31 +1,99 @@
-//! HTTP-11: what is sent in requests comes out neither in the log, whatever its filter lets through, nor in metrics and traces.
+//! HTTP-11: what is sent in requests, and what secrets are answered, comes out neither in the log, whatever its filter lets through,
+//! nor in what is printed, in metrics, in traces, and in the files on the way to the audit record, which name ids alone.
 
-use conformance_tests::{Backend, Database, Server, Wire};
+use conformance_tests::{Backend, Database, Folder, Server, Wire};
+use serde_json::{Value, json};
+use std::{cell::Cell, env, fs, path::Path};
 use tokio::runtime::Runtime;
 
-use crate::metrics;
-use crate::traces::Collector;
+use crate::{
+    metrics,
+    smart::{ASSERTION_TYPE, Key, form, jwks},
+    traces::Collector,
+};
+
+/// How many texts there are to be, at least.
+const CANARIES: usize = 5000;
 
 /// A text that is nowhere else.
 fn canary(n: usize) -> String {
-    format!("canary{n:04}zqx")
+    format!("zqxcanary{n:05}")
 }
 
-/// Everything that the server has written, and that it has written anything.
-fn assert_silent(backend: Backend, server: &Server, planted: usize) {
-    let log = server.log().unwrap_or_default();
-    assert!(log.lines().count() > 1, "{backend}: there is no log to look into");
-    let found: Vec<&str> = log.lines().filter(|line| line.contains("zqx")).take(5).collect();
-    assert!(found.is_empty(), "{backend}, of {planted}: {found:#?}");
+/// The same, where an id is asked for by which a resource or a request is known: the audit record is there to name it.
+fn id(n: usize) -> String {
+    format!("zqicanary{n:05}")
 }
 
-/// Requests with a text of its own in each of their parts.
-fn planted() -> Vec<String> {
-    let mut count = 0;
-    let mut next = || {
-        count += 1;
-        canary(count)
+/// Fails if a text has one of those that were planted.
+#[track_caller]
+fn assert_silent(place: &str, text: &str, planted: &[&str]) {
+    let found: Vec<&str> =
+        text.lines().filter(|line| planted.iter().any(|planted| line.contains(planted))).take(5).collect();
+    assert!(found.is_empty(), "{place}: {found:#?}");
+}
+
+/// All that the files below a folder hold.
+fn files(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // One may have gone meanwhile: it is in the database.
+        text.push_str(&match entry.path().is_dir() {
+            true => files(&entry.path()),
+            false => String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned(),
+        });
+    }
+    text
+}
+
+/// The secrets of a client that shows who it is, gets a token and uses it.
+fn secrets(database: &Database, server: &Server) -> Vec<String> {
+    let (key, client) = (Key::es384("k"), format!("canary-{:016x}", fastrand::u64(..)));
+    let file = env::temp_dir().join(format!("{client}.jwks"));
+    fs::write(&file, jwks(&[&key]).to_string()).unwrap();
+    let add = ["client", "add", &client, "--name", "C", "--authentication", "private_key_jwt", "--jwks"];
+    let more = [file.to_str().unwrap(), "--scope", "system/*.rs", "--policy", "*"];
+    drop(database.run(&[&add[..], &more].concat(), ""));
+    fs::remove_file(&file).unwrap();
+    let basic = ["client", "add", &format!("{client}-basic"), "--name", "B", "--authentication", "client_secret_post"];
+    let told: Value = serde_json::from_str(&database.run(&[&basic[..], &["--scope", "openid"]].concat(), "")).unwrap();
+    let url = format!("{}/auth/token", server.base().trim_end_matches("/fhir"));
+    let exp = jsonwebtoken::get_current_timestamp() + 240;
+    let assertion = key.sign(
+        &json!({"iss": client, "sub": client, "aud": url, "exp": exp, "jti": format!("{:x}", fastrand::u128(..))}),
+    );
+    let post = |path: &str, pairs: &[(&str, &str)]| {
+        let (body, line) = (form(pairs), format!("POST /auth/{path} HTTP/1.1\r\nHost: localhost\r\n"));
+        let of_body =
+            format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n", body.len());
+        Wire::connect(server).ask(&format!("{line}{of_body}{body}"))
     };
+    let shown = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion.as_str())];
+    let asked = [("grant_type", "client_credentials"), ("scope", "system/*.rs")];
+    let answer = post("token", &[&asked[..], &shown].concat());
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let token: Value = serde_json::from_str(&answer.text).unwrap();
+    let (token, secret) = (token["access_token"].as_str().unwrap(), told["client_secret"].as_str().unwrap());
+    let with = |line: &str| {
+        let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+        Wire::connect(server).ask(&request).status
+    };
+    assert_eq!((with("GET /fhir/Patient"), with("GET /fhir/Patient/none")), (200, 404));
+    let basic = format!("{client}-basic");
+    let credentials = [("client_id", basic.as_str()), ("client_secret", secret), ("token", token)];
+    assert!([200, 403].contains(&post("introspect", &credentials).status));
+    assert_eq!(post("revoke", &credentials).status, 200);
+    [token, secret, &assertion].map(str::to_owned).into()
+}
+
+/// Requests with a text of its own in each of their parts, the first of which has this number; how many texts they are.
+fn planted(first: usize) -> (Vec<String>, usize) {
+    let count = Cell::new(first);
+    let number = || {
+        count.set(count.get() + 1);
+        count.get()
+    };
+    let (next, next_id) = (|| canary(number()), || id(number()));
     let mut requests = Vec::new();
     let mut request = |line: String, headers: &str, body: String| {
         let length = body.len();
@@ -41,9 +109,9 @@ fn planted() -> Vec<String> {
     for path in ["Patient", "Patient?_format=json", "Patient/$validate", "Patient/$meta-add"] {
         request(format!("POST /fhir/{path}"), fhir, patient(&next(), &next(), &next()));
     }
-    let id = next();
+    let id = next_id();
     request(format!("PUT /fhir/Patient/{id}"), fhir, patient(&next(), &id, &next()));
-    request(format!("PUT /fhir/Patient?identifier={}", next()), fhir, patient(&next(), &next(), &next()));
+    request(format!("PUT /fhir/Patient?identifier={}", next()), fhir, patient(&next(), &next_id(), &next()));
     request(
         "POST /fhir/Patient".to_owned(),
         &format!("{fhir}If-None-Exist: identifier={}\r\n", next()),
@@ -94,12 +162,12 @@ fn planted() -> Vec<String> {
         "_include=X",
     ] {
         let query = query.replace('X', &next()).replace(' ', "%20").replace('"', "%22");
-        request(format!("GET /fhir/Patient?{query}"), &format!("X-Request-Id: {}\r\n", next()), String::new());
+        request(format!("GET /fhir/Patient?{query}"), &format!("X-Request-Id: {}\r\n", next_id()), String::new());
         request("POST /fhir/Patient/_search".to_owned(), form, query.replace(&canary(0), ""));
     }
     for path in [
-        format!("Patient/{}", next()),
-        format!("Patient/{}/_history/9", next()),
+        format!("Patient/{}", next_id()),
+        format!("Patient/{}/_history/9", next_id()),
         next(),
         format!("${}", next()),
         format!("ValueSet/$expand?url={}", next()),
@@ -144,7 +212,7 @@ fn planted() -> Vec<String> {
             String::new(),
         );
     }
-    requests
+    (requests, count.get() - first)
 }
 
 #[test]
@@ -152,23 +220,51 @@ fn http_11_nothing_that_is_sent_comes_out_in_the_log() {
     for backend in Backend::ALL {
         let Some(database) = Database::create(backend, "http_11") else { continue };
         let log = ("TESSERA_LOG", "trace,sqlx=trace,hyper=trace,tokio=trace");
-        let collector = Collector::start();
+        let (collector, audit) = (Collector::start(), Folder::new("audit"));
+        let folder = audit.path().display().to_string();
         let traces = ("TESSERA_TRACES_ENDPOINT", collector.url.as_str());
-        let trace = [log, traces, ("TESSERA_METRICS_LISTEN", "127.0.0.1:0")];
+        let settings = [log, traces, ("TESSERA_METRICS_LISTEN", "127.0.0.1:0"), ("TESSERA_AUDIT_FOLDER", &folder)];
         for with_authentication in [false, true] {
-            let mut server =
-                if with_authentication { database.serve_with_authentication(&trace) } else { database.serve(&trace) };
-            let requests = planted();
-            for request in &requests {
-                let reply = Wire::connect(&server).ask(request);
-                assert!(reply.status < 500, "{request}: {} {}", reply.status, reply.text);
+            let mut server = if with_authentication {
+                database.serve_with_authentication(&settings)
+            } else {
+                database.serve(&settings)
+            };
+            let (mut count, mut segments) = (0, String::new());
+            while count < CANARIES {
+                let (requests, texts) = planted(count);
+                for (n, request) in requests.iter().enumerate() {
+                    let reply = Wire::connect(&server).ask(request);
+                    assert!(reply.status < 500, "{request}: {} {}", reply.status, reply.text);
+                    if n % 25 == 0 {
+                        // They go within a second.
+                        segments.push_str(&files(audit.path()));
+                    }
+                }
+                count += texts;
             }
+            let secrets = if with_authentication { secrets(&database, &server) } else { Vec::new() };
+            segments.push_str(&files(audit.path()));
             let page = Runtime::new().unwrap().block_on(metrics::page(&server));
-            assert!(page.contains("tessera_requests_total") && !page.contains("zqx"), "{page}");
             assert!(server.stop().success());
-            let text = collector.text();
-            assert!(text.contains("db.query.text") && !text.contains("zqx"), "{backend}: a value is in a trace");
-            assert_silent(backend, &server, requests.len());
+            let (log, printed, traces) = (server.log().unwrap(), server.printed().unwrap(), collector.text());
+            assert!(log.lines().count() > 1, "{backend}: there is no log to look into");
+            assert!(page.contains("tessera_requests_total") && printed.contains("listens"), "{backend}: {printed}");
+            assert!(traces.contains("db.query.text"), "{backend}: there is no trace to look into");
+            assert!(segments.contains("zqicanary"), "{backend}: there is no event to look into");
+            let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+            let (texts, ids) =
+                ([&["zqxcanary"], &secrets[..]].concat(), [&["zqxcanary", "zqicanary"], &secrets[..]].concat());
+            for (place, text, planted) in [
+                ("the log", &log, &ids),
+                ("what is printed", &printed, &ids),
+                ("metrics", &page, &ids),
+                ("traces", &traces, &ids),
+                ("audit segments", &segments, &texts),
+            ] {
+                assert_silent(&format!("{backend}, {place}, of {count} texts"), text, planted);
+            }
+            println!("HTTP-11: {count} texts and {} secrets on {backend}, 0 found", secrets.len());
         }
     }
 }

@@ -71,6 +71,7 @@ mod smart_admin;
 mod smart_audit;
 mod smart_backend;
 mod smart_break_glass;
+mod smart_bypass;
 mod smart_clinic;
 mod smart_consent;
 mod smart_discovery;

@@ -290,6 +290,25 @@ fn iterate_ends_in_a_circle() {
     });
 }
 
+// HTTP-5: https://hl7.org/fhir/R4/search.html#include, "servers … SHOULD limit the number of iterations"
+#[test]
+fn http_5_iterate_goes_three_steps() {
+    on_each_backend(|space| {
+        let mut above: Option<String> = None;
+        for name in ["top", "fourth", "third", "second", "first", "bottom"] {
+            let clinic = resource("Organization").set("name", name);
+            let clinic = match &above {
+                Some(above) => clinic.set("partOf", datatypes::reference(above)),
+                None => clinic,
+            };
+            above = Some(space.add(name, clinic.build()));
+        }
+        let id = above.unwrap().replace("Organization/", "");
+        let query = format!("Organization?_id={id}&_include:iterate=Organization:partof");
+        included(space, &query, "bottom", "first second third");
+    });
+}
+
 // https://hl7.org/fhir/R4/search.html#include: includes are of the matches of the page
 #[test]
 fn each_page_has_the_includes_of_its_matches() {

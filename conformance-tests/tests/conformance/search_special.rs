@@ -6,7 +6,7 @@ use std::{thread, time::Duration};
 use serde_json::json;
 use tessera_fixtures::{condition, observation, patient};
 
-use crate::space::{on_each_backend, refused, refused_with, send};
+use crate::space::{bundle, entry, on_each_backend, refused, refused_with, send};
 
 const TAG: &str = "http://example.org/tags";
 const LABEL: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
@@ -198,7 +198,7 @@ fn the_remaining_parameters_of_all_resources_work_or_are_refused() {
 
 // https://hl7.org/fhir/R4/valueset-issue-type.html: too-costly
 #[test]
-fn a_search_over_the_limits_is_too_costly() {
+fn http_5_a_search_over_the_limits_is_too_costly() {
     on_each_backend(|space| {
         space.add("a", patient().gender("female").build());
         let values = |count: usize| (0..count).map(|n| format!("v{n}")).collect::<Vec<_>>().join(",");
@@ -207,18 +207,28 @@ fn a_search_over_the_limits_is_too_costly() {
         let parameters = |count: usize| vec!["gender=female"; count].join("&");
         space.get(&format!("Patient?{}", parameters(50))).assert_status(200);
         refused_with(&space.get(&format!("Patient?{}", parameters(51))), 400, "too-costly");
-        let has = format!("Patient?{}code=a", "_has:Observation:patient:subject:Patient.".repeat(4));
-        refused_with(&space.get(&has), 400, "too-costly");
+        let has = |times: usize| format!("Patient?{}code=a", "_has:Observation:patient:subject:Patient.".repeat(times));
+        refused_with(&space.get(&has(4)), 400, "too-costly");
+        // Two within each other, three links.
+        let has = "Organization?_has:Patient:organization:_has:Observation:patient";
+        space.get(&format!("{has}:code=a")).assert_status(200);
+        refused_with(&space.get(&format!("{has}:_has:Provenance:target:recorded=2020")), 400, "too-costly");
+        let chain = |times: usize| format!("Organization?{}name=a", "partof:Organization.".repeat(times));
+        space.get(&chain(3)).assert_status(200);
+        refused_with(&space.get(&chain(4)), 400, "too-costly");
     });
 }
 
 // https://hl7.org/fhir/R4/search.html#count: a page may hold less
 #[test]
-fn a_large_count_is_served_as_the_largest_possible() {
+fn http_5_a_large_count_is_served_as_the_largest_possible() {
     on_each_backend(|space| {
-        space.add("a", patient().build());
-        let reply = space.search("Patient?_count=1000000");
-        assert_eq!(reply.entries().len(), 1, "{reply}");
+        let entries: Vec<_> = (0..1001).map(|_| entry("POST", "Patient", &space.tagged(patient().build()))).collect();
+        space.post("", &bundle("batch", &entries)).assert_status(200);
+        for count in [1001, 1_000_000] {
+            let reply = space.search(&format!("Patient?_count={count}"));
+            assert_eq!((reply.entries().len(), reply.link("next").is_some()), (1000, true), "{count}");
+        }
     });
 }
 

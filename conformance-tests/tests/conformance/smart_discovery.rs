@@ -2,6 +2,7 @@
 
 use crate::smart::on_each_backend;
 use reqwest::Method;
+use std::collections::BTreeSet;
 
 // "regardless of the Accept headers provided in the request"
 #[test]
@@ -30,6 +31,27 @@ fn auth_1_the_configuration_has_what_is_required_with_absolute_urls() {
         }
         // "SHALL NOT include plain"
         assert_eq!(configuration["code_challenge_methods_supported"], serde_json::json!(["S256"]));
+        // "List only what is tested": whoever adds to these adds to the tests that are named in docs/conformance-smart.md.
+        for (name, values) in [
+            ("grant_types_supported", "authorization_code refresh_token client_credentials"),
+            ("response_types_supported", "code"),
+            ("token_endpoint_auth_methods_supported", "client_secret_basic client_secret_post private_key_jwt"),
+            (
+                "capabilities",
+                "launch-ehr launch-standalone authorize-post client-public client-confidential-symmetric \
+                 client-confidential-asymmetric sso-openid-connect context-standalone-patient \
+                 context-standalone-encounter context-ehr-patient context-ehr-encounter context-banner context-style \
+                 permission-offline permission-online permission-patient permission-user permission-v1 permission-v2",
+            ),
+        ] {
+            let listed = configuration[name].as_array().unwrap().iter().map(|value| value.as_str().unwrap());
+            assert_eq!(listed.collect::<BTreeSet<_>>(), values.split(' ').collect(), "{name}");
+        }
+        // Nobody registers by themselves here.
+        assert!(configuration["registration_endpoint"].is_null());
+        for name in ["authorization_endpoint", "management_endpoint"] {
+            assert!(configuration[name].as_str().is_some_and(|url| url.starts_with("http://")), "{name}");
+        }
         let algorithms = &configuration["token_endpoint_auth_signing_alg_values_supported"];
         for name in ["RS384", "ES384"] {
             assert!(algorithms.as_array().unwrap().iter().any(|algorithm| algorithm == name), "{name}");

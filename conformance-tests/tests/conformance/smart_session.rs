@@ -2,7 +2,12 @@
 
 use conformance_tests::browser::{encode, fields};
 
-use crate::smart_clinic::{PASSWORD, code, decide, in_clinic, set};
+use reqwest::{Method, header::SET_COOKIE};
+
+use crate::{
+    smart::FORM,
+    smart_clinic::{PASSWORD, code, decide, in_clinic, set},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn auth_12_a_user_takes_back_what_they_have_allowed() {
@@ -61,6 +66,59 @@ async fn auth_13_a_login_says_nothing_and_a_logout_ends_the_session() {
         api.get("Patient/a").await.assert_status(401);
         // Nobody is sent to other sites by a login.
         assert!(encode(&fields(&page.text, "action=\"login\"")).contains("request="));
+    })
+    .await;
+}
+
+// https://owasp.org/www-community/attacks/Session_fixation
+#[tokio::test(flavor = "multi_thread")]
+async fn auth_13_each_login_begins_a_session_of_its_own_and_ends_the_one_before() {
+    in_clinic(async |clinic| {
+        let origin = clinic.base().trim_end_matches("/fhir").to_owned();
+        let ask = async |method: Method, path: &str, cookies: &[String], body: Option<String>| {
+            let request = clinic.server.client().request(method, &format!("{origin}{path}"));
+            let request = request.header("accept", "text/html").header("cookie", &cookies.join("; "));
+            match body {
+                Some(body) => request.body(FORM, body).send().await,
+                None => request.send().await,
+            }
+        };
+        let given = |reply: &conformance_tests::Reply, name: &str| {
+            let cookies = reply.headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+            let mut cookies = cookies.filter_map(|cookie| cookie.split(';').next());
+            cookies.find(|cookie| cookie.starts_with(name)).map(str::to_owned)
+        };
+        let log_in = async |session: &str| {
+            let request = clinic.request("user/Patient.rs", &[("prompt", "login")]);
+            let page = ask(Method::GET, &format!("/auth/authorize?{request}"), &[session.to_owned()], None).await;
+            let form_cookie = given(&page, "tessera-form").unwrap();
+            let mut form = fields(&page.text, "action=\"login\"");
+            set(&mut form, "name", "zoe");
+            set(&mut form, "password", PASSWORD);
+            let cookies = [form_cookie, session.to_owned()];
+            for _ in 0..30 {
+                let reply = ask(Method::POST, "/auth/login", &cookies, Some(encode(&form))).await;
+                if reply.status != 429 {
+                    reply.assert_status(303);
+                    return given(&reply, "tessera-session").unwrap();
+                }
+                // Tests beside this one log users in, too.
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            panic!("nobody can log in");
+        };
+        let is_in = async |session: &str| {
+            let page = ask(Method::GET, "/auth/manage", &[session.to_owned()], None).await;
+            page.status == 200 && !page.text.contains("type=\"password\"")
+        };
+        // One that somebody else has put there is not taken.
+        let planted = format!("tessera-session=tss_{}", "A".repeat(50));
+        let first = log_in(&planted).await;
+        assert_ne!(first, planted);
+        assert!(is_in(&first).await && !is_in(&planted).await);
+        let second = log_in(&first).await;
+        assert_ne!(second, first);
+        assert!(is_in(&second).await && !is_in(&first).await);
     })
     .await;
 }

@@ -5,7 +5,7 @@ use crate::{
     authorization::{self, Authorization, Pair},
     kept::{self, Keep, Kept, SECOND},
     secret::{self, Purpose, Secret},
-    token,
+    session, token,
 };
 use serde::{Deserialize, Serialize};
 use tessera_model::temporal::Micros;
@@ -133,6 +133,9 @@ pub(crate) async fn redeem(
     }
     if code.value.expires <= now || code.value.redirect_uri != redirect_uri {
         return Err(invalid());
+    }
+    if session::of(records, &code.value.authorization.session).await?.is_none() {
+        return Err(Error::InvalidGrant("the user has logged out"));
     }
     if !is_verifier(verifier) || !secret::equal(&secret::sha256(verifier.as_bytes()), &code.value.challenge) {
         return Err(Error::InvalidGrant("code_verifier is not the one that code_challenge was made of"));

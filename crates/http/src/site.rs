@@ -41,7 +41,10 @@ pub(crate) fn routes(context: &Context) -> Router<Context> {
     };
     let (statement, document): (Once, Once) = (Once::default(), Once::default());
     page("/", landing(context))
-        .merge(page("/docs", render(&ExplorerPage { root: "" }, EXPLORER)))
+        .merge(page(
+            "/docs",
+            render(&ExplorerPage { root: "", insecure: context.authenticator.is_insecure() }, EXPLORER),
+        ))
         .merge(page("/docs/scalar.js", Published::compressed("text/javascript; charset=utf-8", SCALAR)))
         .merge(page(
             "/docs/explorer.js",
@@ -84,6 +87,8 @@ struct LandingPage<'a> {
     base: &'a str,
     /// The last part of the base URL, by which the FHIR API is reached from here.
     fhir: &'a str,
+    /// Whether everybody is let in, which every page says (AUTH-40).
+    insecure: bool,
     access: Access,
 }
 
@@ -103,13 +108,17 @@ fn landing(context: &Context) -> Published {
     };
     let fhir = context.base.rsplit('/').next().unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION");
-    render(&LandingPage { root: "", version, base: &context.base, fhir, access }, QUIET)
+    render(
+        &LandingPage { root: "", version, base: &context.base, fhir, insecure: access == Access::Nobody, access },
+        QUIET,
+    )
 }
 
 #[derive(Template)]
 #[template(path = "explorer.html")]
 struct ExplorerPage<'a> {
     root: &'a str,
+    insecure: bool,
 }
 
 #[derive(Template)]
@@ -119,6 +128,7 @@ struct CapabilitiesPage<'a> {
     version: &'a str,
     base: &'a str,
     fhir: &'a str,
+    insecure: bool,
     statement: Statement,
 }
 
@@ -137,6 +147,7 @@ async fn capabilities_page(context: &Context, made: &Once, headers: &HeaderMap) 
         version: env!("CARGO_PKG_VERSION"),
         base: &context.base,
         fhir: context.base.rsplit('/').next().unwrap_or_default(),
+        insecure: context.authenticator.is_insecure(),
         statement: Statement::of(&statement),
     };
     made.get_or_init(|| render(&page, QUIET)).answer(headers)

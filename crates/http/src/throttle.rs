@@ -161,7 +161,8 @@ impl Client {
     /// Whether a new one would be the same.
     fn is_idle(self: &Arc<Self>, now: Instant) -> bool {
         let is_full = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).is_full(now);
-        is_full && Arc::strong_count(self) == 1 && self.searches.is_idle(self.limits.searches)
+        let is_idle = self.searches.is_idle(self.limits.searches) && self.costly.is_idle(self.limits.costly);
+        is_full && is_idle && Arc::strong_count(self) == 1
     }
 }
 
@@ -261,6 +262,28 @@ mod tests {
             assert!(waited.await.unwrap());
         }
         assert_eq!(places(), 2 + usize::try_from(QUEUE_MAX).unwrap());
+    }
+
+    #[tokio::test]
+    async fn http_4_who_has_a_turn_is_not_forgotten_however_many_ask() {
+        let throttle = Throttle::new(Some(LIMITS));
+        let own = Some(client::Limits { requests_per_second: 1000, burst: 3, searches: 1, costly: 1 });
+        for path in ["Patient/1/$everything", "Patient"] {
+            throttle.client("one", own).unwrap();
+            let turn = throttle.turn(&access("one"), &request(path, "")).await.unwrap();
+            // Its bucket is full again.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            for n in 0..=CLIENTS_MAX {
+                let _ = throttle.client(&format!("{path} {n}"), None);
+            }
+            throttle.client("one", own).unwrap();
+            let another = || async {
+                timeout(Duration::from_millis(50), throttle.turn(&access("one"), &request(path, ""))).await
+            };
+            assert!(another().await.is_err(), "{path}: two at once");
+            drop(turn);
+            assert!(another().await.is_ok(), "{path}");
+        }
     }
 
     #[test]

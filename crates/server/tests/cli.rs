@@ -60,6 +60,16 @@ fn auth_40_without_authentication_everything_is_on_this_machine() {
         &["serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--database-url", "postgres://db.example.org/x"],
         "on this machine",
     );
+    let with = |name: &str, value: &str, more: &[&str], words: &str| {
+        let start = ["serve", "--insecure-no-auth", "--listen", "127.0.0.1:0"];
+        let output = command(&[&start[..], more].concat()).env(name, value).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(words), "{name}={value}: {text}");
+    };
+    with("TESSERA_HTTP_PROXIES", "127.0.0.1", &[], "no proxy may be in front");
+    let here = ["--database-url", "postgres://localhost/x"];
+    with("TESSERA_DATABASE_REPLICA_URL", "postgres://db.example.org/x", &here, "on this machine");
+    with("TESSERA_METRICS_LISTEN", "0.0.0.0:0", &[], "loopback");
 }
 
 #[test]

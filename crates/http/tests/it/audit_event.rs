@@ -1,9 +1,9 @@
 //! Patients read who looked at their record, and learn nothing of others from it (AUD-1, docs/audit.md).
 
-use crate::world::{Server, get, on_both};
+use crate::world::{Server, get, grant, on_both};
 use serde_json::{Value, json};
 use tessera_http::{Local, archived};
-use tessera_model::interaction::Method;
+use tessera_model::{AccessContext, Caller, interaction::Method};
 use tessera_store::Store as _;
 
 /// The events that a search finds.
@@ -68,6 +68,61 @@ fn aud_1_patients_read_the_events_about_themselves_and_no_others() {
         assert_eq!(get(&b, &format!("AuditEvent/{id}")).await.status, 200);
         assert_eq!(get(&a, &format!("AuditEvent/{id}")).await.status, 404);
         assert_eq!(found(&a, &format!("AuditEvent?_id={id}")).await, Vec::<Value>::new());
+    });
+}
+
+#[test]
+fn aud_2_who_did_it_in_which_role_with_which_token_and_what_for() {
+    on_both("agents", &async |location| {
+        let server = Server::audited(location()).await;
+        server.fill(&["a", "b"]).await;
+        let caller = Caller {
+            user: Some("Patient/a".to_owned()),
+            purpose: Some("PATRQT".to_owned()),
+            token: Some("token-1".to_owned()),
+            ..Caller::of_client("growth-chart")
+        };
+        let app = Local::new(
+            server.context.clone(),
+            AccessContext::granted(caller, vec![grant(Some("a"), "*.cruds")], false),
+        );
+        let administrator = server.as_administrator();
+        let observation = json!({"resourceType": "Observation", "id": "o1-a", "status": "amended", "code": {"text": "x"},
+            "subject": {"reference": "Patient/a"}});
+        let body = observation.to_string().into_bytes();
+        let (source, destination) = ("110153", "110152");
+        for (method, path, body, subtype, action, roles) in [
+            (Method::Get, "Observation/o1-a", Vec::new(), "read", "R", [destination, source]),
+            (Method::Get, "Observation?_id=o1-a", Vec::new(), "search-type", "E", [source, destination]),
+            (Method::Post, "Observation", body.clone(), "create", "C", [source, destination]),
+            (Method::Put, "Observation/o1-a", body, "update", "U", [source, destination]),
+            (Method::Delete, "Observation/o1-a", Vec::new(), "delete", "D", ["110150", "custodian"]),
+        ] {
+            assert!(app.send(method, path, body, None).await.status < 300, "{subtype}");
+            let events = found(&administrator, &format!("AuditEvent?altid=growth-chart&subtype={subtype}")).await;
+            assert_eq!(events.len(), 1, "{subtype}");
+            let event = &events[0];
+            assert_eq!((&event["action"], &event["outcome"]), (&json!(action), &json!("0")), "{event}");
+            assert_eq!(event["purposeOfEvent"][0]["coding"][0]["code"], "PATRQT", "{event}");
+            let agents = event["agent"].as_array().unwrap();
+            let role = |n: usize| agents[n]["type"]["coding"][0]["code"].as_str().unwrap();
+            assert_eq!(([role(0), role(1)], role(2), agents.len()), (roles, "IRCP", 3), "{subtype}");
+            assert_eq!(agents[0]["who"]["identifier"]["value"], "growth-chart");
+            assert_eq!(agents[2]["who"]["reference"], "Patient/a");
+            // The user has asked, by a token that is named and not told.
+            let asked: Vec<bool> = agents.iter().map(|agent| agent["requestor"] == true).collect();
+            assert_eq!(asked, [false, false, true], "{subtype}");
+            assert_eq!(agents[2]["policy"], json!(["urn:ietf:params:oauth:jti:token-1"]));
+            assert_eq!(patient(event), "Patient/a");
+        }
+        // What was refused because it is hidden is known to the record alone: the answer is that of what is not there.
+        for (path, what) in [("Observation/o1-b", "Observation/o1-b"), ("Patient/b/_history", "Patient/b")] {
+            let refused = get(&app, path).await;
+            assert_eq!(refused.status, 404, "{path}");
+            let events = found(&administrator, &format!("AuditEvent?altid=growth-chart&outcome=4&entity={what}")).await;
+            assert_eq!(events.len(), 1, "{path}");
+            assert_eq!((data(&events[0]), &events[0]["outcomeDesc"]), (Some(what), &json!("404 not-found")), "{path}");
+        }
     });
 }
 

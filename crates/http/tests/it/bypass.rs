@@ -1,6 +1,6 @@
 //! The ways in which servers have let one patient see another's record, one by one: docs/access.md.
 
-use crate::world::{Server, get, on_both};
+use crate::world::{Server, base64, get, on_both};
 use serde_json::{Value, json};
 use tessera_http::Local;
 use tessera_model::{Permission, Permissions, interaction::Method};
@@ -36,6 +36,11 @@ fn bypass_reads_tell_nothing_of_another() {
             "Observation?performer=Patient/b",
             "Observation?patient=a&patient=b",
             "Encounter?participant=doc&patient=b",
+            // A parameter that narrows, beside another of the same meaning.
+            "Appointment?patient=a&actor=Patient/b",
+            "Appointment?actor=Patient/a&actor=Patient/b",
+            "Coverage?patient=a&beneficiary=Patient/b",
+            "Patient/a/Appointment?actor=Patient/b",
             "Patient/b/*",
             "Patient/b/Observation",
             "Patient/a/Observation?patient=b",
@@ -49,6 +54,7 @@ fn bypass_reads_tell_nothing_of_another() {
             "Organization?_revinclude=Patient:organization&_revinclude:iterate=Observation:patient",
             "Practitioner?_revinclude=Observation:focus",
             "Coverage?beneficiary.birthdate=1980-01-01",
+            "Coverage?subscriber.birthdate=1980-01-01",
             "Observation?patient.family=family-b",
             "Observation?patient.identifier=http://mrn|mrn-b",
             "Organization?_has:Patient:organization:family=family-b",
@@ -64,6 +70,9 @@ fn bypass_reads_tell_nothing_of_another() {
             "Patient?_id=b",
             "Patient?identifier=mrn-b",
             "Patient?_sort=family",
+            "Observation?_sort=patient.name",
+            "Observation?_contained=true&performer:Practitioner.family=inner-b",
+            "Practitioner?_contained=true&family=inner-b",
             "Observation?_sort=-date&_count=1",
             "Observation?_elements=subject",
             "Observation?_summary=true",
@@ -121,6 +130,31 @@ fn bypass_writes_neither_reach_nor_reveal_another() {
         let server = Server::new(location()).await;
         server.fill(&["a", "b"]).await;
         let a = server.as_patient("a");
+        // A patch of what is hidden, and one that gives away what is one's own: in a Bundle, where the format is told.
+        let patch = |id: &str, subject: &str| {
+            let patch = json!([{"op": "replace", "path": "/subject/reference", "value": format!("Patient/{subject}")}]);
+            let patch = json!({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": base64(&patch.to_string())});
+            let entry = json!({"resource": patch, "request": {"method": "PATCH", "url": format!("Observation/{id}")}});
+            json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]}).to_string().into_bytes()
+        };
+        let patched = async |id: &str, subject: &str| a.send(Method::Post, "", patch(id, subject), None).await;
+        assert_eq!((patched("o1-b", "a").await.status, patched("none", "a").await.status), (404, 404));
+        assert_eq!(
+            patched("o1-b", "a").await.text.replace("o1-b", "none"),
+            patched("none", "a").await.text,
+            "what is hidden is not there"
+        );
+        assert_eq!(patched("o1-a", "b").await.status, 403);
+        assert_eq!(patched("o1-a", "x").await.status, 403);
+        // A batch within a batch would be nobody's request.
+        let inner = json!({"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": "Patient/b"}}]});
+        let outer = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+            {"resource": inner, "request": {"method": "POST", "url": ""}},
+            {"resource": inner, "request": {"method": "POST", "url": "/"}},
+        ]});
+        let nested = a.send(Method::Post, "", outer.to_string().into_bytes(), None).await;
+        let statuses = nested.text.matches("\"status\":\"4").count();
+        assert!(statuses == 2 && !nested.text.contains("family-b"), "{}", nested.text);
         let send = async |method, path: &str, body: Value| {
             a.send(method, path, body.to_string().into_bytes(), None).await.status
         };
@@ -155,6 +189,20 @@ fn bypass_writes_neither_reach_nor_reveal_another() {
             async |entries: Value| a.send(Method::Post, "", bundle(entries).to_string().into_bytes(), None).await;
         let (hidden, missing) = (answers(by_reference("family-b")).await, answers(by_reference("family-x")).await);
         assert_eq!((hidden.status, hidden.text), (missing.status, missing.text.replace("family-x", "family-b")));
+        // What an entry is called does not make it another's: the record is b's whatever refers to it.
+        let linked = json!([
+            {"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000001", "resource": {"resourceType": "Patient", "id": "b"},
+                "request": {"method": "PUT", "url": "Patient/b"}},
+            {"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000002",
+                "resource": observation("z", "b").as_object().map(|o| {
+                    let mut o = o.clone();
+                    o.insert("subject".to_owned(), json!({"reference": "urn:uuid:00000000-0000-4000-8000-000000000001"}));
+                    o.remove("id");
+                    o
+                }), "request": {"method": "POST", "url": "Observation"}},
+        ]);
+        let linked = answers(linked).await;
+        assert!(linked.status == 404 && !linked.text.contains("family-b"), "{}", linked.text);
         // If-None-Exist finds no hidden match: it creates.
         let probing = json!([{"resource": observation("y", "a"), "request": {"method": "POST", "url": "Observation", "ifNoneExist": "code=8867-4&patient=b"}}]);
         assert!(answers(probing).await.text.contains("201"));
@@ -164,6 +212,48 @@ fn bypass_writes_neither_reach_nor_reveal_another() {
             1,
             "b's record is as it was"
         );
+    });
+}
+
+#[test]
+fn bypass_what_was_deleted_or_was_once_ones_own_is_not_there() {
+    on_both("bypass_past", &async |location| {
+        let server = Server::new(location()).await;
+        server.fill(&["a", "b"]).await;
+        let (a, all) = (server.as_patient("a"), server.all());
+        let observation = |subject: &str| {
+            json!({"resourceType": "Observation", "id": "moved", "status": "final", "code": {"text": "8867-4 of b"},
+                "subject": {"reference": format!("Patient/{subject}")}})
+        };
+        server.put(&observation("a")).await;
+        server.put(&observation("b")).await;
+        for path in ["Observation/o1-b", "Condition/c-b"] {
+            assert_eq!(all.send(Method::Delete, path, Vec::new(), None).await.status, 204);
+        }
+        // What was theirs when it was deleted is gone, and that is told to them alone (CORE-6: never 410 to others).
+        assert_eq!(all.send(Method::Delete, "Condition/c-a", Vec::new(), None).await.status, 204);
+        assert_eq!(get(&a, "Condition/c-a").await.status, 410);
+        assert_eq!(get(&server.as_patient("b"), "Condition/c-b").await.status, 410);
+        for (path, missing) in [
+            ("Observation/o1-b", "Observation/missing"),
+            ("Condition/c-b", "Condition/missing"),
+            ("Observation/o1-b/_history", "Observation/missing/_history"),
+            ("Observation/o1-b/_history/1", "Observation/missing/_history/1"),
+            ("Observation/o1-b/_history/2", "Observation/missing/_history/2"),
+            ("Observation/moved", "Observation/missing"),
+            ("Observation/moved/_history", "Observation/missing/_history"),
+            ("Observation/moved/_history/1", "Observation/missing/_history/1"),
+            ("Observation/moved/$meta", "Observation/missing/$meta"),
+        ] {
+            let (hidden, none) = (get(&a, path).await, get(&a, missing).await);
+            let text = hidden.text.replace("o1-b", "missing").replace("c-b", "missing").replace("moved", "missing");
+            assert_eq!((hidden.status, text), (404, none.text), "{path}");
+        }
+        for path in ["Observation?_id=moved,o1-b", "Observation?_content=8867-4", "Patient/a/Observation?_id=moved"] {
+            let found: Value = serde_json::from_str(&get(&a, path).await.text).unwrap();
+            let found = found["entry"].to_string();
+            assert!(!found.contains("moved") && !found.contains("o1-b"), "{path}: {found}");
+        }
     });
 }
 

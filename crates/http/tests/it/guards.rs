@@ -52,6 +52,87 @@ fn core_1_few_modules_make_an_access_context_that_sees_everything() {
     assert_eq!(named, SEES_EVERYTHING);
 }
 
+#[test]
+fn core_2_every_call_of_the_store_for_resources_takes_the_context() {
+    let source = include_str!("../../../store/src/store.rs");
+    let (_, source) = source.split_once("pub trait Store").unwrap();
+    let (calls, _) = source.split_once("\n}").unwrap();
+    // What is about no resource: definitions, indexing and audit, whose callers ask whether their caller administers.
+    let others = [
+        "definitions",
+        "indexing",
+        "index_again",
+        "keep_indexed",
+        "audits",
+        "record",
+        "events",
+        "keep_audited",
+        "end_audit",
+        "analyze",
+    ];
+    let mut without = Vec::new();
+    let mut count = 0;
+    for call in calls.split("    fn ").skip(1) {
+        let signature = call.split(';').next().unwrap();
+        let name = signature.split(['<', '(']).next().unwrap();
+        count += 1;
+        if !signature.contains("access: &'a AccessContext") {
+            without.push(name);
+        }
+    }
+    assert_eq!(without, others);
+    assert!(count > others.len());
+}
+
+#[test]
+fn http_2_a_bundle_has_30000_entries_and_not_one_more() {
+    on_both("http_2_entries", &async |location| {
+        let all = Server::new(location()).await.all();
+        let bundle = |count: usize| {
+            let entry = r#"{"request":{"method":"GET","url":"Nothing"}}"#;
+            let entries = vec![entry; count].join(",");
+            format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entries}]}}"#).into_bytes()
+        };
+        let most = all.send(Method::Post, "", bundle(30_000), None).await;
+        assert_eq!((most.status, most.text.matches("\"status\":\"404").count()), (200, 30_000));
+        let more = all.send(Method::Post, "", bundle(30_001), None).await;
+        assert!(more.status == 400 && more.text.contains("too-costly"), "{}", more.status);
+    });
+}
+
+#[test]
+fn http_8_xml_is_read_in_one_place_by_one_parser() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(crates).unwrap() {
+        let folder = entry.unwrap().path().join("src");
+        if folder.is_dir() {
+            sources(&folder, &mut files);
+        }
+    }
+    let (mut parsers, mut readers) = (Vec::new(), Vec::new());
+    for file in files {
+        let path = file.strip_prefix(crates).unwrap().to_str().unwrap().replace('\\', "/");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        if path.contains("/tests") || path.contains("/examples/") {
+            continue;
+        }
+        let others = ["roxmltree", "xmltree", "minidom", "serde_xml", "libxml", "xml::reader", "sxd_document"];
+        assert!(!others.iter().any(|other| text.contains(other)), "{path}");
+        if text.contains("quick_xml::") {
+            parsers.push(path.clone());
+        }
+        if text.contains("xml::read(") {
+            readers.push(path);
+        }
+    }
+    parsers.sort();
+    // The reader of resources, and the narrative within them.
+    assert_eq!(parsers, ["model/src/validate/narrative.rs", "model/src/xml/tag.rs"]);
+    assert_eq!(readers, ["http/src/format.rs"]);
+}
+
 /// The same text, whoever's record it is asked about: patient b's is hidden, patient x's is not there.
 fn masked(text: &str) -> String {
     text.replace("-b", "-x").replace("/b", "/x").replace("=b", "=x")

@@ -293,6 +293,40 @@ fn cmp_21_every_type_interaction_scope_and_owner_is_as_the_oracle_says() {
     });
 }
 
+/// All types, with the one shape that tells most of whose they are. A test that asks the tables what they say of a type could not
+/// notice that they are wrong.
+#[test]
+fn cmp_1_cmp_2_and_3_each_type_is_whose_the_specification_says() {
+    let names = Definitions::r4().resource_types().iter().map(|t| t.name()).filter(|name| !NOT_ASKED.contains(name));
+    let names: Vec<&str> = names.collect();
+    let shape = Shape { patient: true, types: Types::All, letters: "cruds" };
+    on_both("cmp_2_types", &async |location| {
+        let server = Server::new(location()).await;
+        for patient in ["a", "b"] {
+            server.put(&json!({"resourceType": "Patient", "id": patient})).await;
+        }
+        server.put(&json!({"resourceType": "Organization", "id": "o"})).await;
+        let local = server.with(grants(shape, "*"));
+        let mut wrong = Vec::new();
+        for name in &names {
+            let oracle = Oracle { kind: kind(name), shape };
+            for whose in [Whose::Own, Whose::Other, Whose::Nobody] {
+                if *name == "Patient" && whose == Whose::Nobody {
+                    continue;
+                }
+                for interaction in ["read", "search", "create", "update"] {
+                    let (found, expected) =
+                        (ask(&server, &local, interaction, name, whose).await, oracle.expected(interaction, whose));
+                    if found != expected {
+                        wrong.push(format!("{interaction} {name} {whose:?}: {found}, not {expected}"));
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}
+
 fn grants(shape: Shape, name: &str) -> Vec<Grant> {
     let name = match shape.types {
         Types::All => "*",

@@ -68,7 +68,7 @@ fn refuses_duplicate_members() {
 }
 
 #[test]
-fn depth_is_limited_at_64() {
+fn http_2_depth_is_limited_at_64() {
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
     assert!(minified(&nested(64)).is_ok());
     assert!(minified(&nested(65)).is_err());

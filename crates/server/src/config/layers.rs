@@ -12,10 +12,24 @@ pub(super) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
 /// What all settings begin with in the environment.
 const PREFIX: &str = "TESSERA";
-/// Variables of that beginning that are no settings; `TESSERA_BIN` names the binary to tests, which call it with their environment.
-const OTHER_VARIABLES: [&str; 4] = ["TESSERA_BIN", "TESSERA_CONFIG", "TESSERA_PASSWORD_FILE", "TESSERA_TOKEN"];
-/// What tests set begins with this.
+/// Variables of that beginning that are no settings.
+const OTHER_VARIABLES: [&str; 3] = ["TESSERA_CONFIG", "TESSERA_PASSWORD_FILE", "TESSERA_TOKEN"];
+/// What the server is told by tests begins with this.
 const TEST_PREFIX: &str = "TESSERA_TEST_";
+/// What tests and measurements are told (CONTRIBUTING.md): whoever has exported one starts a server all the same.
+const OF_TESTS: [&str; 11] = [
+    "TESSERA_BIN",
+    "TESSERA_CRASH_ROUNDS",
+    "TESSERA_HAMMER_REQUESTS",
+    "TESSERA_HAMMER_SEED",
+    "TESSERA_MATRIX",
+    "TESSERA_PROPERTY_SEED",
+    "TESSERA_REQUESTS",
+    "TESSERA_REQUIRE_POSTGRES",
+    "TESSERA_SEED",
+    "TESSERA_SLOW_SOCKETS",
+    "TESSERA_WRITE",
+];
 
 /// Where a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,7 +179,7 @@ pub(super) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<Stri
         // Some settings end so themselves.
         let of_file = name.strip_suffix("_FILE").unwrap_or(name);
         let is_known = known.iter().any(|known| known == name || known == of_file) || OTHER_VARIABLES.contains(&name);
-        is_known || name.starts_with(TEST_PREFIX) || in_kubernetes && is_of_kubernetes(name)
+        is_known || OF_TESTS.contains(&name) || name.starts_with(TEST_PREFIX) || in_kubernetes && is_of_kubernetes(name)
     };
     let unknown = names.iter().filter(|name| name.starts_with("TESSERA_") && !is_other(name));
     unknown.map(|name| format!("environment: there is no setting {name}{}", suggestion(name, &known))).collect()
@@ -324,6 +338,15 @@ mod tests {
             "TESSERA_TEST_OUTBOUND_LOOPBACK",
         ];
         assert!(unknown(&others).is_empty());
+        // Those of tests, as the table for contributors has them.
+        let table = include_str!("../../../../CONTRIBUTING.md").lines().filter(|line| line.starts_with("| `TESSERA_"));
+        let of_tests: Vec<&str> = table
+            .flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+            .map(|variable| variable.split('=').next().unwrap())
+            .collect();
+        assert!(of_tests.len() > 10, "{of_tests:?}");
+        assert_eq!(unknown(&of_tests), [""; 0]);
+        assert!(OF_TESTS.iter().all(|name| of_tests.contains(name)), "not in the table");
         let problems = unknown(&["TESSERA_LISTENER", "TESSERA_DATABSE_URL"]);
         assert!(problems[0].ends_with("TESSERA_DATABSE_URL; did you mean TESSERA_DATABASE_URL?"), "{problems:?}");
         assert!(problems[1].ends_with("TESSERA_LISTENER; did you mean TESSERA_LISTEN?"), "{problems:?}");

@@ -409,6 +409,16 @@ fn cmp_5_what_a_patient_writes_is_theirs_alone() {
         assert!(forbidden(new("Patient/none", json!({}))).await);
         assert!(forbidden(post(&json!({"resourceType": "Patient"}), None)).await, "another patient");
         assert!(forbidden(put(&observation("a1", "Patient/b", &json!({})))).await, "given away");
+        let patch = |id: &str, path: &str, value: Value| {
+            let patch = Patch::json(json!([{"op": "add", "path": path, "value": value}]).to_string()).unwrap();
+            let action = Action::Patch { key: key(id), patch, precondition: Precondition::default() };
+            Change { action, full_url: None }
+        };
+        let to = |subject: &str| patch("Observation/a1", "/subject/reference", json!(subject));
+        assert!(forbidden(to("Patient/b")).await && forbidden(to("Patient/none")).await, "what a patch makes of it");
+        let shared = patch("Observation/a1", "/performer", json!([{"reference": "Patient/b"}]));
+        assert!(forbidden(shared).await, "somebody else's as well");
+        assert!(!forbidden(patch("Observation/a1", "/language", json!("en"))).await);
         let provenance = |target: &str| {
             post(
                 &json!({"resourceType": "Provenance", "target": [{"reference": target}],

@@ -35,6 +35,17 @@ async fn auth_3_a_code_is_good_once_for_its_client_redirect_uri_and_verifier_for
 }
 
 #[tokio::test]
+async fn auth_3_a_code_ends_with_the_session_that_it_was_issued_in() {
+    let bench = Bench::new().await;
+    let scopes = "offline_access patient/Observation.rs";
+    let (code, before) = (bench.code("app", scopes).await, bench.begin(scopes).await);
+    session::end(&*bench.memory, &bench.session).await.unwrap();
+    refused(bench.redeem(&code, VERIFIER).await, "invalid_grant");
+    // What was redeemed in time lasts.
+    assert!(bench.is_good(&before).await);
+}
+
+#[tokio::test]
 async fn auth_3_what_two_redeem_at_once_is_good_for_neither() {
     let bench = Bench::new().await;
     let code = bench.code("app", "patient/Observation.rs").await;

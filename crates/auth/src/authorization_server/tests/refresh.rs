@@ -99,6 +99,7 @@ async fn auth_9_offline_access_lasts_100_days_from_its_last_use_and_a_year_altog
     last = bench.refresh(&last).await.unwrap();
     bench.memory.pass(DAY);
     refused(bench.refresh(&last).await, "invalid_grant");
+    let bench = Bench::new().await;
     let last = bench.begin("offline_access patient/*.rs").await;
     bench.memory.pass(100 * DAY);
     refused(bench.refresh(&last).await, "invalid_grant");

@@ -131,16 +131,22 @@ impl Iterator for Lines {
         let mut count = 0;
         while count < LINES {
             let mut line = String::new();
-            match (&mut self.reader).take(LINE_BYTES_MAX + 1).read_line(&mut line) {
+            // With its end, which may be two bytes and does not count.
+            match (&mut self.reader).take(LINE_BYTES_MAX + 2).read_line(&mut line) {
                 Ok(0) => {
                     self.ended = true;
                     break;
                 }
-                Ok(_) if line.len() as u64 > LINE_BYTES_MAX => return self.fail("longer than 5 MiB"),
                 Ok(_) => self.line += 1,
-                Err(error) => return self.fail(&error.to_string()),
+                Err(error) => {
+                    self.line += 1;
+                    return self.fail(&error.to_string());
+                }
             }
             let text = line.trim();
+            if text.len() as u64 > LINE_BYTES_MAX {
+                return self.fail("longer than 5 MiB");
+            }
             if text.is_empty() {
                 continue;
             }
@@ -170,4 +176,35 @@ fn url_of(line: &str) -> Option<String> {
     let resource = tessera_model::Resource::parse(line, tessera_model::Definitions::r4()).ok()?;
     let id = resource.id().and_then(|id| tessera_model::Id::parse(&id))?;
     Some(format!("{}/{id}", resource.resource_type()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A patient on a line of so many bytes.
+    fn patient(id: &str, bytes: usize) -> String {
+        let (start, end) = (format!(r#"{{"resourceType":"Patient","id":"{id}","implicitRules":"urn:"#), "\"}");
+        format!("{start}{}{end}", "x".repeat(bytes - start.len() - end.len()))
+    }
+
+    #[test]
+    fn http_2_a_line_of_ndjson_has_5_mib_and_not_a_byte_more() {
+        let path = std::env::temp_dir().join(format!("tessera-lines-{}.ndjson", std::process::id()));
+        let most = usize::try_from(LINE_BYTES_MAX).unwrap();
+        let pieces = |lines: &str| {
+            std::fs::write(&path, lines).unwrap();
+            let source = Source { path: path.clone(), bytes: lines.len() as u64 };
+            source.pieces().map(|piece| piece.map(|piece| piece.body.len() > most)).collect::<Vec<_>>()
+        };
+        let line = patient("a", most);
+        for end in ["\n", "\r\n", ""] {
+            assert_eq!(pieces(&format!("{line}{end}")), [Ok(true)], "{end:?}");
+        }
+        let long = patient("b", most + 1);
+        let wrong = pieces(&format!("{}\n{long}\n{line}\n", patient("c", 100)));
+        let [Err(wrong)] = &wrong[..] else { panic!("{wrong:?}") };
+        assert!(wrong.ends_with("line 2: longer than 5 MiB"), "{wrong}");
+        std::fs::remove_file(path).unwrap();
+    }
 }
