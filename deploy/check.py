@@ -1,7 +1,4 @@
-"""What deploy/check does: each function below is a check, and the first line of its comment says of what.
-
-There is no container engine: what compose would start is started as processes, with the users, groups, folders, variables and
-commands that docker-compose.yml and the Dockerfile name."""
+"""What deploy/check does: each function below is a check, and the first line of its comment says of what."""
 
 import base64
 import glob
@@ -11,36 +8,15 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import stat
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.parse
 import urllib.request
 
-COMPOSE = "docker-compose.yml"
-TESSERA = 10001  # the image's user and group
-PATIENCE = 120  # seconds that something may take to start
-
-
-def compose():
-    """docker-compose.yml as compose understands it, with all profiles."""
-    command = [os.path.join(os.path.dirname(sys.executable), "docker-compose"), "-f", COMPOSE, "--profile", "*"]
-    resolved = subprocess.run(command + ["config", "--format", "json"], capture_output=True, text=True)
-    if resolved.returncode:
-        sys.exit(resolved.stderr)
-    # It writes a dollar of a command as two.
-    return json.loads(resolved.stdout.replace("$$", "$"))
-
-
-def dockerfile():
-    """The Dockerfile's instructions, continued lines joined and comments left out."""
-    text = "\n".join(line for line in open("Dockerfile") if not line.startswith("#"))
-    return re.sub(r"\\\s*\n", " ", text)
+from by_hand import COMPOSE, PATIENCE, by_hand, compose, eventually, free_port, start_postgres, start_secrets, start_standby, start_tessera
 
 
 def check_compose():
@@ -88,184 +64,6 @@ def check_kubernetes():
     subprocess.run(command + glob.glob("deploy/kubernetes/*.yaml"), check=True)
 
 
-class ByHand:
-    """Runs what compose would run, in a scratch folder."""
-
-    def __init__(self, config, scratch):
-        self.config, self.scratch, self.running = config, scratch, []
-        self.root = os.geteuid() == 0
-        os.chmod(scratch, 0o755)
-        self.volumes = {name: os.path.join(scratch, name) for name in config["volumes"]}
-        for folder in self.volumes.values():
-            os.mkdir(folder)
-        self.bin = os.path.join(scratch, "bin")
-        os.mkdir(self.bin)
-        shutil.copy(os.environ.get("TESSERA_BIN", "target/debug/tessera"), os.path.join(self.bin, "tessera"))
-
-    def prepare_volumes(self, service):
-        """A new volume belongs to whom the image's folder belongs that it is mounted over, and has its mode."""
-        made = {}
-        for mode, paths in re.findall(r"install --directory --owner tessera --group tessera --mode (\d+) ([^&\n]+)", dockerfile()):
-            made.update({path: int(mode, 8) for path in paths.split()})
-        for volume in self.config["services"][service]["volumes"]:
-            if volume["target"] not in made:
-                continue
-            folder = self.volumes[volume["source"]]
-            os.chmod(folder, made[volume["target"]])
-            if self.root:
-                os.chown(folder, TESSERA, TESSERA)
-
-    def here(self, service, text):
-        """A text in which the paths of a service's volumes and files are those of the scratch folder."""
-        for volume in self.config["services"][service].get("volumes", []):
-            if volume["type"] == "volume":
-                there = self.volumes[volume["source"]]
-            else:
-                # Copied, since whoever runs it may not look into this folder.
-                there = os.path.join(self.bin, os.path.basename(volume["source"]))
-                shutil.copy(volume["source"], there)
-            text = re.sub(rf"(?<![\w/]){volume['target']}(?![\w-])", there, text)
-        return text
-
-    def command(self, user, groups, argv):
-        if not self.root:
-            return argv
-        groups = [f"--groups={','.join(groups)}"] if groups else ["--clear-groups"]
-        return ["setpriv", f"--reuid={user}", f"--regid={user}", *groups, "--no-new-privs", *argv]
-
-    def start(self, argv, environment, **more):
-        environment = {"PATH": f"{self.bin}:{os.environ['PATH']}", "HOME": self.scratch, **environment}
-        process = subprocess.Popen(argv, env=environment, cwd=more.pop("cwd", self.scratch), **more)
-        self.running.append(process)
-        return process
-
-    def run(self, argv, environment, **more):
-        process = self.start(argv, environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
-        said = process.communicate(timeout=PATIENCE)[0]
-        return process.returncode, said
-
-    def stop(self):
-        for process in reversed(self.running):
-            if process.poll() is None:
-                process.send_signal(getattr(process, "stop_signal", signal.SIGTERM))
-                process.wait(PATIENCE)
-        self.running = []
-
-
-def eventually(what, server, probe):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and server.poll() is None:
-        if probe():
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"{what}: not within {PATIENCE} s, or it has ended: {server.poll()}")
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def postgres_programs():
-    folders = os.environ["PATH"].split(":") + sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
-    wanted = ("initdb", "postgres", "pg_isready", "createdb", "psql", "pg_basebackup")
-    return next(folder for folder in folders if all(os.path.exists(os.path.join(folder, name)) for name in wanted))
-
-
-def start_secrets(hand):
-    service = hand.config["services"]["secrets"]
-    hand.prepare_volumes("secrets")
-    argv = [hand.here("secrets", word) for word in service["entrypoint"] + service["command"]]
-    status, said = hand.run(hand.command(*service["user"].split(":")[:1], [], argv), {})
-    assert status == 0, said
-    files = [os.path.join(hand.volumes[volume], "password") for volume in ("database-secret", "grafana-secret", "replication-secret")]
-    for file in files:
-        assert stat.S_IMODE(os.stat(file).st_mode) == 0o440
-        assert re.fullmatch("[0-9a-f]{64}", open(file).read())
-        assert os.listdir(os.path.dirname(file)) == ["password"]
-    return [open(file).read() for file in files]
-
-
-def start_postgres(hand, port):
-    """As the image's entry point does: it makes the cluster and the database, and serves."""
-    service = hand.config["services"]["postgres"]
-    environment, programs = service["environment"], postgres_programs()
-    data = hand.volumes["postgres"]
-    user = "postgres" if hand.root else None
-    if hand.root:
-        shutil.chown(data, user)
-    as_user = lambda argv: hand.command(user, service["group_add"], [os.path.join(programs, argv[0]), *argv[1:]])
-    password = hand.here("postgres", environment["POSTGRES_PASSWORD_FILE"])
-    if not os.listdir(data):
-        argv = ["initdb", "-D", data, f"--username={environment['POSTGRES_USER']}", f"--pwfile={password}"]
-        status, said = hand.run(as_user(argv + environment["POSTGRES_INITDB_ARGS"].split()), {})
-        assert status == 0, said
-    command = [hand.here("postgres", word) for word in service["command"]]
-    serving = as_user([*command, "-D", data, "-p", str(port), "-k", data, "-c", "listen_addresses=127.0.0.1"])
-    log = open(os.path.join(hand.scratch, "postgres.log"), "a")
-    server = hand.start(serving, {}, stdout=log, stderr=log)
-    server.stop_signal = signal.SIGINT  # as the image says
-    healthy = as_user(service["healthcheck"]["test"][1:])
-    eventually("postgres is healthy", server, lambda: hand.run(healthy, {"PGPORT": str(port)})[0] == 0)
-    name = environment["POSTGRES_DB"]
-    login = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": environment["POSTGRES_USER"]}
-    given = {**login, "PGPASSWORD": open(password).read()}
-    # The image makes the database at its first start, before it is healthy.
-    hand.run(as_user(["createdb", name]), given)
-    assert hand.run(as_user(["psql", name, "-c", "SELECT 1"]), given)[0] == 0
-    assert hand.run(as_user(["psql", name, "-c", "SELECT 1"]), {**login, "PGPASSWORD": "wrong"})[0] != 0
-
-
-def start_standby(hand, primary_port, port):
-    """What the service's entry point does, at the first start and later."""
-    service, programs = hand.config["services"]["postgres-replica"], postgres_programs()
-    environment = {name: hand.here("postgres-replica", value) for name, value in service["environment"].items()}
-    data, user = environment["PGDATA"], "postgres" if hand.root else None
-    if not os.listdir(data):
-        # As the image leaves it.
-        os.chmod(data, 0o1777)
-        if hand.root:
-            shutil.chown(data, user)
-    temporary = tempfile.mkdtemp(dir=hand.scratch)
-    os.chmod(temporary, 0o1777)
-    environment |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(primary_port), "TMPDIR": temporary}
-    environment["PATH"] = f"{programs}:{os.environ['PATH']}"
-    argv = [hand.here("postgres-replica", word) for word in service["entrypoint"] + service["command"]]
-    argv += ["-c", f"port={port}", "-c", f"unix_socket_directories={data}", "-c", "listen_addresses=127.0.0.1"]
-    log = open(os.path.join(hand.scratch, "standby.log"), "a")
-    server = hand.start(hand.command(user, service["group_add"], argv), environment, stdout=log, stderr=log)
-    server.stop_signal = signal.SIGINT
-    probe = service["healthcheck"]["test"][1:]
-    healthy = [os.path.join(programs, probe[0]), *probe[1:]]
-    eventually("the standby is healthy", server, lambda: hand.run(healthy, {"PGPORT": str(port)})[0] == 0)
-    return server
-
-
-def start_tessera(hand, database_port, port, name="tessera", more=None):
-    service = hand.config["services"][name]
-    environment = {}
-    for words in re.findall(r"^ENV (.*(?:TESSERA_).*)$", dockerfile(), re.M):
-        environment.update(word.split("=", 1) for word in words.split())
-    environment.update({name: value or "" for name, value in service["environment"].items()})
-    environment = {variable: hand.here(name, value) for variable, value in environment.items()}
-    environment["TESSERA_LISTEN"] = environment["TESSERA_LISTEN"].replace(":8080", f":{port}")
-    environment["TESSERA_BASE_URL"] = environment["TESSERA_BASE_URL"].replace(":8080", f":{port}")
-    environment["TESSERA_METRICS_LISTEN"] = f"127.0.0.1:{free_port()}"
-    environment["TESSERA_DATABASE_URL"] = environment["TESSERA_DATABASE_URL"].replace("@postgres/", f"@127.0.0.1:{database_port}/")
-    environment |= more or {}
-    # HTTP-12: no secret on the command line or in the environment, which `docker inspect` shows.
-    assert open(os.path.join(hand.volumes["database-secret"], "password")).read() not in json.dumps(environment)
-    argv = json.loads(re.search(r"^ENTRYPOINT (.*)$", dockerfile(), re.M)[1]) + json.loads(re.search(r"^CMD (\[.*\])$", dockerfile(), re.M)[1])
-    log = open(os.path.join(hand.scratch, "tessera.log"), "a")
-    folder = hand.volumes[name]
-    hand.prepare_volumes(name)
-    server = hand.start(hand.command(TESSERA, [], argv), environment, stdout=log, stderr=log, cwd=folder)
-    probe = json.loads(re.search(r"HEALTHCHECK .*CMD (\[.*\])", dockerfile())[1])
-    eventually(f"{name} is healthy", server, lambda: hand.run(hand.command(TESSERA, [], probe), environment, cwd=folder)[0] == 0)
-    return environment, server
-
-
 def log_in(base, name, password):
     """The status of a login, as a browser does it."""
     class Stay(urllib.request.HTTPRedirectHandler):
@@ -286,9 +84,7 @@ def log_in(base, name, password):
 
 def check_first_start():
     """`docker compose up` from nothing, and once more: secrets are made once, private, and the first administrator logs in."""
-    scratch = tempfile.mkdtemp(prefix="tessera-compose-")
-    hand = ByHand(compose(), scratch)
-    try:
+    with by_hand("compose", "postgres", "tessera") as hand:
         secrets, administrator = [], []
         for _ in range(2):
             secrets.append(start_secrets(hand))
@@ -307,23 +103,13 @@ def check_first_start():
                 assert error.code == 401, error.code
             hand.stop()
         assert secrets[0] == secrets[1] and administrator[0] == administrator[1]
-        said = open(os.path.join(scratch, "tessera.log")).read()
+        said = open(os.path.join(hand.scratch, "tessera.log")).read()
         assert not any(secret in said for secret in secrets[0] + administrator[:1]), "a secret is in the log"
-    except BaseException:
-        for name in ("postgres", "tessera"):
-            log = os.path.join(scratch, f"{name}.log")
-            print(f"--- {name}\n{open(log).read()[-4000:]}" if os.path.exists(log) else f"--- {name}: no log", file=sys.stderr)
-        raise
-    finally:
-        hand.stop()
-        shutil.rmtree(scratch)
 
 
 def check_replica():
     """The profile `replica`: the standby makes itself a copy once, both servers use it, and the proxy does without a server."""
-    scratch = tempfile.mkdtemp(prefix="tessera-replica-")
-    hand = ByHand(compose(), scratch)
-    try:
+    with by_hand("replica", "postgres", "standby", "tessera", "proxy") as hand:
         secrets = start_secrets(hand)
         database_port, standby_port, proxy_port, ports = free_port(), free_port(), free_port(), [free_port(), free_port()]
         start_postgres(hand, database_port)
@@ -347,12 +133,12 @@ def check_replica():
         for there, here in (("tessera:8080", f"127.0.0.1:{ports[0]}"), ("tessera-2:8080", f"127.0.0.1:{ports[1]}"), ("bind :8090", f"bind 127.0.0.1:{proxy_port}")):
             assert there in config, there
             config = config.replace(there, here)
-        file = os.path.join(scratch, "haproxy.cfg")
+        file = os.path.join(hand.scratch, "haproxy.cfg")
         open(file, "w").write(config)
         libraries = {"LD_LIBRARY_PATH": os.path.abspath("target/deploy-tools/usr/lib/x86_64-linux-gnu")}
         status, said = hand.run(["haproxy", "-c", "-f", file], libraries)
         assert status == 0 and "WARNING" not in said, said
-        log = open(os.path.join(scratch, "proxy.log"), "a")
+        log = open(os.path.join(hand.scratch, "proxy.log"), "a")
         proxy = hand.start(["haproxy", "-W", "-db", "-f", file], libraries, stdout=log, stderr=log)
         base = f"http://127.0.0.1:{proxy_port}"
 
@@ -381,16 +167,8 @@ def check_replica():
         started[0][1].wait(PATIENCE)
         assert all(answers() for _ in range(6))
         for file in ("tessera.log", "standby.log", "proxy.log"):
-            said = open(os.path.join(scratch, file)).read()
+            said = open(os.path.join(hand.scratch, file)).read()
             assert not any(secret in said for secret in secrets), f"a secret is in {file}"
-    except BaseException:
-        for name in ("postgres", "standby", "tessera", "proxy"):
-            log = os.path.join(scratch, f"{name}.log")
-            print(f"--- {name}\n{open(log).read()[-4000:]}" if os.path.exists(log) else f"--- {name}: no log", file=sys.stderr)
-        raise
-    finally:
-        hand.stop()
-        shutil.rmtree(scratch)
 
 
 class Watched:
@@ -451,11 +229,9 @@ def read_traces(bodies):
 
 def check_dashboard():
     """Prometheus scrapes two servers, one on each database, one with a replica, and has an answer to every query of the dashboard; traces are OTLP."""
-    scratch = tempfile.mkdtemp(prefix="tessera-dashboard-")
-    hand = ByHand(compose(), scratch)
     collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
     threading.Thread(target=collector.serve_forever, daemon=True).start()
-    try:
+    with by_hand("dashboard", "postgres", "standby", "tessera", "prometheus") as hand:
         start_secrets(hand)
         database_port = free_port()
         start_postgres(hand, database_port)
@@ -465,12 +241,12 @@ def check_dashboard():
         standby_port = free_port()
         start_standby(hand, database_port, standby_port)
         standby = postgres.replace(f":{database_port}/", f":{standby_port}/")
-        servers = [Watched(hand, "on-postgres", postgres, traces, standby), Watched(hand, "on-sqlite", f"sqlite:{scratch}/tessera.db", traces)]
+        servers = [Watched(hand, "on-postgres", postgres, traces, standby), Watched(hand, "on-sqlite", f"sqlite:{hand.scratch}/tessera.db", traces)]
         config = open("deploy/prometheus.yml").read()
         targets = ", ".join(f'"127.0.0.1:{server.metrics}"' for server in servers)
         assert '"tessera:9464"' in config and "TESSERA_METRICS_LISTEN: 0.0.0.0:9464" in open(COMPOSE).read()
         config = config.replace('"tessera:9464"', targets).replace("scrape_interval: 15s", "scrape_interval: 1s")
-        file = os.path.join(scratch, "prometheus.yml")
+        file = os.path.join(hand.scratch, "prometheus.yml")
         open(file, "w").write(config)
         status, said = hand.run(["promtool", "check", "config", file], {})
         assert status == 0, said
@@ -480,8 +256,8 @@ def check_dashboard():
             linted = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True)
             assert linted.returncode == 0, linted.stdout + linted.stderr
         port = free_port()
-        log = open(os.path.join(scratch, "prometheus.log"), "a")
-        argv = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={scratch}/prometheus-data", f"--web.listen-address=127.0.0.1:{port}"]
+        log = open(os.path.join(hand.scratch, "prometheus.log"), "a")
+        argv = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={hand.scratch}/prometheus-data", f"--web.listen-address=127.0.0.1:{port}"]
         prometheus = hand.start(argv, {}, stdout=log, stderr=log)
 
         def query(text):
@@ -522,10 +298,7 @@ def check_dashboard():
         names = {span.name for span in spans}
         assert {"create Patient", "search-type Patient", "capabilities", "sql"} <= names, names
         assert b"Canary" not in b"".join(Collector.bodies)
-    finally:
-        hand.stop()
-        collector.shutdown()
-        shutil.rmtree(scratch)
+    collector.shutdown()
 
 
 if __name__ == "__main__":
