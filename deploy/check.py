@@ -227,6 +227,13 @@ def read_traces(bodies):
     return spans
 
 
+def check_alerts():
+    """Prometheus' own check of the alerts, and when each speaks up."""
+    for command in (["check", "rules", "deploy/alerts.yml"], ["test", "rules", "deploy/alerts.test.yml"]):
+        done = subprocess.run(["promtool", *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def check_dashboard():
     """Prometheus scrapes two servers, one on each database, one with a replica, and has an answer to every query of the dashboard; traces are OTLP."""
     collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
@@ -248,6 +255,7 @@ def check_dashboard():
         config = config.replace('"tessera:9464"', targets).replace("scrape_interval: 15s", "scrape_interval: 1s")
         file = os.path.join(hand.scratch, "prometheus.yml")
         open(file, "w").write(config)
+        shutil.copy("deploy/alerts.yml", hand.scratch)
         status, said = hand.run(["promtool", "check", "config", file], {})
         assert status == 0, said
         for server in servers:
@@ -293,6 +301,11 @@ def check_dashboard():
                 assert found and not all(result["value"][1] == "NaN" for result in found), f"{panel['title']}: {text}: {found}"
                 count += 1
         assert count >= 15, count
+        # What an alert asks for is there to be asked for.
+        alerts = set(re.findall(r"tessera_\w+", open("deploy/alerts.yml").read()))
+        assert len(alerts) > 5 and all(query(name) for name in alerts), alerts
+        rules = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules"))["data"]["groups"][0]["rules"]
+        assert rules and not any(rule["health"] == "err" or rule["alerts"] for rule in rules), rules
         hand.stop()
         spans = read_traces(Collector.bodies)
         names = {span.name for span in spans}
