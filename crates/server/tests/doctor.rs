@@ -9,6 +9,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
+use tessera_fixtures::postgres::Cluster;
 
 fn tessera(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
@@ -57,6 +58,13 @@ impl Drop for Server {
 /// Whether it is well, and what was said.
 fn examined(arguments: &[&str]) -> (bool, String) {
     let output = tessera(&[&["doctor"], arguments].concat()).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The same with a replica.
+fn examined_with(database: &str, replica: &str) -> (bool, String) {
+    let mut command = tessera(&["doctor", "--base-url", "http://127.0.0.1:1/fhir", "--database-url", database]);
+    let output = command.env("TESSERA_DATABASE_REPLICA_URL", replica).output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -191,4 +199,46 @@ fn answer(mut stream: TcpStream, origin: &str) {
     let head =
         format!("HTTP/1.1 {status}\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     let _ = stream.write_all((head + &body).as_bytes());
+}
+
+#[test]
+fn of_a_replica_it_is_said_whether_it_can_be_read_of_and_what_to_mend() {
+    let name = "of_a_replica_it_is_said_whether_it_can_be_read_of_and_what_to_mend";
+    let Some(primary) = Cluster::options().durable(true).start_or_skip(name) else { return };
+    let mut standby = primary.replica().unwrap();
+    let url = primary.create_database();
+    let replica = standby.url(url.rsplit('/').next().unwrap());
+    assert!(tessera(&["migrate", "--database-url", &url]).status().unwrap().success());
+    let said = |database: &str, replica: &str| {
+        let (_, text) = examined_with(database, replica);
+        line(&text, "replica").to_owned()
+    };
+    let well = "ok    replica: it is in recovery, of this database, and has all that the primary has";
+    let (_, text) = examined_with(&url, &replica);
+    assert!(text.contains(well) && text.contains("warn  replica: hot_standby_feedback is off there"), "{text}");
+    standby.administer("ALTER SYSTEM SET hot_standby_feedback = on");
+    standby.administer("SELECT pg_reload_conf()");
+    // It takes a moment to be noticed.
+    let is_noticed = || {
+        let (_, text) = examined_with(&url, &replica);
+        text.contains(well) && !text.contains("hot_standby_feedback")
+    };
+    assert!((0..60).any(|_| is_noticed()));
+
+    standby.administer("SELECT pg_wal_replay_pause()");
+    let other = primary.create_database();
+    let text = said(&url, &replica);
+    assert!(text.starts_with("warn") && text.contains("pg_wal_replay_resume()"), "{text}");
+    let lacked: u64 = text.split("it lacks ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(lacked > 0, "{text}");
+    standby.administer("SELECT pg_wal_replay_resume()");
+
+    assert!(tessera(&["migrate", "--database-url", &other]).status().unwrap().success());
+    let text = said(&other, &replica);
+    assert!(text.starts_with("fail") && text.contains("of another database"), "{text}");
+    let text = said(&url, &url);
+    assert!(text.starts_with("fail") && text.contains("takes writes itself"), "{text}");
+    standby.kill_9();
+    let text = said(&url, &replica);
+    assert!(text.starts_with("fail") && text.contains("the replica does not answer"), "{text}");
 }

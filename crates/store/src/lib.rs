@@ -30,7 +30,7 @@ pub use audit::{
     AuditAction, AuditFault, AuditOptions, AuditReport, Event, EventField, EventPage, EventQuery, Events,
     RecordedEvent, patients_of,
 };
-pub use backend::postgres::{ReplicaLoad, ReplicaState};
+pub use backend::postgres::{ReplicaExamined, ReplicaLoad, ReplicaState, ReplicaUnusable, examine_replica};
 pub use backend::sqlite::Synchronous;
 pub use change::{Action, Change, Changed, Criteria, Outcome, Precondition, Purge, Tags, new_id};
 pub use check::{Difference, Report};

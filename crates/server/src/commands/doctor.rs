@@ -3,6 +3,7 @@
 
 mod inside;
 mod outside;
+mod replica;
 mod tls;
 
 use crate::{config::Settings, error::Error, telemetry};

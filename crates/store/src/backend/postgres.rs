@@ -16,7 +16,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use pending::{Pending, Rows};
 use readers::Readers;
 pub(crate) use replica::Replica;
-pub use replica::{ReplicaLoad, ReplicaState};
+pub use replica::{ReplicaExamined, ReplicaLoad, ReplicaState, ReplicaUnusable, examine_replica};
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, PgPool, Row as _, TypeInfo as _, ValueRef as _,
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow},

@@ -1,6 +1,6 @@
 //! What whoever has the server's files and database sees: nothing is made and nothing is changed.
 
-use super::Report;
+use super::{Report, replica};
 use crate::{
     config::Config,
     outbound::{Outbound, Rules},
@@ -51,6 +51,7 @@ pub(super) async fn look(report: &mut Report, config: &Config, base: &str) {
             report.warn("database", &text);
         }
     }
+    replica::look(report, config).await;
     keys(report, &store).await;
     clients(report, config, &store, base).await;
 }

@@ -2,7 +2,12 @@
 //! (docs/adr/0017-read-replicas.md). Whoever wants to read asks; one task answers all that have asked, by asking the primary how far
 //! it is and the replica how far it has come. So a read sees every write that was acknowledged before it, by whichever server.
 
+mod examine;
+mod peer;
 mod watch;
+
+pub use examine::{ReplicaExamined, examine_replica};
+pub use peer::ReplicaUnusable;
 
 use super::readers::Readers;
 use crate::{

@@ -1,11 +1,10 @@
 //! The task that watches a replica: it answers those who want to read, and looks by itself where nobody does.
 
-use super::{Ask, ReplicaState, Status};
-use crate::{
-    Error,
-    backend::postgres::{options, readers::Readers},
+use super::{
+    Ask, ReplicaState, Status,
+    peer::{Identity, Peer, ReplicaUnusable as Unusable, STARTED},
 };
-use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use crate::{Error, backend::postgres::readers::Readers};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -22,61 +21,10 @@ const TICK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often it is asked meanwhile.
 const PAUSE: Duration = Duration::from_millis(1);
-/// How long either may take to answer, and to connect.
-const TIMEOUT: Duration = Duration::from_secs(2);
 /// A replica that has been behind for so long is told of in the log.
 const BEHIND_TOLD: Duration = Duration::from_secs(10);
 /// Most that are answered at once.
 const ANSWERED_MAX: usize = 1024;
-
-/// What both must have in common: the cluster that one is a copy of, the database, and its tables.
-const IDENTITY: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
-    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), to_regclass('resource')::oid::bigint";
-/// And the history of writes: of a primary, whose log's files have names that begin with the number of its timeline;
-const PRIMARY_TIMELINE: &str = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::bigint";
-/// of a replica that of its last restartpoint, so never a newer one than that of what it has performed. Nothing if it is none.
-const REPLICA_TIMELINE: &str =
-    "SELECT CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id::bigint FROM pg_control_checkpoint()) END";
-/// How far a primary's log is on stable storage: what was acknowledged is, and so is what others can see.
-const PRIMARY_PLACE: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint";
-/// How far a replica has performed it; nothing if it is none.
-const REPLICA_PLACE: &str =
-    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint END";
-/// Of a server process; another one behind the same name, or after a restart, has another.
-const STARTED: &str = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
-
-/// Why a replica cannot be read of.
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error("the {0} does not answer: {1}")]
-    Lost(&'static str, String),
-    #[error("it is no replica: it takes writes itself")]
-    NoReplica,
-    #[error("it is the replica of another database")]
-    OfAnother,
-    #[error(
-        "it is on timeline {0}, and the primary is not; if it follows, it is used from its next restartpoint on (CHECKPOINT)"
-    )]
-    Timeline(i64),
-}
-
-/// What is asked, and the connection to ask by.
-struct Peer {
-    name: &'static str,
-    options: PgConnectOptions,
-    timeline: &'static str,
-    place: &'static str,
-    connection: Option<(PgConnection, Identity)>,
-}
-
-/// Which database it is.
-#[derive(Clone, Copy, Debug)]
-struct Identity {
-    /// Cluster, database, tables.
-    of: [Option<i64>; 3],
-    timeline: Option<i64>,
-    started: i64,
-}
 
 pub(super) struct Watch {
     primary: Peer,
@@ -94,12 +42,9 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(url: &str, primary: &str, search_timeout: &str, status: Arc<Status>) -> Result<Self, Error> {
-        let peer = |name, url, timeline, place| {
-            Ok::<_, Error>(Peer { name, options: options(url)?, timeline, place, connection: None })
-        };
         Ok(Self {
-            primary: peer("primary", primary, PRIMARY_TIMELINE, PRIMARY_PLACE)?,
-            replica: peer("replica", url, REPLICA_TIMELINE, REPLICA_PLACE)?,
+            primary: Peer::primary(primary)?,
+            replica: Peer::replica(url)?,
             url: url.to_owned(),
             search_timeout: search_timeout.to_owned(),
             status,
@@ -157,13 +102,7 @@ impl Watch {
 
     /// Connections to this replica, and to no other.
     fn readers_of(&self, primary: Identity, replica: Identity) -> Result<Readers, Unusable> {
-        if primary.of != replica.of || primary.of.contains(&None) {
-            return Err(Unusable::OfAnother);
-        }
-        let timeline = replica.timeline.ok_or(Unusable::NoReplica)?;
-        if primary.timeline != Some(timeline) {
-            return Err(Unusable::Timeline(timeline));
-        }
+        replica.check(primary)?;
         // A name may stand for several replicas, of which one was asked how far it is.
         let same = |pool: sqlx::postgres::PgPoolOptions| {
             pool.after_connect(move |connection, _| {
@@ -173,8 +112,7 @@ impl Watch {
                 })
             })
         };
-        Readers::with(&self.url, &self.search_timeout, same)
-            .map_err(|error| Unusable::Lost(self.replica.name, error.to_string()))
+        Readers::with(&self.url, &self.search_timeout, same).map_err(|error| self.replica.lost(&error))
     }
 
     /// Notes how far behind it is.
@@ -223,45 +161,5 @@ impl Watch {
             tracing::info!("{text}");
         }
         self.told = text;
-    }
-}
-
-impl Peer {
-    /// Which database it is, asked when it was connected to.
-    async fn identity(&mut self) -> Result<Identity, Unusable> {
-        if let Some((_, identity)) = &self.connection {
-            return Ok(*identity);
-        }
-        let ask = async {
-            let mut connection = PgConnection::connect_with(&self.options).await?;
-            let row = sqlx::query(IDENTITY).fetch_one(&mut connection).await?;
-            let of = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
-            let timeline = sqlx::query_scalar(self.timeline).fetch_one(&mut connection).await?;
-            let started = sqlx::query_scalar(STARTED).fetch_one(&mut connection).await?;
-            Ok((connection, Identity { of, timeline, started }))
-        };
-        let asked = self.in_time(ask).await?;
-        Ok(self.connection.insert(asked).1)
-    }
-
-    /// How far its log of writes is.
-    async fn place(&mut self) -> Result<Option<i64>, Unusable> {
-        let Some((mut connection, identity)) = self.connection.take() else {
-            return Err(Unusable::Lost(self.name, "the connection is lost".to_owned()));
-        };
-        let ask = async {
-            let place = sqlx::query_scalar(self.place).fetch_one(&mut connection).await?;
-            Ok((place, connection))
-        };
-        let (place, connection) = self.in_time(ask).await?;
-        self.connection = Some((connection, identity));
-        Ok(place)
-    }
-
-    async fn in_time<T>(&self, ask: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Unusable> {
-        match timeout(TIMEOUT, ask).await {
-            Ok(result) => result.map_err(|error| Unusable::Lost(self.name, error.to_string())),
-            Err(_) => Err(Unusable::Lost(self.name, "it takes too long".to_owned())),
-        }
     }
 }
