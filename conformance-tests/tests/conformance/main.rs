@@ -11,6 +11,7 @@
 )]
 
 mod audit;
+mod audit_commands;
 mod bundle_batch;
 mod bundle_patch;
 mod bundle_references;

@@ -272,6 +272,10 @@ fn cns_7_whatever_is_done_behind_the_glass_is_recorded_and_reviewed() {
         let id = listed.split('\t').next().unwrap();
         drop(database.run(&["audit", "break-glass", "--review", id, "--by", "Paula"], ""));
         assert!(database.run(&["audit", "break-glass"], "").contains("reviewed by Paula at "));
+        let found = officer.get("AuditEvent?altid=tessera%20audit&subtype=verify").await.expect_status(200);
+        let [review] = &found.resources()[..] else { panic!("{found:?}") };
+        assert_eq!((&review["type"]["code"], &review["outcomeDesc"]), (&json!("110101"), &json!("reviewed by Paula")));
+        assert!(review["entity"].to_string().contains(id), "{review}");
     });
 }
 

@@ -23,12 +23,18 @@ pub(crate) const DISCLOSURE: &str = "110106";
 /// All records were written into an archive; or came out of one.
 pub(crate) const ARCHIVE: &str = "archive";
 pub(crate) const RESTORE: &str = "restore";
+/// Somebody has looked at what was done behind broken glass.
+pub(crate) const REVIEW: &str = "review";
+/// Longest name of who has looked at it that is recorded.
+const REVIEWER_CHARS_MAX: usize = 64;
 
 /// DICOM: "Emergency Override Started"
 const BREAK_GLASS: &str = "110127";
 /// DICOM: "Security Roles Changed", for clients; "User security Attributes Changed", for users and what they allow.
 const OF_CLIENTS: &str = "110136";
 const OF_USERS: &str = "110137";
+/// "Security Configuration", for signing keys.
+const OF_KEYS: &str = "110129";
 
 /// The trail of one interaction.
 pub(crate) struct Trail {
@@ -199,6 +205,22 @@ pub fn administration(at: Micros, action: AuditAction, path: &str) -> Event {
 pub fn archived(at: Micros, restored: bool) -> Event {
     let (interaction, action) = if restored { (RESTORE, AuditAction::Create) } else { (ARCHIVE, AuditAction::Read) };
     Event { at, interaction: interaction.to_owned(), action, ..Event::default() }
+}
+
+/// What is recorded when an operator has made the next signing keys (HTTP-12).
+#[must_use]
+pub fn keys_rotated(at: Micros) -> Event {
+    let what = "/auth/jwks".to_owned();
+    Event { at, interaction: OF_KEYS.to_owned(), action: AuditAction::Create, what, ..Event::default() }
+}
+
+/// What is recorded when an operator notes who has looked at what was done behind the broken glass of that id (CNS-7).
+#[must_use]
+pub fn glass_reviewed(at: Micros, id: &str, by: &str) -> Event {
+    let by: String = by.chars().filter(|c| !c.is_control()).take(REVIEWER_CHARS_MAX).collect();
+    let what = format!("/auth/break-glass/{}", percent_encode(id));
+    let (interaction, reason) = (REVIEW.to_owned(), format!("reviewed by {by}"));
+    Event { at, interaction, action: AuditAction::Update, what, reason, ..Event::default() }
 }
 
 /// Records what an administrator has done or was refused. `refused`: the status and why.

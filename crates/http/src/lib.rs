@@ -35,7 +35,7 @@ mod throttle;
 mod trace;
 
 pub use address::ClientAddress;
-pub use audit::{administration, archived};
+pub use audit::{administration, archived, glass_reviewed, keys_rotated};
 pub use body::Budget;
 pub use context::{ConditionalDelete, Context};
 pub use local::{Answer, Local};

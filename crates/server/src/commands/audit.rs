@@ -1,12 +1,13 @@
 //! `tessera audit`.
 
-use super::begin;
+use super::{begin, record_event};
 use crate::{config::Settings, error::Error, secret};
 use std::time::Instant;
 use tessera_auth::{
     Kept,
     break_glass::{self, BrokenGlass},
 };
+use tessera_http::glass_reviewed;
 use tessera_model::temporal::format_instant;
 use tessera_store::clock::{Clock as _, SystemClock};
 
@@ -50,10 +51,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 
 /// The queue of what is to be reviewed (CNS-7).
 async fn break_glass(settings: &Settings, review: Option<String>, by: String) -> Result<(), Error> {
-    let (_, store) = begin(settings, false).await?;
+    let (_, store) = begin(settings, review.is_some()).await?;
     if let Some(id) = review {
-        return match break_glass::review(&store, SystemClock.now(), &id, &by).await? {
-            true => Ok(()),
+        let now = SystemClock.now();
+        return match break_glass::review(&store, now, &id, &by).await? {
+            true => record_event(&store, "tessera audit", glass_reviewed(now, &id, &by)).await,
             false => Err(Error::Usage(format!("there is no {id}, or it was looked at before"))),
         };
     }

@@ -1,12 +1,13 @@
 //! `tessera keys`: the keys that id_tokens are signed with (HTTP-12).
 
-use super::begin;
+use super::{begin, record_event};
 use crate::{config::Settings, error::Error, secret};
 use std::sync::Arc;
 use tessera_auth::{
     MasterKey,
     jwks::{self, Stage},
 };
+use tessera_http::keys_rotated;
 use tessera_model::temporal::format_instant;
 use tessera_store::clock::{Clock as _, SystemClock};
 
@@ -29,10 +30,13 @@ enum Command {
 
 /// Runs the command on the database of the settings.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let (config, store) = begin(&arguments.settings, false).await?;
-    if matches!(arguments.command, Command::Rotate) {
+    let rotates = matches!(arguments.command, Command::Rotate);
+    let (config, store) = begin(&arguments.settings, rotates).await?;
+    if rotates {
         let master = MasterKey::new(secret::read_or_make(&config.secret_key_file()?)?);
-        if !jwks::rotate(Arc::new(store.clone()), master, SystemClock.now()).await? {
+        if jwks::rotate(Arc::new(store.clone()), master, SystemClock.now()).await? {
+            record_event(&store, "tessera keys", keys_rotated(SystemClock.now())).await?;
+        } else {
             eprintln!("The next keys wait already, or there are none yet: the server makes the first ones.");
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::{
     Context,
-    audit::{ARCHIVE, DISCLOSURE, RESTORE},
+    audit::{ARCHIVE, DISCLOSURE, RESTORE, REVIEW},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -15,23 +15,25 @@ const BALP: &str = "https://profiles.ihe.net/ITI/BALP";
 
 /// Events that are no interactions of FHIR: the type of each subtype of DICOM.
 /// <https://dicom.nema.org/medical/dicom/current/output/chtml/part16/sect_CID_401.html>
-const NOT_REST: [(&str, &str, &str, &str); 8] = [
+const NOT_REST: [(&str, &str, &str, &str); 9] = [
     ("110122", "Login", "110114", "User Authentication"),
     ("110123", "Logout", "110114", "User Authentication"),
     ("110120", "Application Start", "110100", "Application Activity"),
     ("110121", "Application Stop", "110100", "Application Activity"),
     ("110127", "Emergency Override Started", "110113", "Security Alert"),
+    ("110129", "Security Configuration", "110113", "Security Alert"),
     ("110136", "Security Roles Changed", "110113", "Security Alert"),
     ("110137", "User security Attributes Changed", "110113", "Security Alert"),
     ("110142", "Token granted", "110114", "User Authentication"),
 ];
 
-/// Events by which records leave the server or come to it: what has happened to them in the words of ISO 21089, and the type of
-/// DICOM. <http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle>
-const LIFECYCLE: [(&str, &str, &str, &str, &str); 3] = [
+/// Events by which records leave the server, come to it or are looked at afterwards: what has happened to them in the words of ISO
+/// 21089, and the type of DICOM. <http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle>
+const LIFECYCLE: [(&str, &str, &str, &str, &str); 4] = [
     (DISCLOSURE, "disclose", "Disclose Record Lifecycle Event", "110106", "Export"),
     (ARCHIVE, "archive", "Archive Record Lifecycle Event", "110106", "Export"),
     (RESTORE, "restore", "Restore Record Lifecycle Event", "110107", "Import"),
+    (REVIEW, "verify", "Verify Record Lifecycle Event", "110101", "Audit Log Used"),
 ];
 
 /// The events of a type of DICOM.
