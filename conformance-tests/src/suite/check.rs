@@ -97,3 +97,11 @@ pub enum Need {
     /// SMART on FHIR.
     Smart,
 }
+
+/// What a check needs: interactions with types, and more. `needs!("Patient" "create" "read"; Need::Versions("Patient"))`
+macro_rules! needs {
+    ($($kind:literal $($interaction:literal)+),+ $(; $($more:expr),+)?) => {
+        &[$($(Need::Interaction($kind, $interaction)),+),+ $(, $($more),+)?]
+    };
+}
+pub(super) use needs;

@@ -2,35 +2,22 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::{Reply, id_in};
 use crate::suite::resources::{SYSTEM, bundle, entry, observation, patient, with};
 use crate::suite::verdict::{Verdict, ensure, failed};
 use crate::suite::visit::Visit;
 
-const BATCH: &[Need] =
-    &[Need::System("batch"), Need::Interaction("Patient", "create"), Need::Interaction("Patient", "read")];
-const TRANSACTION: &[Need] = &[
-    Need::System("transaction"),
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "search-type"),
-    Need::Parameter("Patient", "identifier"),
-];
-const WITH_OBSERVATION: &[Need] = &[
-    Need::System("transaction"),
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Observation", "create"),
-    Need::Interaction("Observation", "read"),
-    Need::Parameter("Patient", "identifier"),
-];
-const UPDATES: &[Need] = &[
-    Need::System("transaction"),
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "update"),
-    Need::Interaction("Patient", "delete"),
-];
+const BATCH: &[Need] = needs!("Patient" "create" "read"; Need::System("batch"));
+const TRANSACTION: &[Need] = needs!(
+    "Patient" "create" "read" "search-type";
+    Need::System("transaction"), Need::Parameter("Patient", "identifier")
+);
+const WITH_OBSERVATION: &[Need] = needs!(
+    "Patient" "create", "Observation" "create" "read";
+    Need::System("transaction"), Need::Parameter("Patient", "identifier")
+);
+const UPDATES: &[Need] = needs!("Patient" "create" "read" "update" "delete"; Need::System("transaction"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -48,13 +35,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Entries may be any interaction; the answer's entry has the resource that it returns.",
         section: "http.html#transaction",
         strength: Strength::Shall,
-        needs: &[
-            Need::System("batch"),
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "identifier"),
-        ],
+        needs: needs!(
+            "Patient" "create" "read" "search-type";
+            Need::System("batch"), Need::Parameter("Patient", "identifier")
+        ),
         run: |visit| Box::pin(reads(visit)),
     },
     Check {
@@ -72,13 +56,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Servers accept all actions, or reject all and return a status of 400 or 500.",
         section: "http.html#trules",
         strength: Strength::Shall,
-        needs: &[
-            Need::System("transaction"),
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Interaction("Patient", "update"),
-            Need::Parameter("Patient", "identifier"),
-        ],
+        needs: needs!(
+            "Patient" "create" "search-type" "update";
+            Need::System("transaction"), Need::Parameter("Patient", "identifier")
+        ),
         run: |visit| Box::pin(atomic(visit)),
     },
     Check {
@@ -123,14 +104,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "ifNoneExist is the conditional create of an entry.",
         section: "http.html#ccreate",
         strength: Strength::Shall,
-        needs: &[
-            Need::System("transaction"),
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::Interaction("Observation", "read"),
-            Need::Parameter("Patient", "identifier"),
-            Need::ConditionalCreate("Patient"),
-        ],
+        needs: needs!(
+            "Patient" "create", "Observation" "create" "read";
+            Need::System("transaction"), Need::Parameter("Patient", "identifier"), Need::ConditionalCreate("Patient")
+        ),
         run: |visit| Box::pin(conditional_create(visit)),
     },
     Check {
@@ -157,13 +134,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "The actions are subject to the processing of each, version-aware updates included.",
         section: "http.html#transaction",
         strength: Strength::Shall,
-        needs: &[
-            Need::System("transaction"),
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::Interaction("Patient", "update"),
-            Need::Versions("Patient"),
-        ],
+        needs: needs!("Patient" "create" "read" "update"; Need::System("transaction"), Need::Versions("Patient")),
         run: |visit| Box::pin(if_match(visit)),
     },
 ];

@@ -3,31 +3,22 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::{Reply, Request, escape};
 use crate::suite::resources::{SYSTEM, patient, with};
 use crate::suite::verdict::{Verdict, ensure};
 use crate::suite::visit::Visit;
 
-const CREATE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "search-type"),
-    Need::Parameter("Patient", "identifier"),
-    Need::ConditionalCreate("Patient"),
-];
-const UPDATE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Parameter("Patient", "identifier"),
-    Need::ConditionalUpdate("Patient"),
-];
-const DELETE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "search-type"),
-    Need::Parameter("Patient", "identifier"),
-    Need::ConditionalDelete("Patient"),
-];
+const CREATE: &[Need] = needs!(
+    "Patient" "create" "search-type";
+    Need::Parameter("Patient", "identifier"), Need::ConditionalCreate("Patient")
+);
+const UPDATE: &[Need] =
+    needs!("Patient" "create" "read"; Need::Parameter("Patient", "identifier"), Need::ConditionalUpdate("Patient"));
+const DELETE: &[Need] = needs!(
+    "Patient" "create" "read" "search-type";
+    Need::Parameter("Patient", "identifier"), Need::ConditionalDelete("Patient")
+);
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -117,14 +108,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Servers with patch and conditional update should support conditional patch: one match is patched, none is 404.",
         section: "http.html#patch",
         strength: Strength::Should,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::Interaction("Patient", "patch"),
-            Need::Patch("application/json-patch+json"),
-            Need::Parameter("Patient", "identifier"),
-            Need::ConditionalUpdate("Patient"),
-        ],
+        needs: needs!(
+            "Patient" "create" "read" "patch";
+            Need::Patch("application/json-patch+json"), Need::Parameter("Patient", "identifier"), Need::ConditionalUpdate("Patient")
+        ),
         run: |visit| Box::pin(patch(visit)),
     },
 ];

@@ -2,79 +2,42 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Running, Strength, needs};
 use crate::suite::request::{FHIR_JSON, Request};
 use crate::suite::resources::{allergy, condition, medication_statement, observation, patient, with};
 use crate::suite::verdict::{Verdict, ensure, failed, not_applicable};
 use crate::suite::visit::Visit;
 
-const PATIENT: &[Need] = &[Need::Interaction("Patient", "create"), Need::Interaction("Patient", "read")];
-const OBSERVATION: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Observation", "create"),
-    Need::Interaction("Observation", "read"),
-];
+const PATIENT: &[Need] = needs!("Patient" "create" "read");
+const OBSERVATION: &[Need] = needs!("Patient" "create", "Observation" "create" "read");
 const KEEPS: &str = "A server should accept the resource as it was sent, and return the same content when it is read.";
 const LOCATION: &str = "A create returns 201, with a Location of the new id; what is read there is what was created.";
 
 pub(super) const CHECKS: &[Check] = &[
-    Check {
-        id: "create.patient",
-        title: "A Patient is created and can be read",
-        rule: LOCATION,
-        section: "http.html#create",
-        strength: Strength::Shall,
-        needs: PATIENT,
-        run: |visit| Box::pin(round_trip(visit, |_| patient("Chalmers"))),
-    },
-    Check {
-        id: "create.condition",
-        title: "A Condition is created and can be read",
-        rule: LOCATION,
-        section: "http.html#create",
-        strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Condition", "create"),
-            Need::Interaction("Condition", "read"),
-        ],
-        run: |visit| Box::pin(round_trip(visit, condition)),
-    },
-    Check {
-        id: "create.medication-statement",
-        title: "A MedicationStatement is created and can be read",
-        rule: LOCATION,
-        section: "http.html#create",
-        strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("MedicationStatement", "create"),
-            Need::Interaction("MedicationStatement", "read"),
-        ],
-        run: |visit| Box::pin(round_trip(visit, medication_statement)),
-    },
-    Check {
-        id: "create.allergy-intolerance",
-        title: "An AllergyIntolerance is created and can be read",
-        rule: LOCATION,
-        section: "http.html#create",
-        strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("AllergyIntolerance", "create"),
-            Need::Interaction("AllergyIntolerance", "read"),
-        ],
-        run: |visit| Box::pin(round_trip(visit, allergy)),
-    },
-    Check {
-        id: "create.observation",
-        title: "An Observation is created and can be read",
-        rule: LOCATION,
-        section: "http.html#create",
-        strength: Strength::Shall,
-        needs: OBSERVATION,
-        run: |visit| Box::pin(round_trip(visit, observation)),
-    },
+    kept("create.patient", "A Patient is created and can be read", PATIENT, |visit| {
+        Box::pin(round_trip(visit, |_| patient("Chalmers")))
+    }),
+    kept(
+        "create.condition",
+        "A Condition is created and can be read",
+        needs!("Patient" "create", "Condition" "create" "read"),
+        |visit| Box::pin(round_trip(visit, condition)),
+    ),
+    kept(
+        "create.medication-statement",
+        "A MedicationStatement is created and can be read",
+        needs!("Patient" "create", "MedicationStatement" "create" "read"),
+        |visit| Box::pin(round_trip(visit, medication_statement)),
+    ),
+    kept(
+        "create.allergy-intolerance",
+        "An AllergyIntolerance is created and can be read",
+        needs!("Patient" "create", "AllergyIntolerance" "create" "read"),
+        |visit| Box::pin(round_trip(visit, allergy)),
+    ),
+    kept("create.observation", "An Observation is created and can be read", OBSERVATION, |visit| {
+        Box::pin(round_trip(visit, observation))
+    }),
     Check {
         id: "create.meta",
         title: "The server gives id, versionId and lastUpdated, whatever the body says",
@@ -194,6 +157,16 @@ pub(super) const CHECKS: &[Check] = &[
         run: |visit| Box::pin(unknown_type(visit)),
     },
 ];
+
+/// A resource of a type comes back as it was created.
+const fn kept(
+    id: &'static str,
+    title: &'static str,
+    needs: &'static [Need],
+    run: fn(&mut Visit) -> Running<'_>,
+) -> Check {
+    Check { id, title, rule: LOCATION, section: "http.html#create", strength: Strength::Shall, needs, run }
+}
 
 async fn round_trip(visit: &mut Visit, build: impl FnOnce(&str) -> Value) -> Verdict {
     let patient = visit.patient().await?;

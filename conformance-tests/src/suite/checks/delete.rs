@@ -1,14 +1,10 @@
 //! Deleting: <https://hl7.org/fhir/R4/http.html#delete>
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::verdict::{Verdict, ensure, failed, not_applicable};
 use crate::suite::visit::{Made, Visit};
 
-const DELETE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "delete"),
-];
+const DELETE: &[Need] = needs!("Patient" "create" "read" "delete");
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -35,12 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "A delete means that the resource is no longer found through search.",
         section: "http.html#delete",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "delete"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "identifier"),
-        ],
+        needs: needs!("Patient" "create" "delete" "search-type"; Need::Parameter("Patient", "identifier")),
         run: |visit| Box::pin(not_found(visit)),
     },
     Check {
@@ -67,12 +58,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "For servers that keep a history, delete does not remove the version history.",
         section: "http.html#delete",
         strength: Strength::Should,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "delete"),
-            Need::Interaction("Patient", "vread"),
-            Need::Versions("Patient"),
-        ],
+        needs: needs!("Patient" "create" "delete" "vread"; Need::Versions("Patient")),
         run: |visit| Box::pin(keeps_versions(visit)),
     },
 ];

@@ -1,13 +1,13 @@
 //! JSON and XML: <https://hl7.org/fhir/R4/http.html#mime-type>, <https://hl7.org/fhir/R4/http.html#parameters>
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::{FHIR_JSON, FHIR_XML, Reply, Request};
 use crate::suite::verdict::{Verdict, ensure, failed, not_applicable};
 use crate::suite::visit::Visit;
 use crate::suite::xml::values;
 
-const JSON: &[Need] = &[Need::Interaction("Patient", "create"), Need::Interaction("Patient", "read")];
-const XML: &[Need] = &[Need::Interaction("Patient", "create"), Need::Interaction("Patient", "read"), Need::Xml];
+const JSON: &[Need] = needs!("Patient" "create" "read");
+const XML: &[Need] = needs!("Patient" "create" "read"; Need::Xml);
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

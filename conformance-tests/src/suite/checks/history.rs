@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::{entries, escape};
 use crate::suite::resources::with;
 use crate::suite::verdict::{Verdict, ensure, failed};
@@ -11,11 +11,7 @@ use crate::suite::visit::{Made, Visit};
 /// What was just made is not farther back than so many pages.
 const PAGES_MAX: usize = 20;
 
-const INSTANCE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "update"),
-    Need::Interaction("Patient", "history-instance"),
-];
+const INSTANCE: &[Need] = needs!("Patient" "create" "update" "history-instance");
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -42,11 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "A history includes deleted resources; a delete has no resource and the method DELETE.",
         section: "http.html#history",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "delete"),
-            Need::Interaction("Patient", "history-instance"),
-        ],
+        needs: needs!("Patient" "create" "delete" "history-instance"),
         run: |visit| Box::pin(deletion(visit)),
     },
     Check {
@@ -73,11 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "GET [base]/[type]/_history retrieves the history of all resources of the type.",
         section: "http.html#history",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::Interaction("Patient", "history-type"),
-        ],
+        needs: needs!("Patient" "create" "read" "history-type"),
         run: |visit| Box::pin(recent(visit, "Patient/_history")),
     },
     Check {
@@ -86,11 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "GET [base]/_history retrieves the history of all resources.",
         section: "http.html#history",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::System("history-system"),
-        ],
+        needs: needs!("Patient" "create" "read"; Need::System("history-system")),
         run: |visit| Box::pin(recent(visit, "_history")),
     },
     Check {

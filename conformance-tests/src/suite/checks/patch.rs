@@ -2,24 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::{Reply, Request};
 use crate::suite::verdict::{Verdict, ensure};
 use crate::suite::visit::{Made, Visit};
 
 const JSON_PATCH: &str = "application/json-patch+json";
-const JSON: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "patch"),
-    Need::Patch("application/json-patch+json"),
-];
-const FHIRPATH: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "patch"),
-    Need::Patch("application/fhir+json"),
-];
+const JSON: &[Need] = needs!("Patient" "create" "read" "patch"; Need::Patch("application/json-patch+json"));
+const FHIRPATH: &[Need] = needs!("Patient" "create" "read" "patch"; Need::Patch("application/fhir+json"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -64,13 +54,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Servers support conditional PATCH, which works as specified for update.",
         section: "http.html#patch",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::Interaction("Patient", "patch"),
-            Need::Patch("application/json-patch+json"),
-            Need::Versions("Patient"),
-        ],
+        needs: needs!(
+            "Patient" "create" "read" "patch";
+            Need::Patch("application/json-patch+json"), Need::Versions("Patient")
+        ),
         run: |visit| Box::pin(if_match(visit)),
     },
     Check {

@@ -3,18 +3,13 @@
 
 use serde_json::json;
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::Request;
 use crate::suite::verdict::{Verdict, ensure, not_applicable};
 use crate::suite::visit::{Made, Visit};
 
-const READ: &[Need] = &[Need::Interaction("Patient", "create"), Need::Interaction("Patient", "read")];
-const VREAD: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "update"),
-    Need::Interaction("Patient", "vread"),
-    Need::Versions("Patient"),
-];
+const READ: &[Need] = needs!("Patient" "create" "read");
+const VREAD: &[Need] = needs!("Patient" "create" "update" "vread"; Need::Versions("Patient"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -95,11 +90,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "A conditional read whose ETag is still right returns 304 Not Modified.",
         section: "http.html#cread",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::ConditionalRead("Patient", "not-match"),
-        ],
+        needs: needs!("Patient" "create" "read"; Need::ConditionalRead("Patient", "not-match")),
         run: |visit| Box::pin(if_none_match(visit)),
     },
     Check {
@@ -108,11 +99,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "A conditional read of what has not changed since returns 304 Not Modified.",
         section: "http.html#cread",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::ConditionalRead("Patient", "modified-since"),
-        ],
+        needs: needs!("Patient" "create" "read"; Need::ConditionalRead("Patient", "modified-since")),
         run: |visit| Box::pin(if_modified_since(visit)),
     },
     Check {

@@ -2,17 +2,13 @@
 
 use serde_json::json;
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::{Request, escape};
 use crate::suite::resources::{SYSTEM, observation, patient, with};
 use crate::suite::verdict::{Verdict, ensure, failed};
 use crate::suite::visit::Visit;
 
-const SEARCH: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "search-type"),
-    Need::Parameter("Patient", "identifier"),
-];
+const SEARCH: &[Need] = needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "identifier"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -57,11 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "_id refers to the logical id of the resource.",
         section: "search.html#id",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "_id"),
-        ],
+        needs: needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "_id")),
         run: |visit| Box::pin(by_id(visit)),
     },
     Check {
@@ -70,12 +62,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "_lastUpdated selects resources by the last time they were changed.",
         section: "search.html#lastUpdated",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "identifier"),
-            Need::Parameter("Patient", "_lastUpdated"),
-        ],
+        needs: needs!(
+            "Patient" "create" "search-type";
+            Need::Parameter("Patient", "identifier"), Need::Parameter("Patient", "_lastUpdated")
+        ),
         run: |visit| Box::pin(last_updated(visit)),
     },
     Check {
@@ -84,11 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "_tag searches meta.tag, as a token.",
         section: "search.html#tag",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "_tag"),
-        ],
+        needs: needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "_tag")),
         run: |visit| Box::pin(tag(visit)),
     },
     Check {
@@ -97,11 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "If a parameter repeats, all of its values must match.",
         section: "search.html#combining",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "given"),
-        ],
+        needs: needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "given")),
         run: |visit| Box::pin(and(visit)),
     },
     Check {
@@ -110,11 +92,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Values separated by commas are alternatives.",
         section: "search.html#combining",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "given"),
-        ],
+        needs: needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "given")),
         run: |visit| Box::pin(or(visit)),
     },
     Check {
@@ -159,13 +137,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "GET [base]?_type= searches resources of all these types.",
         section: "http.html#vsearch",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::System("search-system"),
-            Need::Parameter("Patient", "_tag"),
-            Need::Parameter("Observation", "_tag"),
-        ],
+        needs: needs!(
+            "Patient" "create", "Observation" "create";
+            Need::System("search-system"), Need::Parameter("Patient", "_tag"), Need::Parameter("Observation", "_tag")
+        ),
         run: |visit| Box::pin(types(visit)),
     },
 ];

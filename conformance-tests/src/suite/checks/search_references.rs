@@ -4,24 +4,16 @@
 
 use serde_json::json;
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::escape;
 use crate::suite::resources::{allergy, condition, observation, patient, with};
 use crate::suite::verdict::{Verdict, ensure, not_applicable};
 use crate::suite::visit::{Made, Visit};
 
-const SUBJECT: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Observation", "create"),
-    Need::Interaction("Observation", "search-type"),
-    Need::Parameter("Observation", "subject"),
-];
-const COMPARTMENT: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Observation", "create"),
-    Need::Interaction("Observation", "search-type"),
-    Need::Compartment("patient"),
-];
+const SUBJECT: &[Need] =
+    needs!("Patient" "create", "Observation" "create" "search-type"; Need::Parameter("Observation", "subject"));
+const COMPARTMENT: &[Need] =
+    needs!("Patient" "create", "Observation" "create" "search-type"; Need::Compartment("patient"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -48,15 +40,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "patient searches the references to Patients among the subjects.",
         section: "search.html#reference",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Condition", "create"),
-            Need::Interaction("AllergyIntolerance", "create"),
-            Need::Interaction("Condition", "search-type"),
-            Need::Interaction("AllergyIntolerance", "search-type"),
-            Need::Parameter("Condition", "patient"),
-            Need::Parameter("AllergyIntolerance", "patient"),
-        ],
+        needs: needs!(
+            "Patient" "create", "Condition" "create" "search-type", "AllergyIntolerance" "create" "search-type";
+            Need::Parameter("Condition", "patient"), Need::Parameter("AllergyIntolerance", "patient")
+        ),
         run: |visit| Box::pin(by_patient(visit)),
     },
     Check {
@@ -74,13 +61,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "subject:Patient.family=… finds what refers to a matching Patient.",
         section: "search.html#chaining",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::Interaction("Observation", "search-type"),
-            Need::Parameter("Observation", "subject"),
-            Need::Parameter("Patient", "family"),
-        ],
+        needs: needs!(
+            "Patient" "create", "Observation" "create" "search-type";
+            Need::Parameter("Observation", "subject"), Need::Parameter("Patient", "family")
+        ),
         run: |visit| Box::pin(chain(visit)),
     },
     Check {
@@ -89,13 +73,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "_has:Observation:patient:code=… finds the Patients of matching Observations.",
         section: "search.html#has",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Observation", "patient"),
-            Need::Parameter("Observation", "code"),
-        ],
+        needs: needs!(
+            "Patient" "create" "search-type", "Observation" "create";
+            Need::Parameter("Observation", "patient"), Need::Parameter("Observation", "code")
+        ),
         run: |visit| Box::pin(reverse_chain(visit)),
     },
     Check {
@@ -104,12 +85,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Included resources have the search mode include, appear once and do not count in the total.",
         section: "search.html#include",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::Interaction("Observation", "search-type"),
-            Need::Include("Observation", "Observation:subject"),
-        ],
+        needs: needs!(
+            "Patient" "create", "Observation" "create" "search-type";
+            Need::Include("Observation", "Observation:subject")
+        ),
         run: |visit| Box::pin(include(visit)),
     },
     Check {
@@ -118,12 +97,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "_revinclude includes resources that refer to the matches.",
         section: "search.html#revinclude",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::RevInclude("Patient", "Observation:subject"),
-        ],
+        needs: needs!(
+            "Patient" "create" "search-type", "Observation" "create";
+            Need::RevInclude("Patient", "Observation:subject")
+        ),
         run: |visit| Box::pin(revinclude(visit)),
     },
     Check {

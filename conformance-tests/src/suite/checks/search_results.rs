@@ -4,19 +4,15 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::Reply;
 use crate::suite::resources::{patient, with};
 use crate::suite::statement::array;
 use crate::suite::verdict::{Verdict, ensure, failed, not_applicable};
 use crate::suite::visit::Visit;
 
-const SEARCH: &[Need] = &[Need::Interaction("Patient", "create"), Need::Interaction("Patient", "search-type")];
-const BIRTHDATE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "search-type"),
-    Need::Parameter("Patient", "birthdate"),
-];
+const SEARCH: &[Need] = needs!("Patient" "create" "search-type");
+const BIRTHDATE: &[Need] = needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "birthdate"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -34,12 +30,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "_sort is a list, in order of priority.",
         section: "search.html#sort",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "birthdate"),
-            Need::Parameter("Patient", "family"),
-        ],
+        needs: needs!(
+            "Patient" "create" "search-type";
+            Need::Parameter("Patient", "birthdate"), Need::Parameter("Patient", "family")
+        ),
         run: |visit| Box::pin(sort_two(visit)),
     },
     Check {

@@ -2,22 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::resources::{CODES, coding, condition, observation, patient, with};
 use crate::suite::verdict::Verdict;
 use crate::suite::visit::Visit;
 
-const CODE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Observation", "create"),
-    Need::Interaction("Observation", "search-type"),
-    Need::Parameter("Observation", "code"),
-];
-const FAMILY: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "search-type"),
-    Need::Parameter("Patient", "family"),
-];
+const CODE: &[Need] =
+    needs!("Patient" "create", "Observation" "create" "search-type"; Need::Parameter("Observation", "code"));
+const FAMILY: &[Need] = needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "family"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -71,12 +63,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Tokens search Coding, CodeableConcept, Identifier, code, boolean and others.",
         section: "search.html#token",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "active"),
-            Need::Parameter("Patient", "gender"),
-        ],
+        needs: needs!(
+            "Patient" "create" "search-type";
+            Need::Parameter("Patient", "active"), Need::Parameter("Patient", "gender")
+        ),
         run: |visit| Box::pin(of_types(visit)),
     },
     Check {
@@ -85,13 +75,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Condition is searched by code and clinical-status, both tokens.",
         section: "condition.html#search",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Condition", "create"),
-            Need::Interaction("Condition", "search-type"),
-            Need::Parameter("Condition", "code"),
-            Need::Parameter("Condition", "clinical-status"),
-        ],
+        needs: needs!(
+            "Patient" "create", "Condition" "create" "search-type";
+            Need::Parameter("Condition", "code"), Need::Parameter("Condition", "clinical-status")
+        ),
         run: |visit| Box::pin(conditions(visit)),
     },
     Check {
@@ -127,11 +114,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "name of Patient matches any of the string fields of the HumanName.",
         section: "patient.html#search",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "name"),
-        ],
+        needs: needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "name")),
         run: |visit| Box::pin(parts_of_names(visit)),
     },
     Check {
@@ -140,11 +123,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: ":missing=true matches resources without a value, :missing=false those with one.",
         section: "search.html#modifiers",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "birthdate"),
-        ],
+        needs: needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "birthdate")),
         run: |visit| Box::pin(missing(visit)),
     },
 ];

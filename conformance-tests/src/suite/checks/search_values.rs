@@ -2,28 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::resources::{coding, medication_statement, observation, patient, weight, with};
 use crate::suite::verdict::Verdict;
 use crate::suite::visit::Visit;
 
-const BIRTHDATE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "search-type"),
-    Need::Parameter("Patient", "birthdate"),
-];
-const QUANTITY: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Observation", "create"),
-    Need::Interaction("Observation", "search-type"),
-    Need::Parameter("Observation", "value-quantity"),
-];
-const NUMBER: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("RiskAssessment", "create"),
-    Need::Interaction("RiskAssessment", "search-type"),
-    Need::Parameter("RiskAssessment", "probability"),
-];
+const BIRTHDATE: &[Need] = needs!("Patient" "create" "search-type"; Need::Parameter("Patient", "birthdate"));
+const QUANTITY: &[Need] =
+    needs!("Patient" "create", "Observation" "create" "search-type"; Need::Parameter("Observation", "value-quantity"));
+const NUMBER: &[Need] = needs!(
+    "Patient" "create", "RiskAssessment" "create" "search-type";
+    Need::Parameter("RiskAssessment", "probability")
+);
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -59,12 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "A dateTime with a time zone is a moment; the search value's time zone counts.",
         section: "search.html#date",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::Interaction("Observation", "search-type"),
-            Need::Parameter("Observation", "date"),
-        ],
+        needs: needs!("Patient" "create", "Observation" "create" "search-type"; Need::Parameter("Observation", "date")),
         run: |visit| Box::pin(times(visit)),
     },
     Check {
@@ -73,12 +58,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "A Period is a range; a missing bound is open. ge and le match a range that reaches into what is searched for.",
         section: "search.html#date",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("MedicationStatement", "create"),
-            Need::Interaction("MedicationStatement", "search-type"),
-            Need::Parameter("MedicationStatement", "effective"),
-        ],
+        needs: needs!(
+            "Patient" "create", "MedicationStatement" "create" "search-type";
+            Need::Parameter("MedicationStatement", "effective")
+        ),
         run: |visit| Box::pin(periods(visit)),
     },
     Check {
@@ -141,12 +124,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Composite parameters join values that stand in the same element, with $ between them.",
         section: "search.html#composite",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Observation", "create"),
-            Need::Interaction("Observation", "search-type"),
-            Need::Parameter("Observation", "code-value-quantity"),
-        ],
+        needs: needs!(
+            "Patient" "create", "Observation" "create" "search-type";
+            Need::Parameter("Observation", "code-value-quantity")
+        ),
         run: |visit| Box::pin(composite(visit)),
     },
 ];

@@ -3,23 +3,14 @@
 
 use serde_json::json;
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::Request;
 use crate::suite::resources::{patient, with};
 use crate::suite::verdict::{Verdict, ensure, not_applicable};
 use crate::suite::visit::Visit;
 
-const UPDATE: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "update"),
-];
-const VERSIONS: &[Need] = &[
-    Need::Interaction("Patient", "create"),
-    Need::Interaction("Patient", "read"),
-    Need::Interaction("Patient", "update"),
-    Need::Versions("Patient"),
-];
+const UPDATE: &[Need] = needs!("Patient" "create" "read" "update");
+const VERSIONS: &[Need] = needs!("Patient" "create" "read" "update"; Need::Versions("Patient"));
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -91,11 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "If the resource was created, the update returns 201.",
         section: "http.html#upsert",
         strength: Strength::Shall,
-        needs: &[
-            Need::Interaction("Patient", "update"),
-            Need::Interaction("Patient", "read"),
-            Need::UpdateCreate("Patient"),
-        ],
+        needs: needs!("Patient" "update" "read"; Need::UpdateCreate("Patient")),
         run: |visit| Box::pin(creates(visit)),
     },
     Check {
@@ -113,13 +100,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Deleted resources may be brought back by an update; it returns 201.",
         section: "http.html#delete",
         strength: Strength::Should,
-        needs: &[
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "read"),
-            Need::Interaction("Patient", "update"),
-            Need::Interaction("Patient", "delete"),
-            Need::UpdateCreate("Patient"),
-        ],
+        needs: needs!("Patient" "create" "read" "update" "delete"; Need::UpdateCreate("Patient")),
         run: |visit| Box::pin(brings_back(visit)),
     },
 ];

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::check::{Check, Need, Strength};
+use crate::suite::check::{Check, Need, Strength, needs};
 use crate::suite::request::Reply;
 use crate::suite::resources::{patient, with};
 use crate::suite::statement::array;
@@ -36,12 +36,10 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "The operation does not affect the state of the server.",
         section: "resource-operation-validate.html",
         strength: Strength::Shall,
-        needs: &[
-            Need::Operation("Patient", "validate"),
-            Need::Interaction("Patient", "create"),
-            Need::Interaction("Patient", "search-type"),
-            Need::Parameter("Patient", "identifier"),
-        ],
+        needs: needs!(
+            "Patient" "create" "search-type";
+            Need::Operation("Patient", "validate"), Need::Parameter("Patient", "identifier")
+        ),
         run: |visit| Box::pin(stores_nothing(visit)),
     },
 ];
