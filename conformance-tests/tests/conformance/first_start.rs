@@ -60,6 +60,26 @@ async fn auth_40_a_start_that_was_cut_short_goes_on_with_the_password_in_the_fil
     assert_eq!(log_in(&server, "noted before").await, 303);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn auth_40_of_servers_that_first_start_at_once_one_makes_the_administrator_and_a_file() {
+    for backend in Backend::ALL {
+        let Some(database) = Database::create(backend, "auth_40_at_once") else { continue };
+        let folder = Folder::new("first");
+        let files: Vec<_> = (0..4).map(|number| folder.path().join(format!("administrator-{number}"))).collect();
+        let servers: Vec<Server> = std::thread::scope(|scope| {
+            let start = |file: &Path| database.serve_with_authentication(&[(FILE, file.to_str().unwrap())]);
+            let starting: Vec<_> = files.iter().map(|file| scope.spawn(move || start(file))).collect();
+            starting.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let made: Vec<_> = files.iter().filter(|file| file.exists()).collect();
+        assert_eq!(made.len(), 1, "{backend}: {made:?}");
+        for server in &servers {
+            assert_eq!(log_in(server, &told(made[0])).await, 303, "{backend}");
+        }
+        assert_eq!(database.run(&["user", "list"], "").lines().count(), 1);
+    }
+}
+
 #[test]
 fn health_asks_the_server_of_this_machine_with_and_without_tls() {
     let Some(database) = Database::create(Backend::Sqlite, "health") else { return };

@@ -4,19 +4,27 @@
 use crate::{error::Error, secret};
 use std::{fs, io, path::Path};
 use tessera_auth::user::{self, Role, User, hash, random_password};
-use tessera_store::Records;
+use tessera_store::{Location, Records, turn};
 
 /// The name that they log in with.
 const NAME: &str = "administrator";
 /// What stands before the password in the file.
 const PASSWORD: &str = "password: ";
 
-/// Makes the first administrator, unless there are users or the setting names no file.
+/// Makes the first administrator, unless there are users or the setting names no file. Of servers that start at once on one database
+/// one does, and no other writes a file.
 ///
 /// # Errors
 /// [`Error::Usage`] if the file cannot be written or holds something else; those of the database.
-pub(crate) async fn make(records: &dyn Records, file: &str) -> Result<(), Error> {
-    if file.is_empty() || !user::list(records, "", 1).await?.is_empty() {
+pub(crate) async fn make(records: &dyn Records, location: &Location, file: &str) -> Result<(), Error> {
+    if file.is_empty() || has_users(records).await? {
+        return Ok(());
+    }
+    let _turn = turn(location).await?;
+    if has_users(records).await? {
+        tracing::info!(
+            "another server has made the first administrator; their password is in its file, and there is none here"
+        );
         return Ok(());
     }
     // The file first: a server that ends in between goes on with it when it starts again.
@@ -35,10 +43,16 @@ pub(crate) async fn make(records: &dyn Records, file: &str) -> Result<(), Error>
     };
     match user::add(records, NAME, administrator).await? {
         true => tracing::info!(file, "the first administrator is made; their name and password are in the file"),
-        // Two servers that start at once, each with a file of its own.
-        false => tracing::warn!(file, "another server has made the first administrator; its file has the password"),
+        // It is no server that has just added one of that name.
+        false => {
+            tracing::warn!(file, "somebody else has added that user meanwhile; what the file says is not theirs");
+        }
     }
     Ok(())
+}
+
+async fn has_users(records: &dyn Records) -> Result<bool, Error> {
+    Ok(!user::list(records, "", 1).await?.is_empty())
 }
 
 /// The password in the file, a new one if there is no file.

@@ -24,6 +24,7 @@ mod sql;
 mod sql_store;
 mod store;
 mod transact;
+mod turn;
 mod version;
 
 pub use audit::{
@@ -42,4 +43,5 @@ pub use parameters::indexing::IndexingProgress;
 pub use records::{Record, RecordChange, RecordKey, Records};
 pub use sql_store::{Location, Options, SEARCH_TIMEOUT, SqlStore};
 pub use store::{HistoryPage, HistoryScope, HistoryVersions, Matches, Once, Read, Seen, Store, Transacted, Work};
+pub use turn::{Turn, turn};
 pub use version::{Method, Version};

@@ -1,6 +1,6 @@
 //! Brings a database's tables up to this version, under a lock: several servers may start at once (REL-14).
 
-use crate::{Error, Location, backend::postgres};
+use crate::{Error, Location, backend::postgres, turn};
 use sqlx::{
     Connection as _, Executor as _, Row as _, SqlStr,
     migrate::{Migration, MigrationType, Migrator},
@@ -93,13 +93,8 @@ pub async fn migrate(location: &Location) -> Result<(), Error> {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder).map_err(backend)?;
             }
-            // SQLite has no lock that outlives a transaction, so a file beside the database is the lock.
-            let lock = std::fs::File::create(path.with_extension("lock")).map_err(backend)?;
-            // Held until the end of this arm; waiting for it must not keep the thread from whoever holds it.
-            let _lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-                .await
-                .map_err(backend)?
-                .map_err(backend)?;
+            // Held until the end of this arm.
+            let _lock = turn::file(path).await?;
             let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
             let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
             migrator(true).run(&mut connection).await.map_err(backend)?;

@@ -80,7 +80,7 @@ async fn authenticator(
     let reading = Reading { base: &parts.base, now: parts.clock.now() };
     let authenticator = match config.identity.mode(reading)? {
         Mode::BuiltIn => {
-            first_administrator::make(store, &config.access.first_administrator_file).await?;
+            first_administrator::make(store, &config.location()?, &config.access.first_administrator_file).await?;
             Authenticator::Smart(Arc::new(AuthorizationServer::new(parts).await?.with_rules(rules)))
         }
         Mode::Federated(settings) => {
