@@ -19,6 +19,15 @@ use utoipa::ToSchema;
 /// A client. Names that RFC 7591 has are its names.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "client_id": "pharmacy",
+    "client_name": "Pharmacy at the Market",
+    "token_endpoint_auth_method": "client_secret_basic",
+    "scope": "openid fhirUser user/MedicationStatement.rs",
+    "policy": ["*"],
+    "redirect_uris": ["https://pharmacy.example.org/callback"],
+    "contact": "it@pharmacy.example.org",
+}))]
 pub(super) struct ClientRecord {
     /// Its id.
     client_id: String,
@@ -123,6 +132,7 @@ struct LimitsRecord {
 /// A client's new keys. For a client with a secret: an empty object.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
 pub(super) struct NewKeys {
     /// Where its JWKS is.
     jwks_uri: Option<String>,
@@ -306,7 +316,7 @@ pub(super) async fn create(State(office): State<Office>, request: Request) -> An
 }
 
 /// A client.
-#[utoipa::path(get, path = "/admin/clients/{id}", tag = "clients", params(("id" = String, Path, description = "its id")),
+#[utoipa::path(get, path = "/admin/clients/{id}", tag = "clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
     responses((status = 200, description = "the client, with an ETag", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn read(State(office): State<Office>, Path(id): Path<String>) -> Answer {
     let kept = find(&office, &id).await?;
@@ -315,7 +325,7 @@ pub(super) async fn read(State(office): State<Office>, Path(id): Path<String>) -
 
 /// Replaces what is registered of a client. Its secret stays, unless it authenticates in another way now.
 #[utoipa::path(put, path = "/admin/clients/{id}", tag = "clients", request_body = ClientRecord,
-    params(("id" = String, Path, description = "its id"), ("If-Match" = String, Header, description = "the ETag of what was read")),
+    params(("id" = String, Path, description = "its id", example = "pharmacy"), ("If-Match" = String, Header, description = "the ETag of what was read", example = "\"1\"")),
     responses((status = 200, description = "replaced", body = ClientRecord), (status = 412, description = "it was changed since", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn update(State(office): State<Office>, Path(id): Path<String>, request: Request) -> Answer {
     let headers = request.headers().clone();
@@ -331,7 +341,7 @@ pub(super) async fn update(State(office): State<Office>, Path(id): Path<String>,
 
 /// Gives a client a new secret, or other keys; the old ones are good no more.
 #[utoipa::path(post, path = "/admin/clients/{id}/rotate", tag = "clients", request_body = NewKeys,
-    params(("id" = String, Path, description = "its id"), ("If-Match" = Option<String>, Header, description = "the ETag of what was read")),
+    params(("id" = String, Path, description = "its id", example = "pharmacy"), ("If-Match" = Option<String>, Header, description = "the ETag of what was read")),
     responses((status = 200, description = "the client, with its new secret", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn rotate(State(office): State<Office>, Path(id): Path<String>, request: Request) -> Answer {
     let mut kept = find(&office, &id).await?;
@@ -352,14 +362,14 @@ pub(super) async fn rotate(State(office): State<Office>, Path(id): Path<String>,
 }
 
 /// Lets a client in no more; its tokens are refused within 5 seconds.
-#[utoipa::path(post, path = "/admin/clients/{id}/disable", tag = "clients", params(("id" = String, Path, description = "its id")),
+#[utoipa::path(post, path = "/admin/clients/{id}/disable", tag = "clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
     responses((status = 200, description = "disabled", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn disable(State(office): State<Office>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &id, &headers, false).await
 }
 
 /// Lets a client in again.
-#[utoipa::path(post, path = "/admin/clients/{id}/enable", tag = "clients", params(("id" = String, Path, description = "its id")),
+#[utoipa::path(post, path = "/admin/clients/{id}/enable", tag = "clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
     responses((status = 200, description = "enabled", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn enable(State(office): State<Office>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &id, &headers, true).await

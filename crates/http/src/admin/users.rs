@@ -17,6 +17,13 @@ use utoipa::ToSchema;
 /// Somebody who may log in.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "user": "dora",
+    "name": "Dr. Dora Ortega",
+    "role": "clinician",
+    "fhir_user": "Practitioner/1",
+    "policy": ["*"],
+}))]
 pub(super) struct UserRecord {
     /// The name that they log in with.
     user: String,
@@ -52,6 +59,7 @@ pub(super) struct UserRecord {
 /// A password.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"password": "correct horse battery staple"}))]
 pub(super) struct NewPassword {
     /// The new one, of 1 to 1024 bytes; without it one is made, which the answer has.
     password: Option<String>,
@@ -120,7 +128,7 @@ pub(super) async fn create(State(office): State<Office>, request: Request) -> An
 }
 
 /// A user.
-#[utoipa::path(get, path = "/admin/users/{name}", tag = "users", params(("name" = String, Path, description = "the name that they log in with")),
+#[utoipa::path(get, path = "/admin/users/{name}", tag = "users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "the user, with an ETag", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn read(State(office): State<Office>, Path(name): Path<String>) -> Answer {
     let kept = find(&office, &name).await?;
@@ -129,7 +137,7 @@ pub(super) async fn read(State(office): State<Office>, Path(name): Path<String>)
 
 /// Replaces what is known of a user, but for their password. Their sessions end.
 #[utoipa::path(put, path = "/admin/users/{name}", tag = "users", request_body = UserRecord,
-    params(("name" = String, Path, description = "the name that they log in with"), ("If-Match" = String, Header, description = "the ETag of what was read")),
+    params(("name" = String, Path, description = "the name that they log in with", example = "dora"), ("If-Match" = String, Header, description = "the ETag of what was read", example = "\"1\"")),
     responses((status = 200, description = "replaced", body = UserRecord), (status = 412, description = "it was changed since", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn update(State(office): State<Office>, Path(name): Path<String>, request: Request) -> Answer {
     let mut kept = find(&office, &name).await?;
@@ -148,7 +156,7 @@ pub(super) async fn update(State(office): State<Office>, Path(name): Path<String
 
 /// Gives a user a new password; their sessions end.
 #[utoipa::path(post, path = "/admin/users/{name}/password", tag = "users", request_body = NewPassword,
-    params(("name" = String, Path, description = "the name that they log in with")),
+    params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "the user, with the password if it was made", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn set_password(State(office): State<Office>, Path(name): Path<String>, request: Request) -> Answer {
     let mut kept = find(&office, &name).await?;
@@ -159,14 +167,14 @@ pub(super) async fn set_password(State(office): State<Office>, Path(name): Path<
 }
 
 /// Lets a user in no more; their sessions end and their apps are refused within 5 seconds.
-#[utoipa::path(post, path = "/admin/users/{name}/disable", tag = "users", params(("name" = String, Path, description = "the name that they log in with")),
+#[utoipa::path(post, path = "/admin/users/{name}/disable", tag = "users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "disabled", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn disable(State(office): State<Office>, Path(name): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &name, &headers, false).await
 }
 
 /// Lets a user in again.
-#[utoipa::path(post, path = "/admin/users/{name}/enable", tag = "users", params(("name" = String, Path, description = "the name that they log in with")),
+#[utoipa::path(post, path = "/admin/users/{name}/enable", tag = "users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "enabled", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn enable(State(office): State<Office>, Path(name): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &name, &headers, true).await
