@@ -7,6 +7,8 @@ use tokio::time::sleep;
 
 /// How long it may take to come to where the primary was, before it is said to be behind: a server is less patient.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long either may take to answer, and to connect: here nobody waits behind it.
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is asked meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -38,8 +40,8 @@ pub struct ReplicaExamined {
 /// Why it cannot be read of.
 pub async fn examine_replica(primary: &str, replica: &str) -> Result<ReplicaExamined, ReplicaUnusable> {
     let wrong = |name, error: crate::Error| ReplicaUnusable::Lost(name, error.to_string());
-    let mut primary = Peer::primary(primary).map_err(|error| wrong("primary", error))?;
-    let mut replica = Peer::replica(replica).map_err(|error| wrong("replica", error))?;
+    let mut primary = Peer::primary(primary, TIMEOUT).map_err(|error| wrong("primary", error))?;
+    let mut replica = Peer::replica(replica, TIMEOUT).map_err(|error| wrong("replica", error))?;
     let (of_primary, of_replica) = tokio::join!(primary.identity(), replica.identity());
     of_replica?.check(of_primary?)?;
     let wanted = primary.place().await?.ok_or(ReplicaUnusable::NoReplica)?;

@@ -8,9 +8,6 @@ use sqlx::{
 use std::{fmt::Display, time::Duration};
 use tokio::time::timeout;
 
-/// How long either may take to answer, and to connect.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
 /// What both must have in common: the cluster that one is a copy of, the database, and its tables.
 const IDENTITY: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
     (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), to_regclass('resource')::oid::bigint";
@@ -52,6 +49,8 @@ pub(super) struct Peer {
     options: PgConnectOptions,
     timeline: &'static str,
     place: &'static str,
+    /// How long it may take to answer, and to connect.
+    patience: Duration,
     pub(super) connection: Option<(PgConnection, Identity)>,
 }
 
@@ -79,16 +78,14 @@ impl Identity {
 }
 
 impl Peer {
-    pub(super) fn primary(url: &str) -> Result<Self, Error> {
-        Self::at("primary", url, PRIMARY_TIMELINE, PRIMARY_PLACE)
+    pub(super) fn primary(url: &str, patience: Duration) -> Result<Self, Error> {
+        let (timeline, place) = (PRIMARY_TIMELINE, PRIMARY_PLACE);
+        Ok(Self { name: "primary", options: options(url)?, timeline, place, patience, connection: None })
     }
 
-    pub(super) fn replica(url: &str) -> Result<Self, Error> {
-        Self::at("replica", url, REPLICA_TIMELINE, REPLICA_PLACE)
-    }
-
-    fn at(name: &'static str, url: &str, timeline: &'static str, place: &'static str) -> Result<Self, Error> {
-        Ok(Self { name, options: options(url)?, timeline, place, connection: None })
+    pub(super) fn replica(url: &str, patience: Duration) -> Result<Self, Error> {
+        let (timeline, place) = (REPLICA_TIMELINE, REPLICA_PLACE);
+        Ok(Self { name: "replica", options: options(url)?, timeline, place, patience, connection: None })
     }
 
     /// Which database it is, asked when it was connected to.
@@ -130,7 +127,7 @@ impl Peer {
     }
 
     async fn in_time<T>(&self, ask: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, ReplicaUnusable> {
-        match timeout(TIMEOUT, ask).await {
+        match timeout(self.patience, ask).await {
             Ok(result) => result.map_err(|error| self.lost(&error)),
             Err(_) => Err(self.lost(&"it takes too long")),
         }

@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often it is asked meanwhile.
 const PAUSE: Duration = Duration::from_millis(1);
+/// How long either may take to answer, and to connect.
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// A replica that has been behind for so long is told of in the log.
 const BEHIND_TOLD: Duration = Duration::from_secs(10);
 /// Most that are answered at once.
@@ -43,8 +45,8 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(url: &str, primary: &str, search_timeout: &str, status: Arc<Status>) -> Result<Self, Error> {
         Ok(Self {
-            primary: Peer::primary(primary)?,
-            replica: Peer::replica(url)?,
+            primary: Peer::primary(primary, TIMEOUT)?,
+            replica: Peer::replica(url, TIMEOUT)?,
             url: url.to_owned(),
             search_timeout: search_timeout.to_owned(),
             status,
