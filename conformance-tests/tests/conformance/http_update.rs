@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tessera_fixtures::patient;
 
-use crate::space::{Space, on_each_backend, refused, send};
+use crate::space::{Space, bundle, entry, on_each_backend, refused, send};
 
 /// A stored patient: its key and the body to update it with.
 fn stored(space: &Space) -> (String, Value) {
@@ -242,5 +242,38 @@ fn a_resource_of_many_thousand_values_is_written_and_changed() {
         space.finds("CodeSystem?code=before", "");
         space.finds("CodeSystem?code=after&code=c1&code=c29999", "codes");
         assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    });
+}
+
+// https://hl7.org/fhir/R4/search.html#summary: "to ensure that the incomplete resource is not accidentally used to overwrite a
+// complete resource"
+#[test]
+fn a_part_of_a_resource_replaces_none() {
+    on_each_backend(|space| {
+        let whole = patient().family("Chalmers").set("maritalStatus.text", "married").build();
+        let key = space.add("a", whole);
+        let id = key.replace("Patient/", "");
+        let before = space.get(&key).expect_status(200);
+        for part in ["_summary=true", "_summary=data", "_elements=name"] {
+            let part = space.get(&format!("{key}?{part}")).expect_status(200).body;
+            let transaction = bundle("transaction", &[entry("PUT", &key, &part)]);
+            for reply in
+                [space.put(&key, &part), space.put(&format!("Patient?_id={id}"), &part), space.post("", &transaction)]
+            {
+                let issue = refused(&reply, &[422]);
+                assert_eq!(issue["code"], "business-rule", "{reply}");
+                assert!(issue.to_string().contains("SUBSETTED"), "{reply}");
+            }
+            let batch = space.post("", &bundle("batch", &[entry("PUT", &key, &part)])).expect_status(200);
+            assert!(batch.entries()[0]["response"]["status"].as_str().unwrap().starts_with("422"), "{batch}");
+        }
+        assert_eq!(space.get(&key).body, before.body, "nothing is lost");
+        // A patch says what is to be changed, and the rest stays.
+        let patch = json!([{ "op": "replace", "path": "/name/0/family", "value": "Windsor" }]);
+        let patched = space.patch(&key, &patch).expect_status(200);
+        assert_eq!(
+            (&patched.body["name"][0]["family"], &patched.body["maritalStatus"]["text"]),
+            (&json!("Windsor"), &json!("married"))
+        );
     });
 }

@@ -38,6 +38,9 @@ pub(crate) enum Error {
     BadInput { code: IssueCode, text: String },
     #[error("a body is needed here")]
     NoBody,
+    /// What it lacks would be lost.
+    #[error("the resource is a part of one, as its tag SUBSETTED says, and replaces none: what it lacks would be lost")]
+    Subsetted,
     #[error("the media type {0} is not supported; send application/fhir+json or application/fhir+xml")]
     UnsupportedMediaType(String),
     #[error("the Content-Encoding {0} is not supported; send gzip, br, zstd or none")]
@@ -93,6 +96,7 @@ impl Error {
             Self::BadRequest(_) => (400, IssueCode::Invalid),
             Self::BadInput { code, .. } => (400, *code),
             Self::NoBody => (400, IssueCode::Required),
+            Self::Subsetted => (422, IssueCode::BusinessRule),
             Self::UnsupportedMediaType(_)
             | Self::UnsupportedEncoding(_)
             | Self::UnsupportedBody(_)

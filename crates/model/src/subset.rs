@@ -10,6 +10,17 @@ use crate::{
 /// What says that a resource is not whole.
 const SUBSETTED: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
 
+/// Whether a resource says of itself that it is not whole, "to ensure that the incomplete resource is not accidentally used to
+/// overwrite a complete resource".
+#[must_use]
+pub fn is_subsetted(resource: &Resource) -> bool {
+    let tags = resource.node().get("meta").and_then(|meta| meta.get("tag"));
+    tags.into_iter().flat_map(Node::children).any(|tag| {
+        let is = |name: &str, value: &str| tag.get_str(name).as_deref() == Some(value);
+        is("code", "SUBSETTED") && is("system", "http://terminology.hl7.org/CodeSystem/v3-ObservationValue")
+    })
+}
+
 /// Which part of a resource is wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subset {
@@ -210,6 +221,21 @@ fn tagged(meta: Node<'_>, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_a_part_is_known_by_its_tag() {
+        let text = r#"{"resourceType":"Observation","id":"1","status":"final","code":{"text":"c"}}"#;
+        let is = |text: &str| is_subsetted(&Resource::parse(text, Definitions::r4()).unwrap());
+        let part = Subset::Summary.apply(text, Definitions::r4()).unwrap();
+        assert!(is(&part) && !is(text));
+        for other in [
+            part.replace("\"code\":\"SUBSETTED\"", "\"code\":\"other\""),
+            part.replace("v3-ObservationValue", "other"),
+            part.replace("\"tag\"", "\"security\""),
+        ] {
+            assert!(!is(&other), "{other}");
+        }
+    }
 
     #[test]
     fn a_subset_keeps_mandatory_elements_and_carries_the_tag() {

@@ -77,6 +77,7 @@ fn errors() -> Vec<Error> {
         Error::BadRequest("the entry has no request".into()),
         Error::BadInput { code: IssueCode::Required, text: "graph needs the parameter graph".into() },
         Error::NoBody,
+        Error::Subsetted,
         Error::UnsupportedMediaType("text/plain".into()),
         Error::UnsupportedEncoding("compress".into()),
         Error::UnsupportedBody("a body is in UTF-8".into()),

@@ -3,7 +3,9 @@
 
 use super::patch::patch;
 use crate::{ConditionalDelete, Context, error::Error, request::Request};
-use tessera_model::{Error as ModelError, Resource, ResourceType, interaction::Interaction, validate::validate};
+use tessera_model::{
+    Error as ModelError, Resource, ResourceType, interaction::Interaction, subset::is_subsetted, validate::validate,
+};
 use tessera_store::{Action, Change, Criteria};
 
 /// The change that a writing request means; `None` if it does not write.
@@ -24,7 +26,7 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
             if_none_exist: request.conditions.if_none_exist.map(|exist| criteria(resource_type, exist.criteria)),
         },
         Interaction::Update(key) => {
-            let resource = content(context, request.resource, key.resource_type)?;
+            let resource = whole(content(context, request.resource, key.resource_type)?)?;
             match resource.id() {
                 None => return Err(Error::BadId("the body has no id; it must be that of the URL")),
                 Some(id) if *id != *key.id.as_str() => {
@@ -36,7 +38,7 @@ pub(crate) fn change(context: &Context, request: Request, full_url: Option<Strin
         }
         Interaction::ConditionalUpdate(resource_type) => Action::ConditionalUpdate {
             criteria: criteria(resource_type, request.parameters),
-            resource: content(context, request.resource, resource_type)?,
+            resource: whole(content(context, request.resource, resource_type)?)?,
             precondition,
         },
         Interaction::Patch(key) => {
@@ -81,6 +83,12 @@ fn refuse_meaningless(request: &Request) -> Result<(), Error> {
         Interaction::Create(_) => Err(Error::BadHeader("If-None-Exist names another type than the URL")),
         _ => Err(Error::BadHeader("If-None-Exist means nothing here; it is for a create")),
     }
+}
+
+/// What replaces a resource is no part of one: a `_summary`, `_elements`, or what is left when something is withheld.
+/// <https://hl7.org/fhir/R4/search.html#summary>
+fn whole(resource: Resource) -> Result<Resource, Error> {
+    if is_subsetted(&resource) { Err(Error::Subsetted) } else { Ok(resource) }
 }
 
 /// The body: of the right type, and valid.

@@ -242,6 +242,34 @@ fn scp_bundles_and_operations_take_what_their_parts_take() {
 }
 
 #[test]
+fn cmp_3_what_was_withheld_is_not_lost_by_sending_back_what_was_shown() {
+    on_both("cmp_3_back", &async |location| {
+        let server = Server::new(location()).await;
+        server.fill(&["a"]).await;
+        let inner = json!({"resourceType": "Practitioner", "id": "k", "name": [{"family": "Inner"}], "telecom": [{"value": "555"}]});
+        let mut resource = observation("with", "Patient/a");
+        resource["id"] = "with".into();
+        resource["contained"] = json!([inner]);
+        resource["performer"] = json!([{"reference": "#k"}]);
+        server.put(&resource).await;
+        let app = App(server.with(scopes("*.cruds")));
+        let (status, mut shown) = app.get("Observation/with").await;
+        assert!(status == 200 && shown["contained"][0]["telecom"].is_null(), "{shown}");
+        shown["code"]["text"] = "changed".into();
+        assert_eq!(app.send(Method::Put, "Observation/with", shown.clone()).await, 422);
+        assert_eq!(app.send(Method::Put, "Observation?_id=with", shown.clone()).await, 422);
+        let entry = json!({"resource": shown, "request": {"method": "PUT", "url": "Observation/with"}});
+        let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
+        assert_eq!(app.send(Method::Post, "", bundle).await, 422);
+        let (_, kept) = App(server.all()).get("Observation/with").await;
+        assert_eq!(
+            (&kept["contained"][0]["telecom"][0]["value"], &kept["code"]["text"]),
+            (&json!("555"), &json!("with"))
+        );
+    });
+}
+
+#[test]
 fn auth_5_nobody_changes_within_a_record_what_their_access_to_it_rests_on() {
     on_both("auth_5_related_persons", &async |location| {
         let server = Server::new(location()).await;
