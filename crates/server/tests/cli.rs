@@ -1,10 +1,31 @@
 //! The command line as a person meets it. (This file also makes `cargo test` build the binary that conformance-tests start.)
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
-#[expect(clippy::unwrap_used, reason = "a helper of tests: it fails the test")]
+/// How long a command may take that ends by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn tessera(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
+    output_of(&mut command(arguments))
+}
+
+/// What it says until it ends. A server that should not have started would never.
+#[expect(clippy::unwrap_used, reason = "a helper of tests: it fails the test")]
+fn output_of(command: &mut Command) -> Output {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("{command:?} goes on and on");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
 }
 
 fn command(arguments: &[&str]) -> Command {
@@ -44,13 +65,25 @@ fn http_1_what_others_can_reach_is_encrypted_here_or_by_a_proxy() {
     let open = ["serve", "--listen", "0.0.0.0:0", "--base-url", "https://ehr.example.org/fhir"];
     refused(&open, "TESSERA_HTTP_PROXIES");
     let with = |name: &str, value: &str, words: &str| {
-        let output = command(&["serve", "--listen", "127.0.0.1:0"]).env(name, value).output().unwrap();
+        let output = output_of(command(&["serve", "--listen", "127.0.0.1:0"]).env(name, value));
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains(words), "{name}={value}: {text}");
     };
     with("TESSERA_TLS_CERTIFICATE", "there-is-none.pem", "belong together");
     with("TESSERA_HTTP_PROXIES", "10.0.0.0/33", "http.proxies");
     with("TESSERA_HTTP_FORWARDED_HEADER", "x-real-ip", "http.forwarded_header");
+}
+
+#[test]
+fn http_30_a_server_that_others_can_reach_does_not_start_with_the_switch_of_tests() {
+    let folder = std::env::temp_dir().join(format!("tessera-cli-outbound-{}", std::process::id()));
+    let database = format!("sqlite:{}", folder.join("t.db").display());
+    let mut serve = command(&["serve", "--listen", "0.0.0.0:0", "--base-url", "https://ehr.example.org/fhir"]);
+    serve.args(["--database-url", &database]).env("TESSERA_HTTP_PROXIES", "10.0.0.1");
+    let output = output_of(serve.env("TESSERA_TEST_OUTBOUND_LOOPBACK", "1"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("TESSERA_TEST_OUTBOUND_LOOPBACK is for tests"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -62,7 +95,7 @@ fn auth_40_without_authentication_everything_is_on_this_machine() {
     );
     let with = |name: &str, value: &str, more: &[&str], words: &str| {
         let start = ["serve", "--insecure-no-auth", "--listen", "127.0.0.1:0"];
-        let output = command(&[&start[..], more].concat()).env(name, value).output().unwrap();
+        let output = output_of(command(&[&start[..], more].concat()).env(name, value));
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && text.contains(words), "{name}={value}: {text}");
     };
@@ -81,7 +114,7 @@ fn auth_40_no_environment_variable_and_no_setting_turns_authentication_off() {
     let path = file.display().to_string();
     refused(&["serve", "--listen", "127.0.0.1:0", "--config", &path], "insecure_no_auth");
     let mut serve = command(&["serve", "--listen", "0.0.0.0:0"]);
-    let output = serve.env("TESSERA_INSECURE_NO_AUTH", "true").output().unwrap();
+    let output = output_of(serve.env("TESSERA_INSECURE_NO_AUTH", "true"));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("there is no setting TESSERA_INSECURE_NO_AUTH"), "{text}");
     std::fs::remove_dir_all(&folder).unwrap();
@@ -115,7 +148,7 @@ fn a_database_url_of_another_kind_is_refused() {
 fn config_check_names_every_problem_and_fails() {
     let check = |variables: &[(&str, &str)]| {
         let mut command = command(&["config", "check", "--listen", "0.0.0.0:8080"]);
-        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let output = output_of(command.envs(variables.iter().copied()));
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let good = [("TESSERA_BASE_URL", "https://ehr.example.org/fhir"), ("TESSERA_HTTP_PROXIES", "10.0.0.0/8")];
@@ -130,7 +163,7 @@ fn config_check_names_every_problem_and_fails() {
 #[test]
 fn config_show_prints_a_file_that_can_be_used_and_no_secret() {
     let mut command = command(&["config", "show", "--search-timeout-ms", "500"]);
-    let output = command.env("TESSERA_DATABASE_URL", "postgres://u:hush@localhost/x").output().unwrap();
+    let output = output_of(command.env("TESSERA_DATABASE_URL", "postgres://u:hush@localhost/x"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && !text.contains("hush"), "{text}");
     let path = std::env::temp_dir().join(format!("tessera-cli-show-{}.toml", std::process::id()));

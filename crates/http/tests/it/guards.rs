@@ -166,7 +166,15 @@ fn cmp_6_counts_order_links_headers_and_errors_tell_nothing_of_what_is_hidden() 
             "_history?_count=1",
             "Patient/_history",
         ] {
-            let (one, other) = (get(&with, path).await, get(&without, path).await);
+            let (mut one, mut other) = (get(&with, path).await, get(&without, path).await);
+            for _ in 0..100 {
+                // PostgreSQL's histories of types wait for whoever else of the cluster still writes (ADR 0008).
+                if !path.contains("_history") || body(&one) == body(&other) {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                (one, other) = (get(&with, path).await, get(&without, path).await);
+            }
             assert_eq!((one.status, body(&one)), (other.status, body(&other)), "{path}");
         }
         // Conditions on a version are not looked at where there is nothing to see.

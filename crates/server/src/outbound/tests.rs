@@ -159,6 +159,8 @@ fn http_30_only_https_at_its_ports_and_without_users() {
     }
     for url in [
         "http://app.example/jwks",
+        "http://app.example:443/jwks",
+        "http://app.example:8443/jwks",
         "http://127.0.0.1/",
         "ftp://app.example/",
         "file:///etc/passwd",
