@@ -33,3 +33,24 @@ fn fit(headers: &HeaderMap) -> bool {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     headers.len() <= HEADERS_MAX && bytes <= HEADER_BYTES_MAX
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderName, HeaderValue};
+
+    /// HTTP/1.1 counts fields before they come here, HTTP/2 does not.
+    #[test]
+    fn http_2_headers_are_counted_whatever_they_came_by() {
+        let fields = |count: usize, bytes: usize| {
+            let names = (0..count).map(|n| HeaderName::try_from(format!("x-{n:03}")).unwrap());
+            let mut fields: HeaderMap = names.map(|name| (name, HeaderValue::from_static("1"))).collect();
+            let missing = bytes.saturating_sub(count * "x-0001".len());
+            let first = HeaderValue::try_from(format!("1{}", "a".repeat(missing))).unwrap();
+            fields.insert("x-000", first);
+            fit(&fields)
+        };
+        assert_eq!((fields(100, 0), fields(101, 0)), (true, false));
+        assert_eq!((fields(1, 16 * 1024), fields(1, 16 * 1024 + 1)), (true, false));
+    }
+}

@@ -2,52 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod still;
+
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures::{FutureExt as _, future::BoxFuture, future::join_all};
+use futures::future::join_all;
 use serde_json::{Value, json};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
+use still::{CHALLENGE, NoWeb, REDIRECT, SECOND, TestClock, VERIFIER};
 use tessera_auth::{
-    AuthorizationServer, Error, MasterKey, NotIssued, Parts, authorization, client, code,
-    launch::LaunchContext,
-    outbound::{Ask, Fetch, Fetched},
-    scope::Scopes,
-    session, user,
+    AuthorizationServer, Error, MasterKey, NotIssued, Parts, authorization, client, code, launch::LaunchContext,
+    scope::Scopes, session, user,
 };
 use tessera_fixtures::postgres;
 use tessera_model::Definitions;
 use tessera_store::{Location, Options, SqlStore, Synchronous, clock::Clock, migrate};
 
 const BASE: &str = "http://here/fhir";
-const SECOND: i64 = 1_000_000;
-const REDIRECT: &str = "https://app/cb";
-/// RFC 7636 appendix B
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-
-/// A clock that stands still until time passes.
-#[derive(Debug)]
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-struct NoWeb;
-
-impl Fetch for NoWeb {
-    fn fetch<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Fetched>> {
-        async { None }.boxed()
-    }
-}
 
 /// Two servers of one database.
 struct Pair {
@@ -74,7 +51,7 @@ fn on_both(name: &str, body: impl AsyncFn(&Pair)) {
 impl Pair {
     async fn new(location: Location) -> Self {
         migrate(&location).await.unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000 * SECOND)));
+        let clock = Arc::new(TestClock::new());
         let server = async || {
             let options = Options {
                 location: location.clone(),
@@ -124,7 +101,7 @@ impl Pair {
     }
 
     fn pass(&self, seconds: i64) {
-        self.clock.0.fetch_add(seconds * SECOND, Ordering::Relaxed);
+        self.clock.pass(seconds);
     }
 
     /// Asks a server, again when it is busy.

@@ -1,55 +1,24 @@
 //! Who is let in to the administrator's API: every route that there is, with every token that is not good for it (AUTH-12).
 
-use crate::world::{BASE, Server, on_both};
+use crate::{
+    still::{CHALLENGE, NoWeb, REDIRECT, TestClock, VERIFIER},
+    world::{BASE, Server, on_both},
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{Request, header},
 };
-use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{collections::BTreeSet, sync::Arc};
 use tessera_auth::{
-    Authenticator, AuthorizationServer, MasterKey, Parts, client, code,
-    launch::LaunchContext,
-    outbound::{Ask, Fetch, Fetched},
-    scope::Scopes,
-    session, user,
+    Authenticator, AuthorizationServer, MasterKey, Parts, client, code, launch::LaunchContext, scope::Scopes, session,
+    user,
 };
 use tessera_http::{Context, Limits, Rate, Throttle, router};
 use tessera_model::Definitions;
 use tessera_store::clock::Clock;
 use tower::ServiceExt as _;
-
-const SECOND: i64 = 1_000_000;
-const REDIRECT: &str = "https://app/cb";
-/// RFC 7636 appendix B
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-
-/// A clock that stands still until time passes.
-#[derive(Debug)]
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-struct NoWeb;
-
-impl Fetch for NoWeb {
-    fn fetch<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Fetched>> {
-        async { None }.boxed()
-    }
-}
 
 /// A server with an administrator, a clinician, and apps that may administer and may not.
 struct Office {
@@ -65,7 +34,7 @@ impl Office {
     }
 
     async fn with(location: tessera_store::Location, limits: Option<Limits>) -> Self {
-        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000 * SECOND)));
+        let clock = Arc::new(TestClock::new());
         let server = Server::at(location, clock.clone()).await;
         let store = Arc::new(server.store.clone());
         let parts = Parts {
@@ -159,7 +128,7 @@ fn auth_12_no_route_of_the_administrators_api_lets_anybody_else_in() {
         let bearer = |token: &str| Some(format!("Bearer {token}"));
         let admin = "user/*.cruds tessera/admin";
         let expired = office.token("console", "root", admin).await;
-        office.clock.0.fetch_add(3600 * SECOND, Ordering::Relaxed);
+        office.clock.pass(3600);
         let revoked = office.token("console", "root", admin).await;
         let form = [("client_id", "console"), ("token", &revoked)];
         let form: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -200,7 +169,7 @@ fn auth_12_no_route_of_the_administrators_api_lets_anybody_else_in() {
 }
 
 #[test]
-fn http_4_administrators_have_the_limits_of_their_clients() {
+fn http_4_a_client_has_one_limit_for_fhir_and_for_the_administrators_api() {
     on_both("http_4_admin", &async |location| {
         let few = Rate { per_second: 1, burst: 3 };
         let limits = Limits { client: few, searches: 1, costly: 1, address: few };
@@ -210,16 +179,29 @@ fn http_4_administrators_have_the_limits_of_their_clients() {
         other.value.limits = Some(client::Limits { requests_per_second: 1, burst: 1000, searches: 1, costly: 1 });
         assert!(client::update(records, &other).await.unwrap());
         let admin = "user/*.cruds tessera/admin";
-        let answers = async |client: &str| {
-            let token = format!("Bearer {}", office.token(client, "root", admin).await);
-            let mut answers = BTreeSet::new();
-            for _ in 0..100 {
-                answers.insert(office.send("GET", "/admin/clients?count=1", Some(&token)).await.0);
-            }
-            answers
-        };
-        assert_eq!(answers("console").await, BTreeSet::from([200, 429]));
-        assert_eq!(answers("other-console").await, BTreeSet::from([200]));
+        for path in ["/admin/clients?count=1", "/fhir/Patient?_count=1"] {
+            let answers = async |client: &str| {
+                let token = format!("Bearer {}", office.token(client, "root", admin).await);
+                let mut answers = BTreeSet::new();
+                for _ in 0..100 {
+                    answers.insert(office.send("GET", path, Some(&token)).await.0);
+                }
+                answers
+            };
+            // What one has asked for at the one API counts at the other.
+            let of_console = answers("console").await;
+            assert!(
+                of_console.contains(&429) && of_console.is_subset(&BTreeSet::from([200, 429])),
+                "{path}: {of_console:?}"
+            );
+            assert_eq!(answers("other-console").await, BTreeSet::from([200]), "{path}");
+        }
+        // One search of it runs and 32 wait; whoever comes then is told so at once.
+        let token = format!("Bearer {}", office.token("other-console", "root", admin).await);
+        let searches = (0..100).map(|_| office.send("GET", "/fhir/Patient?_count=1", Some(&token)));
+        let searches = futures::future::join_all(searches).await;
+        let of = |status: u16| searches.iter().filter(|(found, ..)| *found == status).count();
+        assert!(of(200) >= 33 && of(429) > 0 && of(200) + of(429) == 100, "{} and {}", of(200), of(429));
     });
 }
 

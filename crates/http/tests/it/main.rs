@@ -9,4 +9,6 @@ mod guards;
 mod matrix;
 mod noninterference;
 mod scopes;
+#[path = "../../../auth/tests/it/still.rs"]
+mod still;
 mod world;

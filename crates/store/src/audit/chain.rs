@@ -41,9 +41,7 @@ impl Head {
             |row| Self { chain, seq: row.int(0), hash: Hash::parse(row.text(1)).unwrap_or(Hash([0; 32])) },
         )
     }
-}
 
-impl Head {
     /// Goes on to the record that follows, and says its hash.
     pub(super) fn go_on(&mut self, canonical: &str) -> String {
         self.seq += 1;

@@ -62,3 +62,21 @@ async fn auth_13_the_right_password_lets_in_and_the_answer_to_others_is_one() {
     user::update(&*bench.memory, &ann).await.unwrap();
     refused(log_in("ann", "right").await, "access_denied");
 }
+
+#[tokio::test]
+async fn auth_13_who_has_tried_too_often_waits_whether_or_not_the_password_is_right() {
+    let bench = Bench::new().await;
+    let mut ann = user::find(&*bench.memory, "ann").await.unwrap().unwrap();
+    ann.value.password = Some(user::hash("right").unwrap());
+    user::update(&*bench.memory, &ann).await.unwrap();
+    let log_in = async |password: &str| {
+        let now = bench.memory.now();
+        bench.server.logins().log_in(&*bench.memory, now, None, "ann", password).await.map(|user| user.key)
+    };
+    for _ in 0..3 {
+        refused(log_in("wrong").await, "access_denied");
+    }
+    assert!(matches!(log_in("right").await, Err(Error::TooManyAttempts)));
+    bench.memory.pass(SECOND);
+    assert_eq!(log_in("right").await.unwrap(), "ann");
+}

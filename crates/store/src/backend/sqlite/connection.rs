@@ -210,6 +210,12 @@ impl SqliteConnection {
         }
         Ok(())
     }
+
+    fn next_rids(&mut self, count: usize) -> Vec<i64> {
+        let first = self.rid + 1;
+        self.rid += i64::try_from(count).unwrap_or(0);
+        (first..=self.rid).collect()
+    }
 }
 
 fn millis(since: Instant) -> u64 {
@@ -246,14 +252,6 @@ impl rusqlite::ToSql for Value {
             Self::Real(number) => ValueRef::Real(*number),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
         }))
-    }
-}
-
-impl SqliteConnection {
-    fn next_rids(&mut self, count: usize) -> Vec<i64> {
-        let first = self.rid + 1;
-        self.rid += i64::try_from(count).unwrap_or(0);
-        (first..=self.rid).collect()
     }
 }
 
