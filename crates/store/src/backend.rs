@@ -72,6 +72,8 @@ pub(crate) struct Dialect {
     pub(crate) position: &'static str,
     /// Whether the planner turns every `EXISTS` into the join it likes, so that nothing else need be tried.
     pub(crate) exists_is_enough: bool,
+    /// What stands at the end of an `EXISTS` so that it is asked of each row and never becomes a join.
+    pub(crate) fence: &'static str,
     /// What stands around many bound texts to say that a column's value is one of them.
     pub(crate) in_array: (&'static str, &'static str),
     /// What stands around a query of rids that is run once, ahead of all else, to say that a rid is among what it finds.
@@ -139,6 +141,8 @@ pub(crate) type Job<T> = Arc<dyn for<'c> Fn(&'c mut dyn Connection) -> BoxFuture
 pub(crate) enum Reading {
     /// It is a single statement that looks up one row by its key.
     LookUp,
+    /// It is a single statement that has one plan, whatever its values are.
+    Settled,
     /// It is a single statement, or several of which each may see a state of its own.
     Once,
     /// All its statements see one state.
@@ -179,7 +183,7 @@ impl Backend {
     pub(crate) async fn read<T: Send + 'static>(&self, reading: Reading, job: Job<T>) -> Result<T, Error> {
         match (self, reading) {
             (Self::Sqlite(sqlite), Reading::LookUp) => sqlite.look_up(&job),
-            (Self::Sqlite(sqlite), Reading::Once) => sqlite.read(job, false).await,
+            (Self::Sqlite(sqlite), Reading::Settled | Reading::Once) => sqlite.read(job, false).await,
             (Self::Sqlite(sqlite), Reading::Snapshot) => sqlite.read(job, true).await,
             (Self::Postgres(postgres), _) => postgres.read(reading, job).await,
         }

@@ -19,7 +19,6 @@ use crate::{
     backend::{Connection, Dialect},
     sql::Sql,
 };
-use compile::Compiler;
 use tessera_model::search::query::{Summary, Total};
 
 /// Runs a search.
@@ -60,7 +59,7 @@ async fn count(search: &Search, connection: &mut dyn Connection) -> Result<i64, 
 }
 
 fn counting(search: &Search, dialect: &'static Dialect) -> Sql {
-    let mut compiler = Compiler::new(Sql::new("SELECT COUNT(*) FROM ("), &search.access, dialect);
+    let mut compiler = search.compiler(Sql::new("SELECT COUNT(*) FROM ("), dialect);
     compiler.returned(&search.query, None);
     compiler.sql.push(") c");
     compiler.sql

@@ -307,7 +307,11 @@ impl Store for SqlStore {
         cursor: Option<String>,
     ) -> BoxFuture<'a, Result<Matches, Error>> {
         let search = Search { shared: self.shared(), access: access.clone(), query, cursor };
-        let reading = if search.is_one_statement() { Reading::Once } else { Reading::Snapshot };
+        let reading = match (search.is_one_statement(), search.is_settled()) {
+            (true, true) => Reading::Settled,
+            (true, false) => Reading::Once,
+            (false, _) => Reading::Snapshot,
+        };
         let run = job(search, |search, c| Box::pin(async move { search::run(&search, c).await }));
         Box::pin(self.reading_resources(reading, run))
     }

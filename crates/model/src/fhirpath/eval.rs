@@ -72,8 +72,7 @@ pub fn evaluate<'a>(
 ) -> Vec<Item<'a>> {
     match &program.run {
         How::Compiled(operation) => {
-            let run = Run { start: (start, start_type), within, types: definitions.types() };
-            run.operation(operation)
+            Run { start: (start, start_type), within, types: definitions.types() }.all(operation)
         }
         How::Interpreted(path) => interpret::evaluate(path, (start, start_type), within, definitions),
     }
@@ -86,57 +85,80 @@ struct Run<'a, 't> {
 }
 
 impl<'a> Run<'a, '_> {
-    fn operation(&self, operation: &Operation) -> Vec<Item<'a>> {
+    fn all(&self, operation: &Operation) -> Vec<Item<'a>> {
+        let mut all = Vec::new();
+        self.each(operation, &mut |item| all.push(item));
+        all
+    }
+
+    /// Calls `found` with each item that it gives, in order. Most programs run over resources that hold nothing for them: then this
+    /// allocates nothing.
+    fn each(&self, operation: &Operation, found: &mut dyn FnMut(Item<'a>)) {
         match operation {
-            Operation::Nothing => Vec::new(),
-            Operation::Start => vec![Item::Element(self.start.0, self.start.1)],
+            Operation::Nothing => {}
+            Operation::Start => found(Item::Element(self.start.0, self.start.1)),
             Operation::Resource => {
-                vec![Item::Element(self.within.resource, self.resource_type().unwrap_or(self.start.1))]
+                found(Item::Element(self.within.resource, self.resource_type().unwrap_or(self.start.1)));
             }
-            Operation::Member { from, names } => {
-                let mut found = Vec::new();
-                for item in self.operation(from) {
-                    let Item::Element(node, type_id) = item else { continue };
-                    for (_, json_name, member_type) in names.iter().filter(|(of, ..)| *of == type_id) {
-                        let values =
-                            node.get(json_name).into_iter().flat_map(Node::items).filter(|v| v.kind() != Kind::Null);
-                        found.extend(values.map(|value| Item::Element(value, *member_type)));
-                    }
+            Operation::Member { from, names } => self.each_element(from, &mut |node, type_id| {
+                for (_, json_name, member_type) in names.iter().filter(|(of, ..)| *of == type_id) {
+                    let values = node.get(json_name).into_iter().flat_map(Node::items);
+                    values.filter(|v| v.kind() != Kind::Null).for_each(|v| found(Item::Element(v, *member_type)));
                 }
-                found
-            }
-            Operation::Index { from, index } => self.operation(from).into_iter().skip(*index).take(1).collect(),
-            Operation::OfType { from, type_id } => self.filter(from, |_, is| self.types.is_a(is, *type_id)),
-            Operation::WhereEquals { from, path, text } => self.filter(from, |node, type_id| {
-                let inner = Run { start: (node, type_id), within: self.within, types: self.types };
-                inner.operation(path).iter().any(|item| item.text().as_deref() == Some(text))
             }),
-            Operation::WhereResolvesTo { from, type_name } => {
-                self.filter(from, |node, _| target_type(node, self.within.container).as_deref() == Some(type_name))
+            Operation::Index { from, index } => {
+                let mut number = 0..;
+                self.each(from, &mut |item| {
+                    if number.next() == Some(*index) {
+                        found(item);
+                    }
+                });
             }
+            Operation::OfType { from, type_id } => self.filter(from, found, &|_, is| self.types.is_a(is, *type_id)),
+            Operation::WhereEquals { from, path, text } => self.filter(from, found, &|node, type_id| {
+                let inner = Run { start: (node, type_id), within: self.within, types: self.types };
+                let mut equal = false;
+                inner.each(path, &mut |item| equal |= item.text().as_deref() == Some(text));
+                equal
+            }),
+            Operation::WhereResolvesTo { from, type_name } => self
+                .filter(from, found, &|node, _| target_type(node, self.within.container).as_deref() == Some(type_name)),
             Operation::WhereExtension { from, url } => {
-                self.filter(from, |node, _| extensions(node, url).next().is_some())
+                self.filter(from, found, &|node, _| extensions(node, url).next().is_some());
             }
-            Operation::Extension { from, url, type_id } => {
-                let holders = self.operation(from);
-                let nodes = holders
-                    .into_iter()
-                    .filter_map(|item| if let Item::Element(node, _) = item { Some(node) } else { None });
-                nodes
-                    .flat_map(|node| extensions(node, url))
-                    .map(|extension| Item::Element(extension, *type_id))
-                    .collect()
-            }
-            Operation::Union(branches) => branches.iter().flat_map(|branch| self.operation(branch)).collect(),
+            Operation::Extension { from, url, type_id } => self.each_element(from, &mut |node, _| {
+                extensions(node, url).for_each(|extension| found(Item::Element(extension, *type_id)));
+            }),
+            Operation::Union(branches) => branches.iter().for_each(|branch| self.each(branch, found)),
             // An empty side makes `and` empty or false; both mean that the condition does not hold.
-            Operation::And(left, right) => vec![Item::Boolean(self.holds(left) && self.holds(right))],
-            Operation::Exists(of) => vec![Item::Boolean(!self.operation(of).is_empty())],
-            Operation::NotEquals(left, value) => match &self.operation(left)[..] {
-                [] => Vec::new(),
-                [item] => vec![Item::Boolean(item.boolean() != Some(*value))],
-                _ => vec![Item::Boolean(true)],
+            Operation::And(left, right) => found(Item::Boolean(self.holds(left) && self.holds(right))),
+            Operation::Exists(of) => {
+                let mut exists = false;
+                self.each(of, &mut |_| exists = true);
+                found(Item::Boolean(exists));
+            }
+            Operation::NotEquals(left, value) => match &self.all(left)[..] {
+                [] => {}
+                [item] => found(Item::Boolean(item.boolean() != Some(*value))),
+                _ => found(Item::Boolean(true)),
             },
         }
+    }
+
+    fn each_element(&self, operation: &Operation, found: &mut dyn FnMut(Node<'a>, TypeId)) {
+        self.each(operation, &mut |item| {
+            if let Item::Element(node, type_id) = item {
+                found(node, type_id);
+            }
+        });
+    }
+
+    fn filter(&self, from: &Operation, found: &mut dyn FnMut(Item<'a>), keep: &dyn Fn(Node<'a>, TypeId) -> bool) {
+        self.each_element(from, &mut |node, type_id| {
+            if keep(node, type_id) {
+                found(Item::Element(node, type_id));
+            }
+        });
     }
 
     fn resource_type(&self) -> Option<TypeId> {
@@ -144,13 +166,7 @@ impl<'a> Run<'a, '_> {
     }
 
     fn holds(&self, operation: &Operation) -> bool {
-        matches!(self.operation(operation)[..], [Item::Boolean(true)])
-    }
-
-    fn filter(&self, from: &Operation, keep: impl Fn(Node<'a>, TypeId) -> bool) -> Vec<Item<'a>> {
-        let mut items = self.operation(from);
-        items.retain(|item| matches!(*item, Item::Element(node, type_id) if keep(node, type_id)));
-        items
+        matches!(self.all(operation)[..], [Item::Boolean(true)])
     }
 }
 

@@ -134,10 +134,18 @@ impl Place {
         }
     }
 
+    /// What stands before each word in the index.
+    pub(super) const fn letter(self) -> char {
+        match self {
+            Self::Narrative => 't',
+            Self::Content => 'c',
+        }
+    }
+
     /// The word as the index holds it: one letter before it says where it stands.
     #[must_use]
     pub fn indexed(self, word: &str) -> String {
-        format!("{}{word}", if self == Self::Narrative { 't' } else { 'c' })
+        format!("{}{word}", self.letter())
     }
 }
 

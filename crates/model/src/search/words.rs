@@ -12,7 +12,7 @@ use crate::{
     json::{Kind, Node},
     subset::Withheld,
 };
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Longer words are cut: they are no words, and PostgreSQL refuses long keys.
 const LETTERS_MAX: usize = 64;
@@ -47,27 +47,48 @@ fn cut(word: &str) -> &str {
     word.char_indices().nth(LETTERS_MAX).map_or(word, |(at, _)| &word[..at])
 }
 
+/// Words as they were found, one behind the other in one text.
+#[derive(Default)]
+struct Words {
+    text: String,
+    words: Vec<Range<usize>>,
+}
+
+impl Words {
+    /// Adds the words, and the letter of the place alone, which says that there are any.
+    fn add(&mut self, text: &str, place: Place) {
+        let before = self.words.len();
+        split(text, |word| self.push(place, word));
+        if self.words.len() > before {
+            self.push(place, "");
+        }
+    }
+
+    fn push(&mut self, place: Place, word: &str) {
+        let start = self.text.len();
+        self.text.push(place.letter());
+        self.text.push_str(word);
+        self.words.push(start..self.text.len());
+    }
+
+    /// Each once, in order, with spaces between; `None` if there are none.
+    fn joined(&self) -> Option<String> {
+        let mut words: Vec<&str> = self.words.iter().filter_map(|word| self.text.get(word.clone())).collect();
+        words.sort_unstable();
+        words.dedup();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+}
+
 /// The words of a resource as the index holds them, each once, with spaces between; `None` if it has none.
 pub(super) fn extract(resource: Node<'_>, type_id: TypeId, definitions: &Definitions) -> Option<String> {
-    let mut words = BTreeSet::new();
+    let mut words = Words::default();
     if let Some(narrative) = resource.get("text").and_then(|text| text.get_str("div")) {
-        add(&without_tags(&narrative), Place::Narrative, &mut words);
+        words.add(&without_tags(&narrative), Place::Narrative);
     }
     let types = definitions.types();
     content(resource, &types[type_id], None, definitions, &mut words);
-    (!words.is_empty()).then(|| words.into_iter().collect::<Vec<_>>().join(" "))
-}
-
-/// Adds the words, and the letter of the place alone, which says that there are any.
-fn add(text: &str, place: Place, words: &mut BTreeSet<String>) {
-    let before = words.len();
-    split(text, |word| {
-        words.insert(place.indexed(word));
-    });
-    // Where no word is new, the letter is there already.
-    if words.len() > before {
-        words.insert(place.indexed(""));
-    }
+    words.joined()
 }
 
 /// There are words at all, for `:missing`.
@@ -82,7 +103,7 @@ fn content(
     definition: &TypeDefinition,
     withheld: Option<&Withheld>,
     definitions: &Definitions,
-    words: &mut BTreeSet<String>,
+    words: &mut Words,
 ) {
     let types = definitions.types();
     for member in node.children() {
@@ -98,8 +119,8 @@ fn content(
                 content(item, inner.map_or(of_type, |id| &types[id]), withheld, definitions, words);
             } else if let Some(text) = item.as_str() {
                 match &*of_type.name {
-                    "string" | "markdown" | "code" => add(&text, Place::Content, words),
-                    "xhtml" => add(&without_tags(&text), Place::Content, words),
+                    "string" | "markdown" | "code" => words.add(&text, Place::Content),
+                    "xhtml" => words.add(&without_tags(&text), Place::Content),
                     _ => {}
                 }
             }

@@ -33,6 +33,7 @@ use tracing::{Instrument as _, Span};
 pub(super) static DIALECT: Dialect = Dialect {
     position: "strpos",
     exists_is_enough: true,
+    fence: " OFFSET 0",
     in_array: (" = ANY (", ")"),
     among_many: (" = ANY (ARRAY(", "))"),
     holds_words: (" IN (SELECT rid FROM idx_text WHERE string_to_array(words, ' ') @> string_to_array(", ", ' '))"),

@@ -166,6 +166,8 @@ pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Result<Connection, 
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    // In pages: many commits change the same ones, and each is copied back once. Up to here one part of the WAL's index has them all.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
@@ -211,8 +213,11 @@ impl<T: Send> Write for WriteJob<T> {
     }
 }
 
-/// Takes what waits, runs it, commits once, then acknowledges all. The first has no savepoint: in one, SQLite keeps each page as it
-/// was, and walks all of them at the end of each statement, which took a fifth of the time of large bundles.
+/// Takes what waits, runs it, commits once, then acknowledges all.
+///
+/// Jobs have no savepoints of their own: in one, SQLite keeps each page as it was, walks all of them at the end of each statement,
+/// and the full-text index becomes a file of its own for each. A job that fails has seldom changed anything yet; if it has, the
+/// others of its group run once more.
 fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>, measures: &Measures) {
     while let Ok(first) = jobs.recv() {
         let mut group = Vec::with_capacity(8);
@@ -223,17 +228,20 @@ fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>
         }
         let mut next = Some(first);
         while let Some(mut job) = next.take() {
-            let run = |connection: &mut SqliteConnection| job.run(connection);
-            let result = if group.is_empty() { connection.first(run) } else { connection.in_savepoint(run) };
-            match result {
+            let changes = connection.changes();
+            match connection.writing(|connection| job.run(connection)) {
                 Ok(()) => group.push(job),
                 Err(error) => {
                     job.end(Err(error));
-                    // A full disk or an I/O error rolls back everything, not the savepoint alone: the group runs again.
-                    if !connection.in_transaction() {
+                    if connection.changes() != changes {
+                        group = run_apart(connection, group);
                         break;
                     }
                 }
+            }
+            // A full disk or an I/O error has rolled back everything: the group is tried again by those who asked.
+            if !connection.in_transaction() {
+                break;
             }
             if group.len() < GROUP_MAX && connection.changes() - before < GROUP_CHANGES_MAX {
                 next = jobs.try_recv().ok();
@@ -249,4 +257,22 @@ fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>
             job.end(if committed { Ok(()) } else { Err(Error::Retry) });
         }
     }
+}
+
+/// Runs the jobs of a group again in a new transaction, each in a savepoint, and gives back those that succeed.
+fn run_apart(connection: &mut SqliteConnection, group: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
+    connection.abandon();
+    if connection.begin().is_err() {
+        return group;
+    }
+    let mut succeeded = Vec::with_capacity(group.len());
+    for mut job in group {
+        // After a full disk there is no transaction any more, and a savepoint would begin one.
+        let run = |connection: &mut SqliteConnection| job.run(connection);
+        match if connection.in_transaction() { connection.in_savepoint(run) } else { Err(Error::Retry) } {
+            Ok(()) => succeeded.push(job),
+            Err(error) => job.end(Err(error)),
+        }
+    }
+    succeeded
 }

@@ -22,6 +22,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) dialect: &'static Dialect,
     /// The access rule itself is being written: what it goes through is not restricted by it again.
     pub(super) ruling: bool,
+    /// What stands at the end of an `EXISTS`.
+    pub(super) fence: &'static str,
 }
 
 /// The row that a condition is about.
@@ -62,7 +64,7 @@ enum Placed {
 
 impl<'a> Compiler<'a> {
     pub(crate) const fn new(sql: Sql, access: &'a AccessContext, dialect: &'static Dialect) -> Self {
-        Self { sql, access, dialect, ruling: false }
+        Self { sql, access, dialect, ruling: false, fence: "" }
     }
 }
 
@@ -319,7 +321,7 @@ impl Compiler<'_> {
             self.parameter(alias, parameters);
             self.sql.push(" AND ");
             table.write(&mut self.sql, self.dialect, criterion, alias);
-            self.sql.push(")");
+            self.sql.push(self.fence).push(")");
         }
         self.sql.push(")");
     }

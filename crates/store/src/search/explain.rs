@@ -34,13 +34,14 @@ pub(super) fn run(search: &Search, dialect: &'static Dialect) -> Result<Matches,
     };
     let lead = lead.map_or_else(|| "nothing".to_owned(), |n| described(conjuncts[n], &names));
     let order = if query.sort.is_empty() { "creation".to_owned() } else { ordered(&query.sort, &names) };
+    let plans = if search.is_settled() { "one plan for all values" } else { "planned for its values" };
     let explanation = vec![
         format!(
             "query: {types}{among}; {}; ordered by {order}; {} a page",
             described(&query.filter, &names),
             query.count
         ),
-        format!("plan: {lead} leads; {walk}; {} includes", query.includes.len()),
+        format!("plan: {lead} leads; {walk}; {} includes; {plans}", query.includes.len()),
         format!("sql of a page: {}", page::statement(search, dialect)?.0.text()),
         format!("sql of a total: {}", counting(search, dialect).text()),
     ];

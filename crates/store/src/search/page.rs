@@ -86,7 +86,7 @@ pub(super) fn statement(search: &Search, dialect: &'static Dialect) -> Result<(S
         sql.push(", ").column(page, name);
     }
     sql.push(" FROM (");
-    let mut compiler = Compiler::new(sql, &search.access, dialect);
+    let mut compiler = search.compiler(sql, dialect);
     if keys == 0 {
         let (after, ceiling) = match cursor.as_deref() {
             Some([Value::Int(after), Value::Int(ceiling)]) => (*after, *ceiling),

@@ -1,10 +1,12 @@
 //! Which predicate leads: the one that is looked up first, the others being probed for each row it gives
 //! (docs/search.md, "How a search runs").
 
+use super::criterion;
 use tessera_model::{
     Visible,
     search::{
         query::{Criterion, Filter},
+        reference::ReferenceValue,
         string::StringMode,
     },
 };
@@ -78,6 +80,26 @@ fn rank(filter: &Filter) -> Option<u8> {
 /// A link of a chain can always be walked from its other end, at worst through all of that type.
 fn inner_rank(filter: &Filter) -> Option<u8> {
     Some(rank(filter).unwrap_or(12))
+}
+
+/// Whether the plan is known without looking at the values: the rows of one code, or of one patient, of whom each is asked the rest.
+/// Of two broad predicates it depends on the values which is to lead, and only a planner with statistics can tell.
+pub(super) fn is_settled(filter: &Filter) -> bool {
+    let conjuncts = conjuncts(filter);
+    let Some(lead) = lead(&conjuncts, false) else { return false };
+    let direct = criterion::direct(conjuncts[lead]).is_some_and(|direct| direct.is_enough);
+    let mut rest = conjuncts.iter().enumerate().filter(|(n, _)| *n != lead).map(|(_, filter)| *filter);
+    direct && (conjuncts.len() == 1 || is_of_one_patient(conjuncts[lead]) && rest.all(is_probed))
+}
+
+fn is_of_one_patient(filter: &Filter) -> bool {
+    let Filter::Value(_, Criterion::Reference(values)) = filter else { return false };
+    let is_patient = |value: &ReferenceValue| matches!(value, ReferenceValue::Local(types, _) if types.iter().all(|of| of.name() == "Patient"));
+    values.iter().all(is_patient)
+}
+
+fn is_probed(filter: &Filter) -> bool {
+    matches!(filter, Filter::Value(_, criterion) if criterion::can_probe(criterion) && !criterion::is_long(criterion))
 }
 
 /// The conjuncts of a filter, nested `All`s opened.

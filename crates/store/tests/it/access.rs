@@ -1,6 +1,7 @@
 //! What is not visible is not there: in every call, at every place of a search (CORE-2).
 
 use crate::store::{TestStore, delete, everything, granted, ids, key, on_both, parsed, post, put};
+use futures::future::join_all;
 use serde_json::json;
 use tessera_model::{AccessContext, Definitions, Patch};
 use tessera_store::{Action, Change, Error, HistoryPage, HistoryScope, Outcome, Precondition, Store as _};
@@ -32,6 +33,34 @@ async fn fill(t: &TestStore) {
             .await;
     }
     t.put(&json!({"resourceType": "Basic", "id": "x", "code": {"text": "x"}})).await;
+}
+
+#[test]
+fn what_is_refused_once_it_was_written_leaves_nothing_and_the_writes_of_its_commit_stay() {
+    on_both("refused_in_a_group", async |t| {
+        fill(&t).await;
+        let (everything, limited) = (everything(), limited());
+        let of_b = json!({"resourceType": "Observation", "status": "final", "code": {"text": "c"}, "subject": {"reference": "Patient/b"}});
+        let writes = (0..90).map(|n| match n % 3 {
+            0 => t.write_as(&limited, vec![post(&of_b, None)]),
+            _ => t.write_as(
+                &everything,
+                vec![put(&json!({"resourceType": "Basic", "id": format!("n{n}"), "code": {"text": "x"}}))],
+            ),
+        });
+        for (n, written) in join_all(writes).await.into_iter().enumerate() {
+            match n % 3 {
+                0 => assert!(
+                    matches!(written, Err(Error::Forbidden | Error::Entry { .. } | Error::Busy)),
+                    "{n}: {written:?}"
+                ),
+                _ => assert_eq!(written.unwrap()[0].version.as_ref().unwrap().version, 1, "{n}"),
+            }
+        }
+        assert_eq!(t.search("Observation").await, ["o-a", "o-b"]);
+        assert_eq!(t.search("Basic?_count=100").await.len(), 61);
+        t.is_sound().await;
+    });
 }
 
 #[test]

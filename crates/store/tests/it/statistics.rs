@@ -9,7 +9,7 @@ use tessera_model::{
     interaction::query_pairs,
     search::{Coded, Context, Terminology, parse::parse},
 };
-use tessera_store::{Location, Store as _};
+use tessera_store::{Location, Matches, Store as _};
 
 /// Observations, of which the patient `p` has every fortieth.
 const OBSERVATIONS: i64 = 40_000;
@@ -87,12 +87,16 @@ async fn fill(t: &TestStore) {
     }
 }
 
-async fn total(t: &TestStore, text: &str) -> Option<i64> {
+async fn search(t: &TestStore, text: &str) -> Matches {
     let definitions = Definitions::r4();
     let context = Context { definitions, base: BASE, now: 0, lenient: false, terminology: &Many };
     let types = [definitions.resource_type("Observation").unwrap()];
-    let query = parse(&types, &query_pairs(&format!("{text}&_total=accurate&_count=20")), context).unwrap().query;
-    t.store.search(&everything(), query, None).await.unwrap_or_else(|error| panic!("{text}: {error}")).total
+    let query = parse(&types, &query_pairs(text), context).unwrap().query;
+    t.store.search(&everything(), query, None).await.unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+async fn total(t: &TestStore, text: &str) -> Option<i64> {
+    search(t, &format!("{text}&_total=accurate&_count=20")).await.total
 }
 
 #[test]
@@ -115,6 +119,35 @@ fn a_search_for_fifty_thousand_codes_needs_no_statistics() {
                 let took = started.elapsed();
                 assert!(took < Duration::from_secs(8), "{query}: {took:?}, analyzed: {analyzed}");
             }
+        }
+    });
+}
+
+/// Whether there are statistics or not, and whatever the values are: rows of one code or of one patient are walked, and each is asked
+/// the rest.
+#[test]
+fn searches_of_one_patient_or_of_one_code_have_one_plan() {
+    on_both("one_plan", async |t| {
+        fill(&t).await;
+        for (query, is_settled, expected) in [
+            ("code=http://s|c7", true, 40),
+            ("patient=p", true, 1000),
+            ("patient=p&code=c7", true, 40),
+            ("patient=p&status=final&code=c7&_sort=-_lastUpdated", true, 40),
+            // Which of the two is rare only statistics can tell.
+            ("code=http://s|c7&status=final", false, 40),
+            ("code=http://s|c7&date=lt2020", false, 0),
+            ("patient=p&code:not=c7", false, 960),
+            ("patient=p&code:in=http://v", false, 40),
+        ] {
+            let explained = search(&t, &format!("{query}&_explain=true")).await.explanation.unwrap().join("\n");
+            assert_eq!(explained.contains("one plan for all values"), is_settled, "{query}: {explained}");
+            let fenced = matches!(t.location, Location::Postgres(_)) && is_settled && explained.contains("EXISTS");
+            assert_eq!(explained.contains("OFFSET 0"), fenced, "{query}: {explained}");
+            let count = search(&t, &format!("{query}&_summary=count")).await.total;
+            assert_eq!(count, Some(expected), "{query}");
+            let page = search(&t, &format!("{query}&_count=20")).await;
+            assert_eq!(page.matches.len(), usize::try_from(expected.min(20)).unwrap(), "{query}");
         }
     });
 }

@@ -28,6 +28,7 @@ use tessera_model::{json::write_string, temporal::Micros};
 pub(in crate::backend) static DIALECT: Dialect = Dialect {
     position: "instr",
     exists_is_enough: false,
+    fence: "",
     in_array: (" IN (SELECT value FROM json_each(", "))"),
     among_many: (" IN (", ")"),
     holds_words: (" IN (SELECT rowid FROM idx_text_words WHERE idx_text_words MATCH ", ")"),
@@ -132,16 +133,7 @@ impl SqliteConnection {
         Ok(())
     }
 
-    /// Runs the first job of a transaction: if it fails, nothing is lost but its own.
-    pub(super) fn first(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        let result = self.writing(body);
-        if result.is_err() {
-            self.abandon();
-        }
-        result
-    }
-
-    /// Runs a job beside others of the transaction.
+    /// Runs a job that leaves nothing behind if it fails, and the jobs before it as they were.
     pub(super) fn in_savepoint(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.run("SAVEPOINT job")?;
         let head = self.head.clone();
@@ -156,7 +148,8 @@ impl SqliteConnection {
         result
     }
 
-    fn writing(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+    /// Runs a job of a transaction that writes.
+    pub(super) fn writing(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.searching_ends = Some(millis(self.started).saturating_add(duration(SEARCHING_MAX)));
         body(self)
     }
