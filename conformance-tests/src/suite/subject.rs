@@ -12,6 +12,11 @@ use super::statement::Statement;
 
 /// A longer answer is a failure. A CapabilityStatement of everything is some hundred kilobytes.
 const BODY_MAX: usize = 16 * 1024 * 1024;
+/// How often a request is sent again that comes too soon (429).
+const THROTTLED_MAX: usize = 20;
+/// How long it waits before, where the server does not say; and at most.
+const THROTTLED_WAIT: Duration = Duration::from_secs(1);
+const THROTTLED_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A server.
 #[derive(Debug)]
@@ -74,7 +79,6 @@ impl Subject {
 
     /// Sends a request, and says what is to be shown of it.
     pub(crate) async fn send(&self, request: Request) -> (Result<Reply, String>, Exchange) {
-        let begin = Instant::now();
         let asked = format!("{} {}", request.method, request.path);
         let shown = self.url(&request.path).map_or_else(|_| asked.clone(), |url| format!("{} {url}", request.method));
         let mut headers: Vec<(String, String)> = vec![];
@@ -84,7 +88,14 @@ impl Subject {
             headers.push(("authorization".into(), "Bearer …".into()));
         }
         let sent = Message::new(&headers, request.body.as_deref().unwrap_or_default());
-        let answer = self.answer(request, token, &asked).await;
+        let mut begin = Instant::now();
+        let mut answer = self.answer(&request, token, &asked).await;
+        for _ in 0..THROTTLED_MAX {
+            let Some(wait) = answer.as_ref().ok().and_then(throttled) else { break };
+            tokio::time::sleep(wait).await;
+            begin = Instant::now();
+            answer = self.answer(&request, token, &asked).await;
+        }
         let response = answer.as_ref().map(|reply| Message::new(&reply.headers, &reply.text));
         let exchange = Exchange {
             asked: self.hide(&shown),
@@ -96,7 +107,7 @@ impl Subject {
         (answer, exchange)
     }
 
-    async fn answer(&self, request: Request, token: Option<&str>, asked: &str) -> Result<Reply, String> {
+    async fn answer(&self, request: &Request, token: Option<&str>, asked: &str) -> Result<Reply, String> {
         let url = self.url(&request.path)?;
         let method: Method = request.method.parse().map_err(|_| format!("{} is no method", request.method))?;
         let here = url.origin() == self.base.origin();
@@ -116,8 +127,8 @@ impl Subject {
         if let Some(token) = token {
             sending = sending.bearer_auth(token);
         }
-        if let Some(body) = request.body {
-            sending = sending.body(body);
+        if let Some(body) = &request.body {
+            sending = sending.body(body.clone());
         }
         let mut response = sending.send().await.map_err(why)?;
         let status = response.status().as_u16();
@@ -141,6 +152,14 @@ impl Subject {
         }
         Ok(Reply { asked: asked.to_owned(), status, headers, text, body })
     }
+}
+
+/// How long a server wants to be left alone that is asked too often, and has not done what was asked.
+/// <https://www.rfc-editor.org/rfc/rfc6585#section-4>
+fn throttled(reply: &Reply) -> Option<Duration> {
+    let seconds = |text: &str| text.trim().parse().ok();
+    let wanted = reply.header("retry-after").and_then(seconds).map_or(THROTTLED_WAIT, Duration::from_secs);
+    (reply.status == 429).then(|| wanted.min(THROTTLED_WAIT_MAX))
 }
 
 fn is_loopback(base: &Url) -> bool {

@@ -23,6 +23,8 @@ enum Fault {
     FindsAll,
     /// The same, but its searches find nothing.
     FindsNothing,
+    /// As the one that finds all, but it answers every second request with 429.
+    Throttles,
     /// It answers all with the request's headers.
     Echo,
     /// It answers with a body without end, or nearly so.
@@ -67,6 +69,10 @@ async fn answer(
     if server.fault == Fault::Endless {
         return (StatusCode::OK, "x".repeat(17 * 1024 * 1024)).into_response();
     }
+    let count = server.authorizations.lock().unwrap().len();
+    if server.fault == Fault::Throttles && count % 2 == 1 {
+        return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response();
+    }
     if path == "metadata" {
         return fhir(StatusCode::OK, &[], &statement(server.fault != Fault::FindsNothing));
     }
@@ -81,7 +87,9 @@ async fn answer(
             fhir(StatusCode::IM_A_TEAPOT, &[("x-said", &said), ("location", &said)], &body)
         }
         Fault::Silent => std::future::pending().await,
-        Fault::FindsAll | Fault::FindsNothing | Fault::Endless => server.careless(&method, &path, &uri, &body),
+        Fault::FindsAll | Fault::FindsNothing | Fault::Throttles | Fault::Endless => {
+            server.careless(&method, &path, &uri, &body)
+        }
     }
 }
 
@@ -144,7 +152,7 @@ impl StandIn {
         let query = uri.query().unwrap_or_default();
         let matches = kept.values().filter(|resource| {
             let tag = resource["meta"]["tag"][0]["code"].as_str().unwrap_or("none");
-            self.fault == Fault::FindsAll && query.contains(tag)
+            self.fault != Fault::FindsNothing && query.contains(tag)
         });
         let entries: Vec<Value> = matches.map(|resource| json!({"resource": resource})).collect();
         let mut links = vec![json!({"relation": "self", "url": uri.to_string()})];
@@ -276,6 +284,14 @@ async fn a_server_that_looks_at_nothing_passes_little() {
         let creates = if fault == Fault::FindsAll { "update.creates" } else { "update.creates-not" };
         assert!(ids(&report, "failed").contains(&creates), "{fault:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_asked_too_often_is_asked_again_when_it_wants() {
+    let report = report_of(Fault::Throttles).await;
+    let as_asked_slowly = report_of(Fault::FindsAll).await;
+    assert_eq!(ids(&report, "passed"), ids(&as_asked_slowly, "passed"));
+    assert!(!suite::html(&report).contains("429"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

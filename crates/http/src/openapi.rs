@@ -147,9 +147,9 @@ fn tags(authorization: Authorization) -> Value {
     ];
     let here = [
         ("Authorization", "How apps and systems get access tokens."),
-        ("clients", "Administration: the apps and systems that may ask for access."),
-        ("users", "Administration: who may log in."),
-        ("authorizations", "Administration: what users have let clients do."),
+        ("Clients", "Administration: the apps and systems that may ask for access."),
+        ("Users", "Administration: who may log in."),
+        ("Authorizations", "Administration: what users have let clients do."),
     ];
     let here = if authorization == Authorization::Here { &here[..] } else { &[] };
     let tags = of_types.into_iter().chain(others).chain(here.iter().copied());

@@ -73,9 +73,9 @@ fn selection(page: &super::Page) -> Selection {
 }
 
 /// A page of the authorizations, of all or of a client, a user or with a patient in context.
-#[utoipa::path(get, path = "/admin/authorizations", tag = "authorizations",
+#[utoipa::path(get, path = "/admin/authorizations", tag = "Authorizations",
     params(("client" = Option<String>, Query, description = "a client's id"), ("user" = Option<String>, Query, description = "the name that a user logs in with"), ("patient" = Option<String>, Query, description = "the id of the patient in context"),
-        ("after" = Option<String>, Query, description = "begin behind this id"), ("count" = Option<u32>, Query, description = "1 to 1000, else 100")),
+        ("after" = Option<String>, Query, description = "begin behind this id"), ("count" = Option<u32>, Query, description = "how many; else 100", minimum = 1, maximum = 1000)),
     responses((status = 200, description = "items, and next if there may be more", body = super::Listed<AuthorizationRecord>), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn list(State(office): State<Office>, request: Request) -> Answer {
     let page = page(&request, &FILTERS)?;
@@ -104,7 +104,7 @@ pub(super) async fn list(State(office): State<Office>, request: Request) -> Answ
 }
 
 /// An authorization.
-#[utoipa::path(get, path = "/admin/authorizations/{id}", tag = "authorizations", params(("id" = String, Path, description = "its id")),
+#[utoipa::path(get, path = "/admin/authorizations/{id}", tag = "Authorizations", params(("id" = String, Path, description = "its id")),
     responses((status = 200, description = "the authorization", body = AuthorizationRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn read(State(office): State<Office>, Path(id): Path<String>) -> Answer {
     let kept = authorization::find(office.server.records(), &id).await?.ok_or(Problem::NotFound)?;
@@ -112,7 +112,7 @@ pub(super) async fn read(State(office): State<Office>, Path(id): Path<String>) -
 }
 
 /// Takes an authorization back, whether or not it is there: none of its tokens is good for anything any more.
-#[utoipa::path(delete, path = "/admin/authorizations/{id}", tag = "authorizations", params(("id" = String, Path, description = "its id")),
+#[utoipa::path(delete, path = "/admin/authorizations/{id}", tag = "Authorizations", params(("id" = String, Path, description = "its id")),
     responses((status = 200, description = "it is not there", body = Revoked), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn revoke(State(office): State<Office>, Path(id): Path<String>) -> Answer {
     let records = office.server.records();
@@ -127,7 +127,7 @@ pub(super) async fn revoke(State(office): State<Office>, Path(id): Path<String>)
 
 /// Takes back all authorizations of a client, of a user, with a patient in context, or of all of these that are given, codes that wait
 /// and what users need not be asked again; for a client alone its own tokens, too.
-#[utoipa::path(delete, path = "/admin/authorizations", tag = "authorizations",
+#[utoipa::path(delete, path = "/admin/authorizations", tag = "Authorizations",
     params(("client" = Option<String>, Query, description = "a client's id"), ("user" = Option<String>, Query, description = "the name that a user logs in with"), ("patient" = Option<String>, Query, description = "the id of the patient in context")),
     responses((status = 200, description = "how many they were", body = Revoked), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn revoke_all(State(office): State<Office>, request: Request) -> Answer {

@@ -293,8 +293,8 @@ impl NewKeys {
 }
 
 /// A page of the clients, in the order of their ids.
-#[utoipa::path(get, path = "/admin/clients", tag = "clients",
-    params(("after" = Option<String>, Query, description = "begin behind this id"), ("count" = Option<u32>, Query, description = "1 to 1000, else 100")),
+#[utoipa::path(get, path = "/admin/clients", tag = "Clients",
+    params(("after" = Option<String>, Query, description = "begin behind this id"), ("count" = Option<u32>, Query, description = "how many; else 100", minimum = 1, maximum = 1000)),
     responses((status = 200, description = "items, and next if there may be more", body = super::Listed<ClientRecord>), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn list(State(office): State<Office>, request: Request) -> Answer {
     let page = page(&request, &[])?;
@@ -303,7 +303,7 @@ pub(super) async fn list(State(office): State<Office>, request: Request) -> Answ
 }
 
 /// Registers a client; the answer has its secret, if it has one.
-#[utoipa::path(post, path = "/admin/clients", tag = "clients", request_body = ClientRecord,
+#[utoipa::path(post, path = "/admin/clients", tag = "Clients", request_body = ClientRecord,
     responses((status = 201, description = "registered; Location and ETag say where and which version", body = ClientRecord), (status = 409, description = "there is one of that id", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = 422, description = "such a client may not be", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn create(State(office): State<Office>, request: Request) -> Answer {
     let (id, client, secret) = body::<ClientRecord>(request).await?.read(None)?;
@@ -316,7 +316,7 @@ pub(super) async fn create(State(office): State<Office>, request: Request) -> An
 }
 
 /// A client.
-#[utoipa::path(get, path = "/admin/clients/{id}", tag = "clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
+#[utoipa::path(get, path = "/admin/clients/{id}", tag = "Clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
     responses((status = 200, description = "the client, with an ETag", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn read(State(office): State<Office>, Path(id): Path<String>) -> Answer {
     let kept = find(&office, &id).await?;
@@ -324,7 +324,7 @@ pub(super) async fn read(State(office): State<Office>, Path(id): Path<String>) -
 }
 
 /// Replaces what is registered of a client. Its secret stays, unless it authenticates in another way now.
-#[utoipa::path(put, path = "/admin/clients/{id}", tag = "clients", request_body = ClientRecord,
+#[utoipa::path(put, path = "/admin/clients/{id}", tag = "Clients", request_body = ClientRecord,
     params(("id" = String, Path, description = "its id", example = "pharmacy"), ("If-Match" = String, Header, description = "the ETag of what was read", example = "\"1\"")),
     responses((status = 200, description = "replaced", body = ClientRecord), (status = 412, description = "it was changed since", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn update(State(office): State<Office>, Path(id): Path<String>, request: Request) -> Answer {
@@ -340,7 +340,7 @@ pub(super) async fn update(State(office): State<Office>, Path(id): Path<String>,
 }
 
 /// Gives a client a new secret, or other keys; the old ones are good no more.
-#[utoipa::path(post, path = "/admin/clients/{id}/rotate", tag = "clients", request_body = NewKeys,
+#[utoipa::path(post, path = "/admin/clients/{id}/rotate", tag = "Clients", request_body = NewKeys,
     params(("id" = String, Path, description = "its id", example = "pharmacy"), ("If-Match" = Option<String>, Header, description = "the ETag of what was read")),
     responses((status = 200, description = "the client, with its new secret", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn rotate(State(office): State<Office>, Path(id): Path<String>, request: Request) -> Answer {
@@ -362,14 +362,14 @@ pub(super) async fn rotate(State(office): State<Office>, Path(id): Path<String>,
 }
 
 /// Lets a client in no more; its tokens are refused within 5 seconds.
-#[utoipa::path(post, path = "/admin/clients/{id}/disable", tag = "clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
+#[utoipa::path(post, path = "/admin/clients/{id}/disable", tag = "Clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
     responses((status = 200, description = "disabled", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn disable(State(office): State<Office>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &id, &headers, false).await
 }
 
 /// Lets a client in again.
-#[utoipa::path(post, path = "/admin/clients/{id}/enable", tag = "clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
+#[utoipa::path(post, path = "/admin/clients/{id}/enable", tag = "Clients", params(("id" = String, Path, description = "its id", example = "pharmacy")),
     responses((status = 200, description = "enabled", body = ClientRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn enable(State(office): State<Office>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &id, &headers, true).await

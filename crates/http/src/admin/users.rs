@@ -101,8 +101,8 @@ async fn hashed(given: Option<String>) -> Result<(String, Option<String>), Probl
 }
 
 /// A page of the users, in the order of their names.
-#[utoipa::path(get, path = "/admin/users", tag = "users",
-    params(("after" = Option<String>, Query, description = "begin behind this name"), ("count" = Option<u32>, Query, description = "1 to 1000, else 100")),
+#[utoipa::path(get, path = "/admin/users", tag = "Users",
+    params(("after" = Option<String>, Query, description = "begin behind this name"), ("count" = Option<u32>, Query, description = "how many; else 100", minimum = 1, maximum = 1000)),
     responses((status = 200, description = "items, and next if there may be more", body = super::Listed<UserRecord>), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn list(State(office): State<Office>, request: Request) -> Answer {
     let page = page(&request, &[])?;
@@ -111,7 +111,7 @@ pub(super) async fn list(State(office): State<Office>, request: Request) -> Answ
 }
 
 /// Adds a user.
-#[utoipa::path(post, path = "/admin/users", tag = "users", request_body = UserRecord,
+#[utoipa::path(post, path = "/admin/users", tag = "Users", request_body = UserRecord,
     responses((status = 201, description = "added; Location and ETag say where and which version", body = UserRecord), (status = 409, description = "there is one of that name", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = 422, description = "such a user may not be", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn create(State(office): State<Office>, request: Request) -> Answer {
     let mut record = body::<UserRecord>(request).await?;
@@ -128,7 +128,7 @@ pub(super) async fn create(State(office): State<Office>, request: Request) -> An
 }
 
 /// A user.
-#[utoipa::path(get, path = "/admin/users/{name}", tag = "users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
+#[utoipa::path(get, path = "/admin/users/{name}", tag = "Users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "the user, with an ETag", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn read(State(office): State<Office>, Path(name): Path<String>) -> Answer {
     let kept = find(&office, &name).await?;
@@ -136,7 +136,7 @@ pub(super) async fn read(State(office): State<Office>, Path(name): Path<String>)
 }
 
 /// Replaces what is known of a user, but for their password. Their sessions end.
-#[utoipa::path(put, path = "/admin/users/{name}", tag = "users", request_body = UserRecord,
+#[utoipa::path(put, path = "/admin/users/{name}", tag = "Users", request_body = UserRecord,
     params(("name" = String, Path, description = "the name that they log in with", example = "dora"), ("If-Match" = String, Header, description = "the ETag of what was read", example = "\"1\"")),
     responses((status = 200, description = "replaced", body = UserRecord), (status = 412, description = "it was changed since", body = super::problem::ProblemDetails, content_type = "application/problem+json"), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn update(State(office): State<Office>, Path(name): Path<String>, request: Request) -> Answer {
@@ -155,7 +155,7 @@ pub(super) async fn update(State(office): State<Office>, Path(name): Path<String
 }
 
 /// Gives a user a new password; their sessions end.
-#[utoipa::path(post, path = "/admin/users/{name}/password", tag = "users", request_body = NewPassword,
+#[utoipa::path(post, path = "/admin/users/{name}/password", tag = "Users", request_body = NewPassword,
     params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "the user, with the password if it was made", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn set_password(State(office): State<Office>, Path(name): Path<String>, request: Request) -> Answer {
@@ -167,14 +167,14 @@ pub(super) async fn set_password(State(office): State<Office>, Path(name): Path<
 }
 
 /// Lets a user in no more; their sessions end and their apps are refused within 5 seconds.
-#[utoipa::path(post, path = "/admin/users/{name}/disable", tag = "users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
+#[utoipa::path(post, path = "/admin/users/{name}/disable", tag = "Users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "disabled", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn disable(State(office): State<Office>, Path(name): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &name, &headers, false).await
 }
 
 /// Lets a user in again.
-#[utoipa::path(post, path = "/admin/users/{name}/enable", tag = "users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
+#[utoipa::path(post, path = "/admin/users/{name}/enable", tag = "Users", params(("name" = String, Path, description = "the name that they log in with", example = "dora")),
     responses((status = 200, description = "enabled", body = UserRecord), (status = "4XX", body = super::problem::ProblemDetails, content_type = "application/problem+json")))]
 pub(super) async fn enable(State(office): State<Office>, Path(name): Path<String>, headers: HeaderMap) -> Answer {
     enable_or_not(&office, &name, &headers, true).await
