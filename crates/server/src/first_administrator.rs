@@ -12,7 +12,8 @@ const NAME: &str = "administrator";
 const PASSWORD: &str = "password: ";
 
 /// Makes the first administrator, unless there are users or the setting names no file. Of servers that start at once on one database
-/// one does, and no other writes a file.
+/// one does, and no other writes a file. One that is killed between its file and its user goes on with the file when it starts again,
+/// unless another has made the administrator meanwhile: then the file is good for nothing.
 ///
 /// # Errors
 /// [`Error::Usage`] if the file cannot be written or holds something else; those of the database.
