@@ -1,7 +1,7 @@
 //! The suite for servers of others, turned on ours, on both databases: nothing fails, and all of it is asked.
 
 use conformance_tests::{
-    Backend, Database,
+    Backend, Database, Server,
     suite::{self, Options, Report},
 };
 use tessera_fixtures::postgres::Cluster;
@@ -31,10 +31,12 @@ fn this_server_passes_the_suite() {
     for backend in Backend::ALL {
         // One of its own, on a PostgreSQL of its own: histories of all are read, which show a write when no transaction of that PostgreSQL
         // is left that may come before it.
-        let Some(database) = Database::create(backend, name) else { continue };
+        let Some(mut server) = Server::start(backend, name) else { continue };
         let cluster = Cluster::options().durable(true);
         let cluster = (backend == Backend::Postgres).then(|| cluster.start_or_skip(name)).flatten();
-        let server = cluster.as_ref().map_or(database, Database::on).serve(&[]);
+        if let Some(cluster) = &cluster {
+            server = Database::on(cluster).serve(&[]);
+        }
         let report = run(ask(&Options::new(server.base())));
         println!("on {backend}\n{}", suite::summary(&report));
         assert!(!report.has_failed());
