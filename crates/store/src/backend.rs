@@ -167,7 +167,7 @@ fn span(system: &'static str, text: &str) -> tracing::Span {
 #[derive(Debug)]
 pub(crate) enum Backend {
     Sqlite(sqlite::Sqlite),
-    Postgres(postgres::Postgres),
+    Postgres(Box<postgres::Postgres>),
 }
 
 impl Backend {

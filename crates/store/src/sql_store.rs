@@ -221,7 +221,8 @@ pub(crate) async fn connect(
         }
         Location::Postgres(url) => {
             let (accept, timeout) = (options.accept_fsync_off, options.search_timeout);
-            Backend::Postgres(Postgres::connect(url, options.replica.as_deref(), accept, timeout, audit).await?)
+            let postgres = Postgres::connect(url, options.replica.as_deref(), accept, timeout, audit).await?;
+            Backend::Postgres(Box::new(postgres))
         }
     })
 }

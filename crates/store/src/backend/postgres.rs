@@ -1,6 +1,7 @@
 //! PostgreSQL, 15 or newer: a pool of connections, many rows a statement through arrays.
 
 mod chains;
+mod connections;
 mod pending;
 mod readers;
 mod replica;
@@ -12,13 +13,14 @@ use crate::{
     sql::{Row, Sql, Value},
 };
 use chains::{Chains, Turn};
+use connections::{ACQUIRE_TIMEOUT, Connections};
 use futures::{FutureExt as _, future::BoxFuture};
 use pending::{Pending, Rows};
 use readers::Readers;
 pub(crate) use replica::Replica;
 pub use replica::{ReplicaExamined, ReplicaLoad, ReplicaState, ReplicaUnusable, examine_replica};
 use sqlx::{
-    AssertSqlSafe, Column as _, Executor as _, PgPool, Row as _, TypeInfo as _, ValueRef as _,
+    AssertSqlSafe, Column as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _,
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow},
     query::Query,
 };
@@ -72,8 +74,6 @@ const WRITING_MAX: u32 = 8;
 const WRITE_TIMEOUT: &str = "60s";
 /// Statements that each connection keeps parsed, up to a number: their texts are as many as there are forms of searches.
 const STATEMENTS_KEPT: usize = 256;
-/// How long a request waits for one before it is told that the server is busy (T12).
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A clock that is this far behind has been set back: then versions go on from where they were instead of waiting.
 const CLOCK_SET_BACK: Micros = 1_000_000;
 
@@ -81,7 +81,7 @@ const CLOCK_SET_BACK: Micros = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Postgres {
     readers: Readers,
-    writers: PgPool,
+    writers: Connections,
     chains: Chains,
     /// How long a statement of a search may run, in the form of the setting.
     search_timeout: String,
@@ -103,11 +103,6 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
 fn pool(connections: u32) -> PgPoolOptions {
     // No ping before each use: it would double the round trips of a read. A lost connection shows when it is used.
     PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
-}
-
-fn in_use_and_idle(pool: &PgPool) -> [usize; 2] {
-    let idle = pool.num_idle();
-    [usize::try_from(pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle]
 }
 
 impl Postgres {
@@ -133,13 +128,14 @@ impl Postgres {
             return Err(Error::Backend("PostgreSQL runs with fsync=off: it would lose acknowledged writes".to_owned()));
         }
         let replica = replica.map(|replica| Replica::watch(replica, url, &search_timeout)).transpose()?;
+        let writers = Connections::of(writers);
         Ok(Self { readers, writers, chains: Chains::new(audit, WRITING_MAX), search_timeout, replica })
     }
 
     /// Connections in use and idle ones: those for searches, those for reads of one row, and those for writes.
     pub(crate) fn pools(&self) -> [[usize; 2]; 3] {
         let [searchers, lookers] = self.readers.pools();
-        [searchers, lookers, in_use_and_idle(&self.writers)]
+        [searchers, lookers, self.writers.in_use_and_idle()]
     }
 
     pub(crate) async fn read<T>(&self, reading: Reading, job: Job<T>) -> Result<T, Error> {
@@ -156,7 +152,7 @@ impl Postgres {
             Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
-        let mut connection = self.writers.acquire().await.map_err(|error| match error {
+        let mut connection = self.writers.take().await.map_err(|error| match error {
             // It has waited long enough (T12).
             sqlx::Error::PoolTimedOut => Error::Busy,
             error => again(error.into()),
@@ -175,6 +171,7 @@ impl Postgres {
         if let Some(turn) = turn {
             turn.committed();
         }
+        connection.give_back();
         Ok(result)
     }
 }

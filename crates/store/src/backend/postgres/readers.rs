@@ -1,11 +1,11 @@
 //! The pools of connections that reads run on: of the primary, or of a replica.
 
-use super::{PostgresConnection, STATEMENTS_KEPT, again, in_use_and_idle, options, pool};
+use super::{PostgresConnection, STATEMENTS_KEPT, again, connections::Connections, options, pool};
 use crate::{
     Error,
     backend::{Job, Reading},
 };
-use sqlx::{PgPool, pool::CloseEvent, postgres::PgPoolOptions};
+use sqlx::{pool::CloseEvent, postgres::PgPoolOptions};
 
 /// Connections of one server process for reads of one row, for searches that have one plan, and for all other reads: none can take
 /// all of the others'.
@@ -16,9 +16,9 @@ const SEARCHING_MAX: u32 = 8;
 /// The pools. Connections are made when they are needed.
 #[derive(Debug)]
 pub(super) struct Readers {
-    lookers: PgPool,
-    settled: PgPool,
-    searchers: PgPool,
+    lookers: Connections,
+    settled: Connections,
+    searchers: Connections,
 }
 
 impl Readers {
@@ -42,47 +42,48 @@ impl Readers {
                 [("statement_timeout", search_timeout), ("plan_cache_mode", plans), ("hash_mem_multiplier", "8")];
             Ok::<_, Error>(options(url)?.options(settings).statement_cache_capacity(STATEMENTS_KEPT))
         };
+        let lazily = |most, options| Connections::of(more(pool(most)).connect_lazy_with(options));
         Ok(Self {
-            lookers: more(pool(LOOKING_UP_MAX)).connect_lazy_with(looking_up),
-            settled: more(pool(SETTLED_MAX)).connect_lazy_with(searching("force_generic_plan")?),
-            searchers: more(pool(SEARCHING_MAX)).connect_lazy_with(searching("force_custom_plan")?),
+            lookers: lazily(LOOKING_UP_MAX, looking_up),
+            settled: lazily(SETTLED_MAX, searching("force_generic_plan")?),
+            searchers: lazily(SEARCHING_MAX, searching("force_custom_plan")?),
         })
     }
 
     pub(super) async fn read<T>(&self, reading: Reading, job: &Job<T>) -> Result<T, Error> {
-        let pool = match reading {
+        let connections = match reading {
             Reading::LookUp => &self.lookers,
             Reading::Settled => &self.settled,
             Reading::Once | Reading::Snapshot => &self.searchers,
         };
-        let mut connection = pool.acquire().await?;
+        let mut connection = connections.take().await?;
         if reading != Reading::Snapshot {
-            return job(&mut PostgresConnection::reading(&mut connection)).await.map_err(again);
+            let result = job(&mut PostgresConnection::reading(&mut connection)).await.map_err(again)?;
+            connection.give_back();
+            return Ok(result);
         }
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let mut transaction =
             sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
         let result = job(&mut PostgresConnection::reading(&mut transaction)).await.map_err(again)?;
         transaction.commit().await?;
+        connection.give_back();
         Ok(result)
     }
 
     /// Connections for searches and for reads of one row: in use and idle ones.
     pub(super) fn pools(&self) -> [[usize; 2]; 2] {
-        let [settled, others] = [&self.settled, &self.searchers].map(in_use_and_idle);
-        [[settled[0] + others[0], settled[1] + others[1]], in_use_and_idle(&self.lookers)]
+        let [settled, others] = [&self.settled, &self.searchers].map(Connections::in_use_and_idle);
+        [[settled[0] + others[0], settled[1] + others[1]], self.lookers.in_use_and_idle()]
     }
 
     /// Has whoever reads stop, and nobody begin.
     pub(super) fn close(&self) {
-        // Closed at once; waiting would be for the connections to say good-bye.
-        drop(self.lookers.close());
-        drop(self.settled.close());
-        drop(self.searchers.close());
+        [&self.lookers, &self.settled, &self.searchers].into_iter().for_each(Connections::close);
     }
 
     /// Happens when [`close`](Self::close) is called.
     pub(super) fn closed(&self) -> CloseEvent {
-        self.searchers.close_event()
+        self.searchers.pool().close_event()
     }
 }

@@ -1,0 +1,107 @@
+//! Connections that are taken and given back without a round trip. sqlx asks each that comes back whether it still answers, since a
+//! dropped future may have left it in the middle of something; that is half of the time of a read. Here only those come back so whose
+//! job has ended well, which is known.
+
+use sqlx::{Error, PgPool, Postgres, pool::PoolConnection, postgres::PgConnection};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+/// How long a request waits for one before it is told that the server is busy (T12).
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// After so long a connection goes through the pool again, which ends those that are old.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// A pool, and before it the connections that are free and known to be good.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pool: PgPool,
+    /// As many as the pool has connections: who has one finds a connection in `free`, or the pool has one to give.
+    turns: Semaphore,
+    /// With when each was taken from the pool. The last that was used is the next.
+    free: Mutex<Vec<(PoolConnection<Postgres>, Instant)>>,
+}
+
+/// A connection that is used. Dropped, it goes back to the pool, which looks at it.
+pub(super) struct Taken<'c> {
+    connection: PoolConnection<Postgres>,
+    since: Instant,
+    of: &'c Connections,
+    _turn: SemaphorePermit<'c>,
+}
+
+impl Connections {
+    /// Those of a pool, which nobody else uses.
+    pub(super) fn of(pool: PgPool) -> Self {
+        let most = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        Self { pool, turns: Semaphore::new(most), free: Mutex::default() }
+    }
+
+    /// One that is free.
+    ///
+    /// # Errors
+    /// [`Error::PoolTimedOut`] after two seconds in which none was, and whatever making one fails with.
+    pub(super) async fn take(&self) -> Result<Taken<'_>, Error> {
+        // The semaphore is never closed.
+        let Ok(Ok(turn)) = timeout(ACQUIRE_TIMEOUT, self.turns.acquire()).await else {
+            return Err(Error::PoolTimedOut);
+        };
+        let free = self.free().pop();
+        let (connection, since) = match free {
+            Some(free) => free,
+            None => (self.pool.acquire().await?, Instant::now()),
+        };
+        Ok(Taken { connection, since, of: self, _turn: turn })
+    }
+
+    /// Those in use and idle ones.
+    pub(super) fn in_use_and_idle(&self) -> [usize; 2] {
+        let idle = self.pool.num_idle() + self.free().len();
+        [usize::try_from(self.pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle]
+    }
+
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Has nobody begin.
+    pub(super) fn close(&self) {
+        // Closed at once; waiting would be for the connections to say good-bye.
+        drop(self.pool.close());
+        self.free().clear();
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<(PoolConnection<Postgres>, Instant)>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken<'_> {
+    /// Gives it back: its job has ended well, and nothing is under way on it.
+    pub(super) fn give_back(self) {
+        let Self { connection, since, of, _turn } = self;
+        if since.elapsed() < KEPT_FOR && !of.pool.is_closed() {
+            of.free().push((connection, since));
+        }
+    }
+}
+
+impl Deref for Taken<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Taken<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
