@@ -45,7 +45,7 @@ fn usable(report: &mut Report, found: ReplicaExamined) {
     let newest = newest.map_or_else(String::new, |age| format!(", its newest change is {} s old", age.as_secs()));
     let behind = format!("it lacks {lag_bytes} bytes of the primary's log{newest}");
     if is_paused {
-        report.warn(CHECK, &format!("{behind}, and is paused: SELECT pg_wal_replay_resume() there"));
+        report.warn(CHECK, &format!("{behind}, and is paused: pg_wal_replay_resume() there ends that"));
     } else if !is_streaming {
         let text = "and nothing streams to it: look at primary_conninfo there, and at its log; one that was away for too long is made anew";
         report.warn(CHECK, &format!("{behind}, {text}, {RUNBOOK}"));
