@@ -19,7 +19,7 @@ const REFUSED: usize = 10;
 /// No run needs more writes to fill the disk.
 const WRITES_MAX: usize = 5000;
 
-/// A folder with a file system of its own, of 24 MiB.
+/// A folder with a file system of its own, of 48 MiB.
 struct Small(Folder);
 
 impl Small {
@@ -27,7 +27,7 @@ impl Small {
     fn new(test: &str) -> Option<Self> {
         let small = Self(Folder::new("small"));
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(small.path()).stderr(Stdio::null());
+        mount.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(small.path()).stderr(Stdio::null());
         if mount.status().is_ok_and(|status| status.success()) {
             return Some(small);
         }
@@ -69,7 +69,8 @@ async fn t11_on_a_full_disk_nothing_acknowledged_is_lost_and_room_is_all_that_is
 async fn fill_and_make_room(small: &Small, audit_folder: Option<&str>) {
     let url = format!("sqlite:{}", small.path().join("t.db").display());
     let ballast = small.path().join("ballast");
-    fs::write(&ballast, vec![1; 6 << 20]).unwrap_or_else(|error| panic!("{error}"));
+    // Whoever makes room makes enough to copy a whole WAL back: 16 MiB, and what the write does that is under way.
+    fs::write(&ballast, vec![1; 20 << 20]).unwrap_or_else(|error| panic!("{error}"));
     let secret = small.path().join("secret.key").display().to_string();
     let mut environment = vec![("TESSERA_SECRET_KEY_FILE", secret.as_str())];
     environment.extend(audit_folder.map(|folder| ("TESSERA_AUDIT_FOLDER", folder)));
