@@ -102,7 +102,7 @@ impl Metrics {
         }
         if let Some(pools) = pools {
             let mut connections = page.gauge("tessera_database_pool_connections", "Connections to PostgreSQL.");
-            for (name, [used, idle]) in ["read", "look-up", "write"].into_iter().zip(pools) {
+            for (name, [used, idle]) in ["read", "one-plan", "look-up", "write"].into_iter().zip(pools) {
                 connections.sample(&[("for", name), ("state", "used")], used);
                 connections.sample(&[("for", name), ("state", "idle")], idle);
             }

@@ -118,8 +118,9 @@ impl Measures {
 pub struct Load {
     /// Jobs that wait for a thread of SQLite: those that read, and those that write.
     pub queues: Option<[usize; 2]>,
-    /// Connections to PostgreSQL for searches, for reads of one resource and for writes: those in use, and idle ones.
-    pub pools: Option<[[usize; 2]; 3]>,
+    /// Connections to PostgreSQL for searches, for searches of one plan, for reads of one resource and for writes: those in use, and
+    /// idle ones.
+    pub pools: Option<[[usize; 2]; 4]>,
     /// The replica of a PostgreSQL that has one.
     pub replica: Option<ReplicaLoad>,
     /// Audit events that are not in the database yet.

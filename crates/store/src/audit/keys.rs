@@ -41,13 +41,11 @@ impl Keys {
         Ok(Self { wrapping: aes(derived("tessera audit: months").as_ref())?, signing, mark, months: RwLock::default() })
     }
 
-    /// Reads the months' keys, and makes those of this month and of the one that begins soon.
+    /// Reads the months' keys, and makes those of this month and of the one that begins soon. It may run again after a run that was
+    /// rolled back, so what is in memory says nothing about the database.
     pub(super) async fn ready(&self, now: Micros, connection: &mut dyn Connection) -> Result<(), Error> {
         for at in [now, now + AHEAD] {
             let name = self.name(at);
-            if self.months.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name) {
-                continue;
-            }
             let mut key = [0; 32];
             rand::fill(&mut key).map_err(|_| broken("there is no randomness"))?;
             let mut sql = Sql::new("INSERT INTO audit_key (name, wrapped) VALUES (");

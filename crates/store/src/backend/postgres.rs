@@ -132,10 +132,10 @@ impl Postgres {
         Ok(Self { readers, writers, chains: Chains::new(audit, WRITING_MAX), search_timeout, replica })
     }
 
-    /// Connections in use and idle ones: those for searches, those for reads of one row, and those for writes.
-    pub(crate) fn pools(&self) -> [[usize; 2]; 3] {
-        let [searchers, lookers] = self.readers.pools();
-        [searchers, lookers, self.writers.in_use_and_idle()]
+    /// Connections in use and idle ones: those for searches, for searches of one plan, for reads of one row, and for writes.
+    pub(crate) fn pools(&self) -> [[usize; 2]; 4] {
+        let [searchers, settled, lookers] = self.readers.pools();
+        [searchers, settled, lookers, self.writers.in_use_and_idle()]
     }
 
     pub(crate) async fn read<T>(&self, reading: Reading, job: Job<T>) -> Result<T, Error> {

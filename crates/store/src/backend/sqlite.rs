@@ -216,8 +216,8 @@ impl<T: Send> Write for WriteJob<T> {
 /// Takes what waits, runs it, commits once, then acknowledges all.
 ///
 /// Jobs have no savepoints of their own: in one, SQLite keeps each page as it was, walks all of them at the end of each statement,
-/// and the full-text index becomes a file of its own for each. A job that fails has seldom changed anything yet; if it has, the
-/// others of its group run once more.
+/// and the full-text index becomes a file of its own for each. A job that fails before it has changed anything leaves the others
+/// alone; after one that is refused once it was written, the others of its group run once more.
 fn write_loop(connection: &mut SqliteConnection, jobs: &Receiver<Box<dyn Write>>, measures: &Measures) {
     while let Ok(first) = jobs.recv() {
         let mut group = Vec::with_capacity(8);

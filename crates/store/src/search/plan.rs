@@ -84,12 +84,13 @@ fn inner_rank(filter: &Filter) -> Option<u8> {
 
 /// Whether the plan is known without looking at the values: the rows of one code, or of one patient, of whom each is asked the rest.
 /// Of two broad predicates it depends on the values which is to lead, and only a planner with statistics can tell.
-pub(super) fn is_settled(filter: &Filter) -> bool {
+/// All matches of a code are needed where they are `sorted`.
+pub(super) fn is_settled(filter: &Filter, sorted: bool) -> bool {
     let conjuncts = conjuncts(filter);
     let Some(lead) = lead(&conjuncts, false) else { return false };
     let direct = criterion::direct(conjuncts[lead]).is_some_and(|direct| direct.is_enough);
     let mut rest = conjuncts.iter().enumerate().filter(|(n, _)| *n != lead).map(|(_, filter)| *filter);
-    direct && (conjuncts.len() == 1 || is_of_one_patient(conjuncts[lead]) && rest.all(is_probed))
+    direct && (conjuncts.len() == 1 && !sorted || is_of_one_patient(conjuncts[lead]) && rest.all(is_probed))
 }
 
 fn is_of_one_patient(filter: &Filter) -> bool {

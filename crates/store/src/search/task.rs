@@ -42,7 +42,10 @@ impl Search {
     pub(crate) fn is_settled(&self) -> bool {
         let Query { types, contained: Contained::False, filter, .. } = &self.query else { return false };
         match types[..] {
-            [one] => self.access.visible(Permission::Search, one) == Visible::All && plan::is_settled(filter),
+            [one] => {
+                self.access.visible(Permission::Search, one) == Visible::All
+                    && plan::is_settled(filter, !self.query.sort.is_empty())
+            }
             _ => false,
         }
     }

@@ -134,6 +134,7 @@ fn searches_of_one_patient_or_of_one_code_have_one_plan() {
             ("patient=p", true, 1000),
             ("patient=p&code=c7", true, 40),
             ("patient=p&status=final&code=c7&_sort=-_lastUpdated", true, 40),
+            ("code=http://s|c7&_sort=-_lastUpdated", false, 40),
             // Which of the two is rare only statistics can tell.
             ("code=http://s|c7&status=final", false, 40),
             ("code=http://s|c7&date=lt2020", false, 0),

@@ -5,17 +5,17 @@
 use sqlx::{Error, PgPool, Postgres, pool::PoolConnection, postgres::PgConnection};
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// How long a request waits for one before it is told that the server is busy (T12).
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// After so long a connection goes through the pool again, which ends those that are old.
+/// After so long a connection goes through the pool again, which ends those that are old or that nobody needs.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// A pool, and before it the connections that are free and known to be good.
@@ -24,9 +24,11 @@ pub(super) struct Connections {
     pool: PgPool,
     /// As many as the pool has connections: who has one finds a connection in `free`, or the pool has one to give.
     turns: Semaphore,
-    /// With when each was taken from the pool. The last that was used is the next.
-    free: Mutex<Vec<(PoolConnection<Postgres>, Instant)>>,
+    free: Arc<Free>,
 }
+
+/// With when each was taken from the pool. The last that was used is the next.
+type Free = Mutex<Vec<(PoolConnection<Postgres>, Instant)>>;
 
 /// A connection that is used. Dropped, it goes back to the pool, which looks at it.
 pub(super) struct Taken<'c> {
@@ -37,10 +39,19 @@ pub(super) struct Taken<'c> {
 }
 
 impl Connections {
-    /// Those of a pool, which nobody else uses.
+    /// Those of a pool, which nobody else uses. Within a runtime.
     pub(super) fn of(pool: PgPool) -> Self {
         let most = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
-        Self { pool, turns: Semaphore::new(most), free: Mutex::default() }
+        let free = Arc::new(Free::default());
+        let kept = Arc::downgrade(&free);
+        tokio::spawn(async move {
+            loop {
+                sleep(KEPT_FOR).await;
+                let Some(free) = kept.upgrade() else { return };
+                locked(&free).retain(|(_, since)| since.elapsed() < KEPT_FOR);
+            }
+        });
+        Self { pool, turns: Semaphore::new(most), free }
     }
 
     /// One that is free.
@@ -48,21 +59,21 @@ impl Connections {
     /// # Errors
     /// [`Error::PoolTimedOut`] after two seconds in which none was, and whatever making one fails with.
     pub(super) async fn take(&self) -> Result<Taken<'_>, Error> {
-        // The semaphore is never closed.
-        let Ok(Ok(turn)) = timeout(ACQUIRE_TIMEOUT, self.turns.acquire()).await else {
-            return Err(Error::PoolTimedOut);
+        let taken = async {
+            let turn = self.turns.acquire().await.map_err(|_| Error::PoolClosed)?;
+            let free = locked(&self.free).pop();
+            let (connection, since) = match free {
+                Some(free) => free,
+                None => (self.pool.acquire().await?, Instant::now()),
+            };
+            Ok(Taken { connection, since, of: self, _turn: turn })
         };
-        let free = self.free().pop();
-        let (connection, since) = match free {
-            Some(free) => free,
-            None => (self.pool.acquire().await?, Instant::now()),
-        };
-        Ok(Taken { connection, since, of: self, _turn: turn })
+        timeout(ACQUIRE_TIMEOUT, taken).await.unwrap_or(Err(Error::PoolTimedOut))
     }
 
     /// Those in use and idle ones.
     pub(super) fn in_use_and_idle(&self) -> [usize; 2] {
-        let idle = self.pool.num_idle() + self.free().len();
+        let idle = self.pool.num_idle() + locked(&self.free).len();
         [usize::try_from(self.pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle]
     }
 
@@ -74,12 +85,12 @@ impl Connections {
     pub(super) fn close(&self) {
         // Closed at once; waiting would be for the connections to say good-bye.
         drop(self.pool.close());
-        self.free().clear();
+        locked(&self.free).clear();
     }
+}
 
-    fn free(&self) -> MutexGuard<'_, Vec<(PoolConnection<Postgres>, Instant)>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked(free: &Free) -> MutexGuard<'_, Vec<(PoolConnection<Postgres>, Instant)>> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Taken<'_> {
@@ -87,7 +98,7 @@ impl Taken<'_> {
     pub(super) fn give_back(self) {
         let Self { connection, since, of, _turn } = self;
         if since.elapsed() < KEPT_FOR && !of.pool.is_closed() {
-            of.free().push((connection, since));
+            locked(&of.free).push((connection, since));
         }
     }
 }

@@ -71,10 +71,9 @@ impl Readers {
         Ok(result)
     }
 
-    /// Connections for searches and for reads of one row: in use and idle ones.
-    pub(super) fn pools(&self) -> [[usize; 2]; 2] {
-        let [settled, others] = [&self.settled, &self.searchers].map(Connections::in_use_and_idle);
-        [[settled[0] + others[0], settled[1] + others[1]], self.lookers.in_use_and_idle()]
+    /// Connections for searches, for those of one plan and for reads of one row: in use and idle ones.
+    pub(super) fn pools(&self) -> [[usize; 2]; 3] {
+        [&self.searchers, &self.settled, &self.lookers].map(Connections::in_use_and_idle)
     }
 
     /// Has whoever reads stop, and nobody begin.
