@@ -197,20 +197,68 @@ pub(crate) async fn serve(listener: Listener, context: Context, url: &str) -> Re
 
 /// Says again and again that there is no authentication (AUTH-40), or else looks after keys and what has expired.
 async fn look_after_access(authenticator: Authenticator) {
+    match authenticator {
+        Authenticator::InsecureNoAuth => warn_of_no_authentication(WARNING_INTERVAL).await,
+        // It keeps nothing that expires.
+        Authenticator::External(_) => {}
+        Authenticator::Smart(server) => loop {
+            tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+            if let Err(error) = server.maintain().await {
+                tracing::warn!(%error, "keys and expired records were not looked after; the next time they are");
+            }
+        },
+    }
+}
+
+async fn warn_of_no_authentication(interval: Duration) {
     loop {
-        match &authenticator {
-            Authenticator::InsecureNoAuth => {
-                tracing::warn!("NO AUTHENTICATION: everybody on this machine may do everything");
-                tokio::time::sleep(WARNING_INTERVAL).await;
-            }
-            // It keeps nothing that expires.
-            Authenticator::External(_) => return,
-            Authenticator::Smart(server) => {
-                tokio::time::sleep(MAINTENANCE_INTERVAL).await;
-                if let Err(error) = server.maintain().await {
-                    tracing::warn!(%error, "keys and expired records were not looked after; the next time they are");
+        tracing::warn!("NO AUTHENTICATION: everybody on this machine may do everything");
+        tokio::time::sleep(interval).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn auth_40_the_log_says_every_minute_that_there_is_no_authentication() {
+        assert_eq!(WARNING_INTERVAL, Duration::from_secs(60));
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let said_thrice = async {
+            loop {
+                let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+                if text.lines().filter(|line| line.contains("WARN") && line.contains("NO AUTHENTICATION")).count() >= 3
+                {
+                    break;
                 }
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
+        };
+        let minute = Duration::from_millis(20);
+        tokio::select! {
+            () = warn_of_no_authentication(minute) => {}
+            () = said_thrice => {}
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("it is not said again"),
         }
     }
 }

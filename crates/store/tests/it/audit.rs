@@ -2,11 +2,16 @@
 
 use crate::store::{BASE, TestStore, everything, on_both, post, put};
 use sqlx::{Connection as _, Executor as _, Row as _};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tessera_fixtures::{observation, patient};
 use tessera_store::{
     AuditOptions, Error, Event, EventField, EventPage, EventQuery, Location, Options, RecordedEvent, SEARCH_TIMEOUT,
-    SqlStore, Store as _, Synchronous, Work, clock::SystemClock,
+    SqlStore, Store as _, Synchronous, Work,
+    clock::{Clock, SystemClock},
 };
 
 pub(crate) const SECRET: [u8; 32] = [7; 32];
@@ -39,10 +44,14 @@ impl Drop for Folder {
 
 /// Another store on the same database, which records.
 pub(crate) async fn audited(test: &TestStore, folder: &Path) -> SqlStore {
+    audited_at(test, folder, Arc::new(SystemClock)).await
+}
+
+async fn audited_at(test: &TestStore, folder: &Path, clock: Arc<dyn Clock>) -> SqlStore {
     let options = Options {
         location: test.location.clone(),
         base: Some(BASE.to_owned()),
-        clock: std::sync::Arc::new(SystemClock),
+        clock,
         synchronous: Synchronous::Full,
         accept_fsync_off: true,
         search_timeout: SEARCH_TIMEOUT,
@@ -84,6 +93,30 @@ async fn tamper(location: &Location, sql: &'static str) {
         Location::Postgres(url) => {
             sqlx::PgConnection::connect(url).await.unwrap().execute(sql).await.unwrap();
         }
+    }
+}
+
+/// The numbers that a statement finds.
+async fn numbers(location: &Location, sql: &'static str) -> Vec<i64> {
+    match location {
+        Location::Sqlite(path) => {
+            let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+            connection.fetch_all(sql).await.unwrap().iter().map(|row| row.get(0)).collect()
+        }
+        Location::Postgres(url) => {
+            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+            connection.fetch_all(sql).await.unwrap().iter().map(|row| row.get(0)).collect()
+        }
+    }
+}
+
+/// Waits until a statement finds these.
+async fn found(location: &Location, sql: &'static str, expected: &[i64]) {
+    let mut tries = 0;
+    while numbers(location, sql).await != expected {
+        tries += 1;
+        assert!(tries < 600, "{sql}: {:?}, not {expected:?}", numbers(location, sql).await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -194,7 +227,7 @@ fn aud_4_what_a_dead_process_left_is_taken_over() {
         while left.exists() {
             tries += 1;
             assert!(tries < 100, "{} is left", left.display());
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         kept.abort();
         assert_eq!(all(&first).await[0].event.what, "Patient/2");
@@ -306,6 +339,39 @@ fn aud_5_a_segment_that_was_changed_or_taken_away_is_found() {
         store.end_audit().await.unwrap();
         let fault = test.store.verify_audit(&SECRET).await.unwrap().faults.remove(0);
         assert!(fault.text.contains("missing"), "{fault:?}");
+    });
+}
+
+/// What drains enters events where they are found, and then signs: whoever sees the next events entered knows that it has done so
+/// with those before.
+#[test]
+fn aud_5_a_chain_is_signed_after_ten_minutes_or_10000_records() {
+    const ENTERED: &str = "SELECT seq FROM audit_indexed WHERE seq > 0";
+    const SIGNED: &str = "SELECT seq FROM audit_checkpoint ORDER BY seq";
+    on_both("aud_5_a_chain_is_signed_after_ten_minutes", |test| async move {
+        let folder = Folder::new();
+        let store = audited_at(&test, &folder.0, test.clock.clone()).await;
+        let records = async |count: usize, seconds: i64| {
+            store.record(vec![read("Patient/1"); count], false).await.unwrap();
+            test.clock.pass(seconds);
+        };
+        let keeping = store.clone();
+        let kept = tokio::spawn(async move { keeping.keep_audited().await });
+        records(1, 0).await;
+        found(&test.location, SIGNED, &[1]).await;
+        for (seconds, seq) in [(300, 2), (279, 3), (11, 4)] {
+            records(1, seconds).await;
+            found(&test.location, ENTERED, &[seq]).await;
+        }
+        records(1, 11).await;
+        found(&test.location, SIGNED, &[1, 5]).await;
+        records(9_999, 11).await;
+        found(&test.location, ENTERED, &[10_004]).await;
+        records(1, 11).await;
+        found(&test.location, SIGNED, &[1, 5, 10_005]).await;
+        kept.abort();
+        let report = test.store.verify_audit(&SECRET).await.unwrap();
+        assert_eq!((report.records, report.checkpoints, report.faults), (10_005, 3, Vec::new()));
     });
 }
 

@@ -38,6 +38,10 @@ impl TestClock {
     pub(crate) fn set_back(&self, micros: i64) {
         self.0.fetch_sub(micros, Ordering::Relaxed);
     }
+
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
 }
 
 /// A store of its own for a test.
