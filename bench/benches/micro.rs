@@ -8,7 +8,7 @@ use std::{
 };
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_fixtures::Population;
-use tessera_http::{Budget, ConditionalDelete, Context, Local, Requests, Throttle};
+use tessera_http::{ANSWER_TIMEOUT, Budget, ConditionalDelete, Context, Local, Requests, Throttle};
 use tessera_model::{
     AccessContext, Caller, Definitions, Filter, Grant, Permissions, Resource, Within,
     interaction::{Method, query_pairs},
@@ -165,6 +165,7 @@ async fn local(path: PathBuf) -> Local {
         master_key: Some(Arc::new(MasterKey::new([1; 32]))),
         throttle: Arc::new(Throttle::new(None)),
         bodies: Budget::new(1024 * 1024 * 1024),
+        answer_timeout: ANSWER_TIMEOUT,
         requests: Arc::new(Requests::new(Definitions::r4())),
     };
     let everything = Grant {

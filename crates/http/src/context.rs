@@ -1,7 +1,7 @@
 //! What an interaction may reach. It holds things and knows no handler.
 
 use crate::{Budget, Requests, Throttle};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_model::{Definitions, search};
 use tessera_store::{Store, clock::Clock};
@@ -56,6 +56,8 @@ pub struct Context {
     pub throttle: Arc<Throttle>,
     /// What all bodies may take together.
     pub bodies: Budget,
+    /// How long an answer may take.
+    pub answer_timeout: Duration,
     /// What is counted of requests.
     pub requests: Arc<Requests>,
 }

@@ -44,7 +44,7 @@ const BINARY_MIB_MAX: usize = 7;
 /// Largest Bundle, in MiB (HTTP-2).
 const BUNDLE_MIB_MAX: usize = 128;
 /// How long an interaction may take (HTTP-3). A write goes on to its end all the same: only the answer is given up.
-const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Answers every request below the FHIR base.
 pub(crate) async fn endpoint(State(context): State<Context>, request: axum::extract::Request) -> Response<Body> {
@@ -159,13 +159,16 @@ async fn answer(
         Ok(Err(request)) => request,
         Err(error) => return refused(context, Some(&access), id, parts, error).await,
     };
-    let answer = if matches!(parts.method, axum::http::Method::GET | axum::http::Method::HEAD) {
-        tokio::time::timeout(HANDLER_TIMEOUT, perform(context, &access, request)).await
+    // What only reads ends when nobody waits for it any more (HTTP-5): a client that hangs up has this future dropped.
+    let reads = matches!(parts.method, axum::http::Method::GET | axum::http::Method::HEAD);
+    let limit = context.answer_timeout;
+    let answer = if reads || is_search(&request.interaction) {
+        tokio::time::timeout(limit, perform(context, &access, request)).await
     } else {
         // In a task of its own, so that a client that hangs up does not stop a write half-way.
         let (context, access) = (context.clone(), access.clone());
         let task = tokio::spawn(async move { perform(&context, &access, request).await }.in_current_span());
-        let ended = tokio::time::timeout(HANDLER_TIMEOUT, task).await;
+        let ended = tokio::time::timeout(limit, task).await;
         ended.map(|result| {
             result.unwrap_or_else(|panic| Err(Error::Store(tessera_store::Error::Backend(panic.to_string()))))
         })
@@ -219,6 +222,10 @@ fn request_path(parts: &Parts) -> String {
     percent_decode(path.strip_prefix('/').unwrap_or(path), false)
 }
 
+fn is_search(interaction: &Interaction) -> bool {
+    matches!(interaction, Interaction::SearchType(_) | Interaction::SearchCompartment(..) | Interaction::SearchSystem)
+}
+
 async fn read_body(
     context: &Context,
     request: &mut Request,
@@ -228,10 +235,7 @@ async fn read_body(
 ) -> Result<(), Error> {
     check_content_encoding(&parts.headers)?;
     let content_type = header_text(&parts.headers, &header::CONTENT_TYPE);
-    let searching = matches!(
-        request.interaction,
-        Interaction::SearchType(_) | Interaction::SearchCompartment(..) | Interaction::SearchSystem
-    );
+    let searching = is_search(&request.interaction);
     let binary = binary::is_write(&request.interaction);
     let mib = match request.interaction {
         Interaction::Bundle => BUNDLE_MIB_MAX,

@@ -38,6 +38,7 @@ pub use address::ClientAddress;
 pub use audit::{administration, archived, glass_reviewed, keys_rotated};
 pub use body::Budget;
 pub use context::{ConditionalDelete, Context};
+pub use endpoint::ANSWER_TIMEOUT;
 pub use local::{Answer, Local};
 pub use measure::{Count, Requests};
 pub use router::router;

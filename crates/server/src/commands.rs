@@ -24,7 +24,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
-use tessera_http::{Budget, Context, Requests, Throttle, administration};
+use tessera_http::{ANSWER_TIMEOUT, Budget, Context, Requests, Throttle, administration};
 use tessera_model::Definitions;
 use tessera_store::{
     AuditAction, AuditOptions, Event, Location, Options, SqlStore, Store as _, Synchronous,
@@ -116,6 +116,7 @@ fn context(
         master_key,
         throttle: Arc::new(Throttle::new(limits)),
         bodies: Budget::new(config.http.bodies()),
+        answer_timeout: ANSWER_TIMEOUT,
         requests: Arc::new(Requests::new(Definitions::r4())),
     })
 }

@@ -11,4 +11,5 @@ mod noninterference;
 mod scopes;
 #[path = "../../../auth/tests/it/still.rs"]
 mod still;
+mod time;
 mod world;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tessera_auth::{Authenticator, MasterKey};
 use tessera_fixtures::postgres;
-use tessera_http::{Answer, Budget, ConditionalDelete, Context, Local, Throttle};
+use tessera_http::{ANSWER_TIMEOUT, Answer, Budget, ConditionalDelete, Context, Local, Throttle};
 use tessera_model::{
     AccessContext, Caller, Definitions, Filter, Grant, Id, Permission, Permissions, Within, interaction::Method,
 };
@@ -97,6 +97,7 @@ impl Server {
             master_key: Some(Arc::new(key)),
             throttle: Arc::new(Throttle::new(None)),
             bodies: Budget::new(1024 * 1024),
+            answer_timeout: ANSWER_TIMEOUT,
             requests: Arc::new(tessera_http::Requests::new(Definitions::r4())),
         };
         Self { context, store, folders }

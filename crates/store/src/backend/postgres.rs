@@ -95,6 +95,8 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),
         ("synchronous_commit", "on"),
+        // A statement whose client has gone is ended (HTTP-5), as are those of a server that was killed.
+        ("client_connection_check_interval", "1s"),
     ];
     Ok(PgConnectOptions::from_str(url)?.options(limits).application_name("tessera"))
 }

@@ -12,7 +12,7 @@ use futures::executor::block_on;
 use rusqlite::{Connection, OpenFlags};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     thread,
     time::Duration,
 };
@@ -101,8 +101,11 @@ impl Sqlite {
 
     pub(crate) async fn read<T: Send + 'static>(&self, job: Job<T>, snapshot: bool) -> Result<T, Error> {
         let (done, result) = oneshot::channel();
+        // Dropped with this future.
+        let here = Arc::new(());
+        let asker = Arc::downgrade(&here);
         self.readers
-            .try_send(Box::new(ReadJob { job, snapshot, done, span: Span::current() }))
+            .try_send(Box::new(ReadJob { job, snapshot, asker, done, span: Span::current() }))
             .map_err(|error| refused(&error))?;
         result.await.map_err(|_| stopped())?
     }
@@ -175,6 +178,8 @@ pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Result<Connection, 
 struct ReadJob<T> {
     job: Job<T>,
     snapshot: bool,
+    /// Is there as long as somebody waits for the result.
+    asker: Weak<()>,
     done: oneshot::Sender<Result<T, Error>>,
     /// Of the request that it is for.
     span: Span,
@@ -182,11 +187,11 @@ struct ReadJob<T> {
 
 impl<T: Send> Read for ReadJob<T> {
     fn run(self: Box<Self>, connection: &mut SqliteConnection) {
-        if self.done.is_closed() {
+        if self.asker.strong_count() == 0 {
             return; // the client has gone
         }
         let _entered = self.span.entered();
-        let result = connection.in_time(self.snapshot, |connection| block_on((self.job)(connection)));
+        let result = connection.in_time(self.snapshot, self.asker, |connection| block_on((self.job)(connection)));
         // Nobody may be waiting any more, and that is all right.
         let _ = self.done.send(result);
     }

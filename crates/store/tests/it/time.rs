@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::time::{Duration, Instant};
 use tessera_store::{Action, Change, Error, Location, Matches, Precondition, Read, SqlStore, Store as _, Work};
+use tokio::time::{sleep, timeout};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
@@ -67,6 +68,34 @@ fn http_5_writes_are_not_ended_by_the_time_limit_of_searches() {
     });
 }
 
+/// How many searches PostgreSQL is at. Of what this test asks, none is.
+const AT_WORK: &str = "SELECT COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '%idx_string%'";
+
+/// More searches than there are connections, each of which would take far longer than the test.
+#[test]
+fn http_5_a_search_that_nobody_waits_for_is_ended() {
+    on_both("http_5_gone", async |t| {
+        let long = |n: usize| json!({"resourceType": "Patient", "id": format!("p{n}"), "name": [{"family": "Chalmers".repeat(250)}]});
+        t.write((0..1500).map(|n| put(&long(n))).collect()).await.unwrap();
+        let store = t.another_in_a_hurry(Duration::from_secs(3600)).await;
+        for url in [slow(), format!("{}&_total=accurate", slow())] {
+            let searches = join_all((0..12).map(|_| search(&store, &url)));
+            assert!(timeout(Duration::from_millis(500), searches).await.is_err());
+            let next = timeout(Duration::from_secs(30), search(&store, "Patient?_id=p1&_total=accurate")).await;
+            assert_eq!(next.expect("those before it go on").unwrap().total, Some(1));
+            let Location::Postgres(database) = &t.location else { continue };
+            let mut other = PgConnection::connect(database).await.unwrap();
+            let ended = async {
+                while sqlx::query_scalar::<_, i64>(AT_WORK).fetch_one(&mut other).await.unwrap() > 0 {
+                    sleep(Duration::from_millis(50)).await;
+                }
+            };
+            timeout(Duration::from_secs(30), ended).await.expect("PostgreSQL goes on");
+        }
+    });
+}
+
 /// A Basic that refers to a patient by criteria.
 fn basic(id: &str, criteria: &str) -> Change {
     let subject = json!({"reference": criteria});
@@ -125,7 +154,7 @@ fn http_5_a_write_with_conditions_may_take_longer_than_they() {
         let change = Work { changes: vec![Change { action, full_url: None }], ..Work::default() };
         let access = everything();
         let (written, ()) = tokio::join!(store.transact(&access, change), async {
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            sleep(Duration::from_millis(1500)).await;
             other.execute("COMMIT").await.unwrap();
         });
         assert_eq!(written.unwrap().changed.len(), 1);
@@ -145,7 +174,7 @@ fn http_5_what_is_written_before_a_search_may_take_longer_than_it() {
         let work = Work { changes: vec![put(&patient(2))], reads: vec![read], ..Work::default() };
         let access = everything();
         let (written, ()) = tokio::join!(store.transact(&access, work), async {
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            sleep(Duration::from_millis(1500)).await;
             other.execute("COMMIT").await.unwrap();
         });
         assert_eq!(written.unwrap().seen.len(), 1);

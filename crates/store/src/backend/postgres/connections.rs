@@ -1,6 +1,6 @@
 //! Connections that are taken and given back without a round trip. sqlx asks each that comes back whether it still answers, since a
 //! dropped future may have left it in the middle of something; that is half of the time of a read. Here only those come back so whose
-//! job has ended well, which is known.
+//! job has ended well, which is known. One on which somebody reads who has gone is closed, and what runs there ends with it.
 
 use sqlx::{Error, PgPool, Postgres, pool::PoolConnection, postgres::PgConnection};
 use std::{
@@ -27,13 +27,31 @@ pub(super) struct Connections {
     free: Arc<Free>,
 }
 
-/// With when each was taken from the pool. The last that was used is the next.
-type Free = Mutex<Vec<(PoolConnection<Postgres>, Instant)>>;
+/// The last that was used is the next.
+type Free = Mutex<Vec<Held>>;
 
-/// A connection that is used. Dropped, it goes back to the pool, which looks at it.
-pub(super) struct Taken<'c> {
+/// A connection of the pool. Dropped, it goes back there, and the pool looks at it.
+#[derive(Debug)]
+struct Held {
     connection: PoolConnection<Postgres>,
+    /// When it was taken from the pool.
     since: Instant,
+    /// Somebody waits for what they read.
+    reading: bool,
+}
+
+impl Drop for Held {
+    /// Who is dropped while they read has gone: the pool would wait until PostgreSQL has found what nobody wants any more.
+    fn drop(&mut self) {
+        if self.reading {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+/// A connection that is used.
+pub(super) struct Taken<'c> {
+    held: Held,
     of: &'c Connections,
     _turn: SemaphorePermit<'c>,
 }
@@ -48,7 +66,7 @@ impl Connections {
             loop {
                 sleep(KEPT_FOR).await;
                 let Some(free) = kept.upgrade() else { return };
-                locked(&free).retain(|(_, since)| since.elapsed() < KEPT_FOR);
+                locked(&free).retain(|held| held.since.elapsed() < KEPT_FOR);
             }
         });
         Self { pool, turns: Semaphore::new(most), free }
@@ -62,11 +80,11 @@ impl Connections {
         let taken = async {
             let turn = self.turns.acquire().await.map_err(|_| Error::PoolClosed)?;
             let free = locked(&self.free).pop();
-            let (connection, since) = match free {
+            let held = match free {
                 Some(free) => free,
-                None => (self.pool.acquire().await?, Instant::now()),
+                None => Held { connection: self.pool.acquire().await?, since: Instant::now(), reading: false },
             };
-            Ok(Taken { connection, since, of: self, _turn: turn })
+            Ok(Taken { held, of: self, _turn: turn })
         };
         timeout(ACQUIRE_TIMEOUT, taken).await.unwrap_or(Err(Error::PoolTimedOut))
     }
@@ -89,16 +107,21 @@ impl Connections {
     }
 }
 
-fn locked(free: &Free) -> MutexGuard<'_, Vec<(PoolConnection<Postgres>, Instant)>> {
+fn locked(free: &Free) -> MutexGuard<'_, Vec<Held>> {
     free.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Taken<'_> {
+    /// Says that somebody waits for what they read on it, or no longer does.
+    pub(super) fn reads(&mut self, yes: bool) {
+        self.held.reading = yes;
+    }
+
     /// Gives it back: its job has ended well, and nothing is under way on it.
     pub(super) fn give_back(self) {
-        let Self { connection, since, of, _turn } = self;
-        if since.elapsed() < KEPT_FOR && !of.pool.is_closed() {
-            locked(&of.free).push((connection, since));
+        let Self { held, of, _turn } = self;
+        if held.since.elapsed() < KEPT_FOR && !of.pool.is_closed() {
+            locked(&of.free).push(held);
         }
     }
 }
@@ -107,12 +130,12 @@ impl Deref for Taken<'_> {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.connection
+        &self.held.connection
     }
 }
 
 impl DerefMut for Taken<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        &mut self.held.connection
     }
 }

@@ -5,7 +5,10 @@ use crate::{
     Error,
     backend::{Job, Reading},
 };
-use sqlx::{pool::CloseEvent, postgres::PgPoolOptions};
+use sqlx::{
+    pool::CloseEvent,
+    postgres::{PgConnection, PgPoolOptions},
+};
 
 /// Connections of one server process for reads of one row, for searches that have one plan, and for all other reads: none can take
 /// all of the others'.
@@ -57,16 +60,10 @@ impl Readers {
             Reading::Once | Reading::Snapshot => &self.searchers,
         };
         let mut connection = connections.take().await?;
-        if reading != Reading::Snapshot {
-            let result = job(&mut PostgresConnection::reading(&mut connection)).await.map_err(again)?;
-            connection.give_back();
-            return Ok(result);
-        }
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut transaction =
-            sqlx::Connection::begin_with(&mut *connection, begin).await.map_err(|e| again(e.into()))?;
-        let result = job(&mut PostgresConnection::reading(&mut transaction)).await.map_err(again)?;
-        transaction.commit().await?;
+        connection.reads(true);
+        let result = run(reading, &mut connection, job).await;
+        connection.reads(false);
+        let result = result.map_err(again)?;
         connection.give_back();
         Ok(result)
     }
@@ -85,4 +82,15 @@ impl Readers {
     pub(super) fn closed(&self) -> CloseEvent {
         self.searchers.pool().close_event()
     }
+}
+
+async fn run<T>(reading: Reading, connection: &mut PgConnection, job: &Job<T>) -> Result<T, Error> {
+    if reading != Reading::Snapshot {
+        return job(&mut PostgresConnection::reading(connection)).await;
+    }
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    let mut transaction = sqlx::Connection::begin_with(connection, begin).await?;
+    let result = job(&mut PostgresConnection::reading(&mut transaction)).await?;
+    transaction.commit().await?;
+    Ok(result)
 }

@@ -17,10 +17,7 @@ use rusqlite::{
 };
 use std::{
     fmt::Write as _,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tessera_model::{json::write_string, temporal::Micros};
@@ -44,20 +41,17 @@ pub(in crate::backend) static DIALECT: Dialect = Dialect {
 
 const PARAMETERS_VERSION: &str = "SELECT CAST(value AS INTEGER) FROM setting WHERE name = 'search_parameters'";
 
-/// How many steps of SQLite's virtual machine between looks at the clock: some hundred microseconds.
+/// How many steps of SQLite's virtual machine between looks whether it should go on: some hundred microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// A connection and the counters of the transaction it is in.
 pub(crate) struct SqliteConnection {
     connection: rusqlite::Connection,
     clock: Arc<dyn Clock>,
-    started: Instant,
-    /// How many milliseconds a search may take.
-    limit: u64,
-    /// When what runs must end, in milliseconds since `started`.
-    deadline: Arc<AtomicU64>,
-    /// When the last search of the running job that writes must end; `None`: it reads, and as a whole has a deadline.
-    searching_ends: Option<u64>,
+    /// How long a search may take.
+    limit: Duration,
+    /// When the running job that writes began; `None`: it reads, and as a whole has that long.
+    writing_since: Option<Instant>,
     seq: i64,
     last_updated: Micros,
     rid: i64,
@@ -66,19 +60,8 @@ pub(crate) struct SqliteConnection {
 
 impl SqliteConnection {
     pub(crate) fn new(connection: rusqlite::Connection, clock: Arc<dyn Clock>) -> Self {
-        let deadline = Arc::new(AtomicU64::new(u64::MAX));
-        Self {
-            connection,
-            clock,
-            started: Instant::now(),
-            limit: u64::MAX,
-            deadline,
-            searching_ends: None,
-            seq: 0,
-            last_updated: 0,
-            rid: 0,
-            head: None,
-        }
+        let limit = Duration::MAX;
+        Self { connection, clock, limit, writing_since: None, seq: 0, last_updated: 0, rid: 0, head: None }
     }
 
     /// Writes audit records of that chain.
@@ -86,30 +69,35 @@ impl SqliteConnection {
         self.head = chain.map(Head::start);
     }
 
-    /// Interrupts searches that take longer.
+    /// How long a search may take.
     pub(super) fn limit_time(&mut self, timeout: Duration) {
-        self.limit = duration(timeout);
-        let (started, deadline) = (self.started, self.deadline.clone());
-        let late = move || millis(started) > deadline.load(Ordering::Relaxed);
-        if let Err(error) = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(late)) {
-            tracing::error!(%error, "searches have no time limit");
-        }
+        self.limit = timeout;
     }
 
-    /// Runs `body` within the time limit; with `snapshot`, all its statements see one state of the database.
+    /// Runs `body` within the time limit and for as long as `asker` is there; with `snapshot`, all its statements see one state of
+    /// the database.
     pub(super) fn in_time<T>(
         &mut self,
         snapshot: bool,
+        asker: Weak<()>,
         body: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.deadline.store(millis(self.started).saturating_add(self.limit), Ordering::Relaxed);
         if snapshot {
             self.run("BEGIN")?;
         }
+        let (began, limit) = (Instant::now(), self.limit);
+        self.interrupt_when(Some(move || asker.strong_count() == 0 || began.elapsed() > limit));
         let result = body(self);
-        self.deadline.store(u64::MAX, Ordering::Relaxed);
+        self.interrupt_when(None::<fn() -> bool>);
         self.abandon();
         result
+    }
+
+    /// Interrupts the statement that runs when this says so (HTTP-5).
+    fn interrupt_when(&self, ends: Option<impl FnMut() -> bool + Send + 'static>) {
+        if let Err(error) = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, ends) {
+            tracing::error!(%error, "searches have no time limit");
+        }
     }
 
     /// Begins a transaction that writes. The counters are read inside it, since another process may write too.
@@ -150,7 +138,7 @@ impl SqliteConnection {
 
     /// Runs a job of a transaction that writes.
     pub(super) fn writing(&mut self, body: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        self.searching_ends = Some(millis(self.started).saturating_add(duration(SEARCHING_MAX)));
+        self.writing_since = Some(Instant::now());
         body(self)
     }
 
@@ -209,14 +197,6 @@ impl SqliteConnection {
         self.rid += i64::try_from(count).unwrap_or(0);
         (first..=self.rid).collect()
     }
-}
-
-fn millis(since: Instant) -> u64 {
-    duration(since.elapsed())
-}
-
-fn duration(of: Duration) -> u64 {
-    u64::try_from(of.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(in crate::backend) fn value(value: ValueRef<'_>) -> Value {
@@ -311,9 +291,10 @@ impl Connection for SqliteConnection {
 
     /// What is interrupted only reads, so the transaction stays open, and the other jobs of its group with it.
     fn searching(&mut self, yes: bool) {
-        let Some(ends) = self.searching_ends else { return };
-        let deadline = if yes { ends.min(millis(self.started).saturating_add(self.limit)) } else { u64::MAX };
-        self.deadline.store(deadline, Ordering::Relaxed);
+        let Some(writing_since) = self.writing_since else { return };
+        let (began, limit) = (Instant::now(), self.limit);
+        let ends = move || began.elapsed() > limit || writing_since.elapsed() > SEARCHING_MAX;
+        self.interrupt_when(yes.then_some(ends));
     }
 
     fn dialect(&self) -> &'static Dialect {
