@@ -125,7 +125,10 @@ async fn outcomes(client: &Client) -> BTreeMap<String, Vec<String>> {
             let mut entities = event["entity"].as_array().into_iter().flatten();
             let request = entities.rfind(|entity| entity["type"]["code"] == "XrequestId");
             if let Some(id) = request.and_then(|entity| entity["what"]["identifier"]["value"].as_str()) {
-                outcomes.entry(id.to_owned()).or_default().push(event["outcome"].as_str().unwrap_or_default().to_owned());
+                outcomes
+                    .entry(id.to_owned())
+                    .or_default()
+                    .push(event["outcome"].as_str().unwrap_or_default().to_owned());
             }
         }
         let Some(next) = page.link("next").map(str::to_owned) else { break };

@@ -88,17 +88,17 @@ impl Trail {
         match &result {
             Err(error) => {
                 urgent = refused(&mut event, error);
-                about(event, &seen.patients, &mut events);
+                event.about(&seen.patients, &mut events);
             }
             Ok(reply) if reply.replayed => {
                 event.reason = "replayed".to_owned();
-                about(event, &seen.patients, &mut events);
+                event.about(&seen.patients, &mut events);
             }
             // The writes are recorded where they are made, with the change.
             Ok(_) if seen.wrote => {}
             Ok(reply) => {
                 event.version = reply.version.unwrap_or(event.version);
-                about(event, &seen.patients, &mut events);
+                event.about(&seen.patients, &mut events);
             }
         }
         if result.is_ok() {
@@ -328,13 +328,4 @@ fn disclose(context: &Context, events: &mut Vec<Event>) -> bool {
     let some = !disclosures.is_empty();
     events.extend(disclosures);
     some
-}
-
-/// One event for each patient it is about, or one that is about none.
-fn about(mut event: Event, patients: &[Id], events: &mut Vec<Event>) {
-    if let [others @ .., last] = patients {
-        events.extend(others.iter().map(|id| Event { patient: id.to_string(), ..event.clone() }));
-        event.patient = last.to_string();
-    }
-    events.push(event);
 }

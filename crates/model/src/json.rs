@@ -312,3 +312,34 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push_str(&text[plain..]);
     out.push('"');
 }
+
+/// A JSON text in which what references are made of stands as itself, for whoever looks through it without parsing it:
+/// `Patient\/1` and `\u0050atient/1` are other ways to write `Patient/1`.
+#[must_use]
+pub fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\/") && !text.contains("\\u00") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let code = escape.strip_prefix("\\u").and_then(|code| u8::from_str_radix(code.get(..4)?, 16).ok());
+        let (character, bytes) = match code.map(char::from) {
+            _ if escape.starts_with("\\/") => (Some('/'), 2),
+            Some(character) if matches!(character, ' '..='~') && !matches!(character, '"' | '\\') => {
+                (Some(character), 6)
+            }
+            // It stays, with what it escapes.
+            _ => (None, escape.chars().take(2).map(char::len_utf8).sum()),
+        };
+        match character {
+            Some(character) => out.push(character),
+            None => out.push_str(&escape[..bytes]),
+        }
+        rest = &escape[bytes..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}

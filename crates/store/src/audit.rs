@@ -20,7 +20,7 @@ pub(crate) use search::find;
 pub use search::{EventField, EventPage, EventQuery, Events, RecordedEvent};
 pub use verify::{AuditFault, AuditReport};
 pub use write::patients_of;
-pub(crate) use write::{Touched, touched, write};
+pub(crate) use write::{Touched, of_changes, touched, write};
 
 use crate::Error;
 use keys::Keys;
@@ -129,6 +129,11 @@ impl Audit {
                 }
             }
         }
+        self.keep(events, urgent).await
+    }
+
+    /// The same with events that are sealed.
+    pub(crate) async fn keep(&self, events: Vec<Event>, urgent: bool) -> Result<(), Error> {
         let wait = urgent || self.always_sync;
         let kept = match self.segment.append(events, wait).await {
             Ok(appended) if wait => self.segment.synced(appended).await,

@@ -389,14 +389,14 @@ impl Store for SqlStore {
             });
             let redefines = work.changes.iter().any(|change| is_definition(change.action.resource_type()));
             let work = Arc::new(work);
-            let transacted = self
+            let mut transacted = self
                 .retrying(|| async {
                     if let Some(done_before) = &once
                         && let Some(changed) = self.reading(Reading::Once, done_before.clone()).await?
                     {
-                        return Ok(Transacted { changed, events: Vec::new(), seen: Vec::new(), replayed: true });
+                        return Ok(Transacted { changed, replayed: true, ..Transacted::default() });
                     }
-                    let transaction = Transaction { shared: self.shared(), access: access.clone(), work: work.clone() };
+                    let transaction = Transaction::new(self.shared(), access.clone(), work.clone());
                     let run = job(transaction, |transaction, c| Box::pin(async move { transaction.run(c).await }));
                     match self.backend().write(isolation, run).await {
                         Err(Error::Redefined) => {
@@ -407,6 +407,12 @@ impl Store for SqlStore {
                     }
                 })
                 .await?;
+            let unwritten = std::mem::take(&mut transacted.unwritten);
+            if let Some(audit) = self.audit().filter(|_| !unwritten.is_empty()) {
+                let count = unwritten.len();
+                audit.keep(unwritten, false).await?;
+                self.inner.measures.appended(count);
+            }
             if !transacted.replayed {
                 self.wrote(transacted.changed.len());
             }

@@ -186,14 +186,18 @@ pub enum Seen {
 }
 
 /// What became of a transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Transacted {
     /// One for each change, in order.
     pub changed: Vec<Changed>,
     /// One for each read, in order.
     pub seen: Vec<Seen>,
-    /// The ids of the events of the changes.
+    /// The changes are recorded.
+    pub recorded: bool,
+    /// The ids of their events, as far as there was something to change.
     pub events: Vec<String>,
+    /// The events of a transaction that had nothing to change: they are kept as those of reads are.
+    pub(crate) unwritten: Vec<Event>,
     /// Nothing was done: this is what was answered before under the same [`Once`].
     pub replayed: bool,
 }

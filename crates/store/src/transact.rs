@@ -13,7 +13,7 @@ pub(crate) mod write;
 pub(crate) use transaction::{Transaction, Written};
 
 use crate::{
-    Change, Changed, Error, Method, Outcome, Read, Transacted, Version,
+    Change, Changed, Error, Event, Method, Outcome, Read, Transacted, Version,
     access::allowed,
     audit,
     backend::{Connection, Lock},
@@ -24,6 +24,7 @@ use crate::{
 };
 use resolve::Target;
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 use tessera_model::{
     Id, IndexRow, Key, Patch, Permission, Resource, ResourceType, Stamp, definitions::is_definition, search::extract,
     temporal::Micros,
@@ -48,7 +49,10 @@ impl Transaction {
         let links = resolve::Links::new(self, &targets, &contents, connection).await?;
         if keys.is_empty() {
             let changed = self.nothing_written(&targets, connection).await?;
-            return self.end(changed, audit::Touched::default(), connection).await;
+            let unwritten = self.events(&changed, audit::Touched::default());
+            let seen = self.perform_reads(connection).await?;
+            let recorded = !unwritten.is_empty();
+            return Ok(Transacted { changed, seen, recorded, events: Vec::new(), unwritten, replayed: false });
         }
         let newest = current.values().map(|c| c.last_updated).max().unwrap_or(Micros::MIN / 2);
         if keys.iter().any(|key| is_definition(key.resource_type)) {
@@ -103,19 +107,14 @@ impl Transaction {
         self.judge(&made, &rids, connection).await?;
         purge::purge(&self.shared, &purges, connection).await?;
         self.fill_found(&targets, &mut changed, connection).await?;
-        self.end(changed, touched, connection).await
+        let events = audit::write(self.events(&changed, touched), connection).await?;
+        let seen = self.perform_reads(connection).await?;
+        let recorded = !events.is_empty();
+        Ok(Transacted { changed, seen, recorded, events, unwritten: Vec::new(), replayed: false })
     }
 
-    /// The events of the changes, and the reads.
-    async fn end(
-        &self,
-        changed: Vec<Changed>,
-        touched: audit::Touched,
-        connection: &mut dyn Connection,
-    ) -> Result<Transacted, Error> {
-        let work = &self.work;
-        let events = audit::write(work.event.as_ref(), &work.changes, &changed, touched, connection).await?;
-        Ok(Transacted { changed, events, seen: self.perform_reads(connection).await?, replayed: false })
+    fn events(&self, changed: &[Changed], touched: audit::Touched) -> Vec<Event> {
+        audit::of_changes(self.work.event.as_ref(), &self.work.changes, changed, touched)
     }
 
     async fn perform_reads(&self, connection: &mut dyn Connection) -> Result<Vec<crate::Seen>, Error> {
@@ -305,7 +304,10 @@ impl Transaction {
             }
         }
         let body = resource.stored_text(&Stamp { id: &key.id, version, last_updated: at });
-        let rows = extract::extract(resource, &self.shared.base, &self.shared.definitions);
+        let rows = match &self.rows {
+            Some(rows) if rewritten.is_none() => rows.clone(),
+            _ => Arc::new(extract::extract(resource, &self.shared.base, &self.shared.definitions)),
+        };
         let old_rows = self.old_rows(before.as_ref().filter(|_| live))?;
         let method = if matches!(target, Target::New(_)) { Method::Post } else { Method::Put };
         let version = Version { key: key.clone(), version, last_updated: at, method, body };
@@ -327,7 +329,7 @@ impl Transaction {
         };
         let redefinition = Redefinition::of(key, None, &self.shared.definitions);
         let written =
-            Written { key: key.clone(), before: Some(before), version, rows: Vec::new(), old_rows, redefinition };
+            Written { key: key.clone(), before: Some(before), version, rows: Arc::default(), old_rows, redefinition };
         Ok(Made::Written(Box::new(written), Outcome::Deleted))
     }
 

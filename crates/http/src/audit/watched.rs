@@ -1,7 +1,7 @@
 //! [`Watched`]: a store around the store, for one interaction. What it hands out is noted, and what is written through it is
 //! recorded with the change.
 
-use super::{AuditAction, about};
+use super::AuditAction;
 use futures::future::BoxFuture;
 use std::{
     collections::HashSet,
@@ -91,7 +91,7 @@ impl Watched {
             ..self.template.clone()
         };
         let mut events = Vec::new();
-        about(event, &noted.patients, &mut events);
+        event.about(&noted.patients, &mut events);
         events
     }
 }
@@ -157,7 +157,7 @@ impl Store for Watched {
             let events: Vec<Event> =
                 reads.iter().zip(&transacted.seen).flat_map(|(read, seen)| self.events(read, seen)).collect();
             let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.wrote |= !transacted.events.is_empty() || !events.is_empty();
+            noted.wrote |= transacted.recorded || !events.is_empty();
             noted.reads.extend(events);
             drop(noted);
             Ok(transacted)

@@ -10,10 +10,10 @@ use crate::{
 };
 use std::collections::HashSet;
 use tessera_model::{
-    Error as ModelError, Filter, Id, Key, Permission, Query, Resource, ResourceType,
+    Definitions, Error as ModelError, Filter, Id, Key, Permission, Query, Resource, ResourceType,
     definitions::{ParameterId, SearchType},
     interaction::Level,
-    json::Node,
+    json::{Node, unescaped},
     operation_outcome::IssueCode,
     search::{
         parse::{Parsed, parse},
@@ -279,12 +279,16 @@ async fn follow(
     for _ in 0..ROUNDS_MAX {
         let mut keys = Vec::new();
         let fresh = start.map_or(from, |start: usize| included.get(start..).unwrap_or_default());
+        let leads =
+            |key: &Key| !is_member(key.resource_type) && call.access.allows(Permission::Read, key.resource_type);
         for version in fresh {
+            if !may_lead(&version.body, definitions, |key| leads(key) && !seen.contains(key)) {
+                continue;
+            }
             let resource = Resource::parse(version.body.as_str(), definitions)?;
             resource.each_reference(definitions, &mut |text| {
                 if let Some(key) = call.local(text)
-                    && !is_member(key.resource_type)
-                    && call.access.allows(Permission::Read, key.resource_type)
+                    && leads(&key)
                     && seen.insert(key.clone())
                 {
                     keys.push(key);
@@ -304,4 +308,21 @@ async fn follow(
         }
     }
     Ok((included, false))
+}
+
+/// Whether a resource's text may refer to something that is wanted. Most refer to what was found before, and are not parsed to see
+/// that.
+fn may_lead(text: &str, definitions: &Definitions, is_wanted: impl Fn(&Key) -> bool) -> bool {
+    let text = unescaped(text);
+    text.match_indices('/').any(|(at, _)| {
+        let (before, rest) = (&text[..at], &text[at + 1..]);
+        let name = before.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        // Relative, or within a URL.
+        if name.is_empty() || !before[..at - name.len()].ends_with(['"', '/']) {
+            return false;
+        }
+        let Some(resource_type) = definitions.resource_type(name) else { return false };
+        let end = rest.find(['"', '/', '#', '|', '?']).unwrap_or(rest.len());
+        Id::parse(&rest[..end]).is_some_and(|id| is_wanted(&Key::new(resource_type, id)))
+    })
 }

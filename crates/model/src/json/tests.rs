@@ -1,6 +1,6 @@
 //! What is JSON of FHIR and what is not.
 
-use super::Document;
+use super::{Document, unescaped};
 
 fn minified(text: &str) -> Result<String, String> {
     let document = Document::parse(text.as_bytes()).map_err(|e| e.to_string())?;
@@ -21,6 +21,19 @@ fn keeps_member_order_and_digits() {
 fn strings_unescape() {
     let document = Document::parse(&br#"["a\u00e9\ud83d\ude00\n\"\/\\"]"#[..]).unwrap();
     assert_eq!(document.root().children().next().unwrap().as_str().unwrap(), "aé😀\n\"/\\");
+}
+
+#[test]
+fn what_references_are_made_of_can_be_seen_without_parsing() {
+    let check = |text: &str, expect: &str| assert_eq!(unescaped(text), expect);
+    check(r#"{"a":"b\\n\"c"}"#, r#"{"a":"b\\n\"c"}"#);
+    check(r#""Patient\/1""#, r#""Patient/1""#);
+    check(r#""\u0050atient\u002f1\u002D2""#, r#""Patient/1-2""#);
+    // A backslash that is escaped escapes nothing; quotes, controls and other letters stay as they are.
+    check(r#""a\\/b\/c""#, r#""a\\/b/c""#);
+    check(r#""\u0022\u005c\u000a\u00e9\u20ac\/""#, r#""\u0022\u005c\u000a\u00e9\u20ac/""#);
+    check("\\/\\", "/\\");
+    check("\\/\\é\\u00", "/\\é\\u00");
 }
 
 #[test]

@@ -30,10 +30,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(5);
 /// Records that one transaction takes: other writers wait for it on SQLite.
 const ROWS_MAX: usize = 500;
-/// How often the records are entered in the index, unless somebody asks for some, and the ends of the chains looked at. In microseconds.
+/// How often the ends of the chains are looked at. In microseconds.
 const LOOK_INTERVAL: Micros = 10_000_000;
-/// How often those of other processes are, which may have ended before they did it. In microseconds.
-const OTHERS_INTERVAL: Micros = 60_000_000;
+/// How often the records are entered in the index, unless somebody asks for some: the more at a time, the fewer pages each of them
+/// writes. In microseconds.
+const INDEX_INTERVAL: Micros = 60_000_000;
 /// A chain's end is signed so often, if it has moved. In microseconds.
 const SIGN_INTERVAL: Micros = 600_000_000;
 /// Or if it has moved so far.
@@ -42,9 +43,11 @@ const SIGN_RECORDS: i64 = 10_000;
 /// How far it is.
 #[derive(Default)]
 pub(super) struct Drained {
-    /// When all that other processes have recorded was entered in the index.
+    /// When all that other processes have recorded was entered in the index: they may have ended before they did it.
     others: Option<Micros>,
-    /// When it was last looked what is to be entered in the index, and signed.
+    /// When all that this one has recorded was.
+    own: Micros,
+    /// When it was last looked what is to be signed.
     looked: Micros,
     /// What was signed last of each chain, and when.
     signed: HashMap<i64, (i64, Micros)>,
@@ -94,8 +97,15 @@ impl SqlStore {
         if upto == Upto::Kept && now.saturating_sub(drained.looked) < LOOK_INTERVAL {
             return Ok(());
         }
-        let mut whole = self.index_own(audit, &mut drained, upto == Upto::Found).await?;
-        let others = drained.others.is_none_or(|at| now.saturating_sub(at) >= OTHERS_INTERVAL);
+        let due = |at: Micros| now.saturating_sub(at) >= INDEX_INTERVAL;
+        let mut whole = true;
+        if upto != Upto::Kept || due(drained.own) {
+            whole = self.index_own(audit, &mut drained, upto == Upto::Found).await?;
+            if whole {
+                drained.own = now;
+            }
+        }
+        let others = drained.others.is_none_or(due);
         // Whoever ends leaves that to others.
         if others && upto != Upto::Signed {
             match self.index_others().await? {

@@ -11,7 +11,7 @@ use crate::{
     sql::{Row, Value},
 };
 use std::fmt::Write as _;
-use tessera_model::temporal::Micros;
+use tessera_model::{Id, temporal::Micros};
 
 /// Who did what to which resource, and how it ended (AUD-2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,17 @@ pub struct Event {
     pub request: String,
     /// The request line and what belongs to it. It is encrypted when it is recorded (AUD-6).
     pub query: String,
+}
+
+impl Event {
+    /// One event for each patient it is about, or one that is about none.
+    pub fn about(mut self, patients: &[Id], events: &mut Vec<Self>) {
+        if let [others @ .., last] = patients {
+            events.extend(others.iter().map(|id| Self { patient: id.to_string(), ..self.clone() }));
+            self.patient = last.to_string();
+        }
+        events.push(self);
+    }
 }
 
 /// <https://hl7.org/fhir/R4/valueset-audit-event-action.html>

@@ -2,11 +2,11 @@
 
 use super::{
     Event,
-    record::{AUDIT, AuditAction, Record},
+    record::{AUDIT, AuditAction, Record, id_of},
 };
 use crate::{Action, Change, Changed, Error, Purge, Version, backend::Connection, transact::Written};
 use rustc_hash::FxHashMap;
-use tessera_model::{Id, Key, VersionId};
+use tessera_model::{Id, Key, VersionId, json::unescaped};
 
 /// Most patients of one resource that get an event each; a Group of more is one event that names the Group.
 const PATIENTS_MAX: usize = 64;
@@ -31,32 +31,22 @@ pub(crate) fn touched(event: Option<&Event>, written: &[Written]) -> Touched {
     written.iter().map(of).collect()
 }
 
-/// Writes the events of a transaction: one for each change and patient.
-pub(crate) async fn write(
+/// The events of a transaction: one for each change and patient.
+pub(crate) fn of_changes(
     event: Option<&Event>,
     changes: &[Change],
     changed: &[Changed],
     mut touched: Touched,
-    connection: &mut dyn Connection,
-) -> Result<Vec<String>, Error> {
-    let (Some(event), Some(head)) = (event, connection.head()) else { return Ok(Vec::new()) };
-    let mut rows = Vec::with_capacity(changes.len());
-    let mut ids = Vec::new();
+) -> Vec<Event> {
+    let Some(event) = event else { return Vec::new() };
+    let mut events = Vec::with_capacity(changes.len());
     let mut add = |action: &Action, what: String, version: VersionId, patients: &[Id]| {
         let (interaction, code) = interaction(action);
         let mut event = Event { action: code, what, version, ..event.clone() };
         if event.interaction.is_empty() {
             interaction.clone_into(&mut event.interaction);
         }
-        let mut record = |event: Event| {
-            let record = Record::next(event, head);
-            ids.push(super::record::id_of(record.chain, record.seq));
-            rows.push(record.into_row());
-        };
-        match patients {
-            [] => record(event),
-            patients => patients.iter().for_each(|id| record(Event { patient: id.to_string(), ..event.clone() })),
-        }
+        event.about(patients, &mut events);
     };
     let mut many = None;
     for (change, changed) in changes.iter().zip(changed) {
@@ -86,7 +76,15 @@ pub(crate) async fn write(
             add(action, key.to_string(), version, &about);
         }
     }
-    connection.insert(&AUDIT, rows).await?;
+    events
+}
+
+/// Writes them, and says their ids.
+pub(crate) async fn write(events: Vec<Event>, connection: &mut dyn Connection) -> Result<Vec<String>, Error> {
+    let Some(head) = connection.head() else { return Ok(Vec::new()) };
+    let records: Vec<Record> = events.into_iter().map(|event| Record::next(event, head)).collect();
+    let ids = records.iter().map(|record| id_of(record.chain, record.seq)).collect();
+    connection.insert(&AUDIT, records.into_iter().map(Record::into_row).collect()).await?;
     Ok(ids)
 }
 
@@ -113,6 +111,7 @@ fn patients(key: &Key, body: &str) -> Vec<Id> {
     if key.resource_type.name() == "Patient" {
         return vec![key.id.clone()];
     }
+    let body = unescaped(body);
     let mut found: Vec<Id> = Vec::new();
     for at in memchr::memmem::find_iter(body.as_bytes(), PATIENT) {
         // A reference: `"Patient/1"`, or absolute.
@@ -151,6 +150,7 @@ mod tests {
         let two = r#"{"subject":{"reference":"Patient/2"},"performer":[{"reference":"Patient/3"},{"reference":"Patient/2"}]}"#;
         check("Observation/1", two, &["2", "3"]);
         check("Observation/1", r#"{"note":[{"text":"see Patient/4, Patient?x=1 and NoPatient/5"}]}"#, &[]);
+        check("Observation/1", r#"{"subject":{"reference":"Patient\/2"}}"#, &["2"]);
         check("Basic/1", "", &[]);
     }
 }
