@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub audit_folder: String,
     /// When a read is answered: `interval` or `always`.
     pub audit_sync: String,
+    /// For how many years the queries of events can be read.
+    pub audit_query_years: u16,
     /// The file with the server's secret; empty: beside the database.
     pub secret_key_file: String,
     /// What is logged.
@@ -264,7 +266,8 @@ impl Config {
     pub(crate) fn audit(&self) -> Result<Option<AuditOptions>, Error> {
         let Some(always_sync) = self.audits()? else { return Ok(None) };
         let secret = secret::read_or_make(&self.secret_key_file()?)?;
-        Ok(Some(AuditOptions { folder: self.audit_folder()?, always_sync, secret }))
+        let query_years = self.audit_query_years()?;
+        Ok(Some(AuditOptions { folder: self.audit_folder()?, always_sync, secret, query_years }))
     }
 
     /// Whether events are recorded, and if so whether reads wait for the disk.
@@ -279,6 +282,15 @@ impl Config {
             "off" => Ok(None),
             _ => Err(Error::Usage("--audit: expected on or off".to_owned())),
         }
+    }
+
+    /// For how many years the queries of events can be read (AUD-6).
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is none.
+    fn audit_query_years(&self) -> Result<u16, Error> {
+        let years = Some(self.audit_query_years).filter(|years| *years > 0);
+        years.ok_or_else(|| Error::Usage("audit_query_years: expected 1 at least".to_owned()))
     }
 
     /// Where events wait for the database.

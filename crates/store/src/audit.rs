@@ -50,6 +50,8 @@ pub struct AuditOptions {
     pub always_sync: bool,
     /// What the keys hang on.
     pub secret: [u8; 32],
+    /// For how many years queries can be read.
+    pub query_years: u16,
 }
 
 impl std::fmt::Debug for AuditOptions {
@@ -65,6 +67,7 @@ pub(crate) struct Audit {
     always_sync: bool,
     segment: Segment,
     keys: Keys,
+    query_years: u16,
     /// One drains at a time.
     draining: tokio::sync::Mutex<drain::Drained>,
     /// The highest of the process's chains.
@@ -90,6 +93,7 @@ impl Audit {
             node,
             segment: Segment::open(&folder, Head::start(chain_of(node, SEGMENTS))).map_err(unusable)?,
             keys: Keys::new(&options.secret)?,
+            query_years: options.query_years,
             folder,
             always_sync: options.always_sync,
             draining: tokio::sync::Mutex::default(),

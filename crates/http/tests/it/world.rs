@@ -62,7 +62,7 @@ impl Server {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("tessera-http-audit-{}-{number}", std::process::id()));
-        let options = AuditOptions { folder: folder.clone(), always_sync: false, secret: [2; 32] };
+        let options = AuditOptions { folder: folder.clone(), always_sync: false, secret: [2; 32], query_years: 6 };
         let mut server = Self::open(location, Some(options), Arc::new(SystemClock)).await;
         server.folders.push(folder);
         server

@@ -5,7 +5,7 @@
 use super::{
     Audit, SEGMENTS,
     chain::Head,
-    chain_of,
+    chain_of, keys,
     record::{AUDIT, Record},
     segment, take,
 };
@@ -53,6 +53,8 @@ pub(super) struct Drained {
     signed: HashMap<i64, (i64, Micros)>,
     /// Up to where the chains are in the index.
     pub(super) indexed: HashMap<i64, i64>,
+    /// The keys of the months before this one are destroyed.
+    forgotten: String,
 }
 
 /// How far it goes on.
@@ -121,7 +123,23 @@ impl SqlStore {
         if whole {
             drained.looked = now;
         }
-        self.sign(audit, &mut drained, now, upto == Upto::Signed).await
+        self.sign(audit, &mut drained, now, upto == Upto::Signed).await?;
+        self.forget_queries(audit, &mut drained, now).await
+    }
+
+    /// Destroys the keys of the queries that were kept long enough (AUD-6). It looks once a month.
+    async fn forget_queries(&self, audit: &Audit, drained: &mut Drained, now: Micros) -> Result<(), Error> {
+        let since = keys::month(now, audit.query_years);
+        if since == drained.forgotten {
+            return Ok(());
+        }
+        let destroy = job(since.clone(), |since, c| Box::pin(async move { keys::destroy(&since, c).await }));
+        for name in self.writing(Isolation::ReadCommitted, destroy).await? {
+            tracing::info!(%name, "audit: the queries of a month are forgotten, their key is destroyed");
+        }
+        audit.keys.forget(&since);
+        drained.forgotten = since;
+        Ok(())
     }
 
     /// Makes and reads the keys of this month and the next.

@@ -93,6 +93,11 @@ impl Keys {
         plain.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| UNREADABLE.to_owned())
     }
 
+    /// Forgets the keys of the months before this one.
+    pub(super) fn forget(&self, since: &str) {
+        self.months.write().unwrap_or_else(PoisonError::into_inner).retain(|name, _| name.as_str() >= since);
+    }
+
     pub(super) fn sign(&self, text: &str) -> String {
         STANDARD_NO_PAD.encode(self.signing.sign(text.as_bytes()))
     }
@@ -108,9 +113,21 @@ impl Keys {
 
     /// `2026-07.1f2e3d4c`
     fn name(&self, at: Micros) -> String {
-        let month = jiff::Timestamp::from_microsecond(at).map(|at| at.strftime("%Y-%m").to_string());
-        format!("{}.{}", month.unwrap_or_default(), self.mark)
+        format!("{}.{}", month(at, 0), self.mark)
     }
+}
+
+/// The month that many years before: `2026-07`. Names of keys are in its order.
+pub(super) fn month(at: Micros, years_before: u16) -> String {
+    let at = jiff::Timestamp::from_microsecond(at).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
+    format!("{:04}-{:02}", i32::from(at.year()) - i32::from(years_before), at.month())
+}
+
+/// Destroys the keys of the months before this one, whichever secret has wrapped them, and says their names.
+pub(super) async fn destroy(since: &str, connection: &mut dyn Connection) -> Result<Vec<String>, Error> {
+    let mut sql = Sql::new("DELETE FROM audit_key WHERE name < ");
+    sql.bind(since).push(" RETURNING name");
+    Ok(connection.query(&sql).await?.iter().map(|row| row.text(0).to_owned()).collect())
 }
 
 /// Whether the key has signed the text.
@@ -165,6 +182,20 @@ mod tests {
         assert_eq!(others.decrypt(&encrypted), "");
         keys.months.write().unwrap().clear();
         assert_eq!(keys.decrypt(&encrypted), "");
+    }
+
+    #[test]
+    fn aud_6_the_keys_of_months_that_are_longer_ago_are_forgotten() {
+        let keys = Keys::new(&[1; 32]).unwrap();
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        assert_eq!(month(at("2026-01-31T23:59:59Z"), 6), "2020-01");
+        let all = ["2019-12-31T23:59:59Z", "2020-01-01T00:00:00Z", "2026-01-31T00:00:00Z"].map(at);
+        for at in all {
+            keys.months.write().unwrap().insert(keys.name(at), aes(&[7; 32]).unwrap());
+        }
+        keys.forget(&month(all[2], 6));
+        let kept = all.map(|at| keys.months.read().unwrap().contains_key(&keys.name(at)));
+        assert_eq!(kept, [false, true, true]);
     }
 
     #[test]

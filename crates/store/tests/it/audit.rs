@@ -55,7 +55,7 @@ async fn audited_at(test: &TestStore, folder: &Path, clock: Arc<dyn Clock>) -> S
         synchronous: Synchronous::Full,
         accept_fsync_off: true,
         search_timeout: SEARCH_TIMEOUT,
-        audit: Some(AuditOptions { folder: folder.to_owned(), always_sync: false, secret: SECRET }),
+        audit: Some(AuditOptions { folder: folder.to_owned(), always_sync: false, secret: SECRET, query_years: 6 }),
         replica: None,
     };
     SqlStore::open(options).await.unwrap()
@@ -402,6 +402,47 @@ fn aud_6_queries_are_not_in_the_database_and_go_with_their_key() {
         let found = all(&store).await;
         assert_eq!((found.len(), &*found[0].event.query), (1, ""));
         assert_eq!(test.store.verify_audit(&SECRET).await.unwrap().faults, []);
+    });
+}
+
+#[test]
+fn aud_6_queries_are_forgotten_after_six_years_and_their_events_are_not() {
+    const DAY: i64 = 24 * 3600;
+    const ENTERED: &str = "SELECT seq FROM audit_indexed WHERE seq > 0";
+    on_both("aud_6_queries_are_forgotten", |test| async move {
+        let folder = Folder::new();
+        let store = audited_at(&test, &folder.0, test.clock.clone()).await;
+        let keeping = store.clone();
+        let kept = tokio::spawn(async move { keeping.keep_audited().await });
+        let asked = async |seq: i64| {
+            let event = Event { at: test.clock.now(), ..read("Patient/1") };
+            store.record(vec![event], false).await.unwrap();
+            test.clock.pass(11);
+            found(&test.location, ENTERED, &[seq]).await;
+        };
+        let queries =
+            async |store: &SqlStore| all(store).await.iter().map(|found| found.event.query.clone()).collect::<Vec<_>>();
+        let query = "GET Patient?name=Chalmers";
+        // In September 2020, and twice in September 2026: whoever sees the second entered knows that keys were looked at before.
+        asked(1).await;
+        test.clock.pass(6 * 365 * DAY);
+        found(&test.location, "SELECT COUNT(*) FROM audit_key", &[2]).await;
+        asked(2).await;
+        asked(3).await;
+        assert_eq!(queries(&store).await, [query; 3]);
+        // In October 2026.
+        test.clock.pass(30 * DAY);
+        found(&test.location, "SELECT COUNT(*) FROM audit_key WHERE name < '2026'", &[0]).await;
+        asked(4).await;
+        assert_eq!(queries(&store).await, ["", query, query, query]);
+        kept.abort();
+        store.end_audit().await.unwrap();
+        let other = Folder::new();
+        let again = audited_at(&test, &other.0, test.clock.clone()).await;
+        assert_eq!(queries(&again).await, ["", query, query, query]);
+        assert_eq!(all(&again).await[0].event.what, "Patient/1");
+        let report = test.store.verify_audit(&SECRET).await.unwrap();
+        assert_eq!((report.records, report.faults), (4, Vec::new()));
     });
 }
 
