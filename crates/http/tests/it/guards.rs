@@ -15,39 +15,41 @@ const SEES_EVERYTHING: [&str; 6] = [
     "server/src/commands/load/target.rs",
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+/// The sources of all crates, without tests: each one's path, and its text.
+fn sources() -> Vec<(String, String)> {
+    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
         }
     }
-}
-
-#[test]
-fn core_1_few_modules_make_an_access_context_that_sees_everything() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
     for entry in std::fs::read_dir(crates).unwrap() {
         let folder = entry.unwrap().path().join("src");
         if folder.is_dir() {
-            sources(&folder, &mut files);
+            collect(&folder, &mut files);
         }
     }
-    let mut named = Vec::new();
-    for file in files {
+    // Tests stand at the end, or in a file of their own.
+    let read = |file: PathBuf| {
         let path = file.strip_prefix(crates).unwrap().to_str().unwrap().replace('\\', "/");
         let text = std::fs::read_to_string(&file).unwrap();
-        // Tests stand at the end, or in a file of their own.
-        let text = text.split("#[cfg(test)]").next().unwrap();
-        let is_test = path.ends_with("tests.rs") || path.contains("/tests/") || path.ends_with("testing.rs");
-        let makes = ["AccessContext::internal", "AccessContext::insecure"].iter().any(|call| text.contains(call));
-        if makes && !is_test {
-            named.push(path);
-        }
-    }
+        (path, text.split("#[cfg(test)]").next().unwrap().to_owned())
+    };
+    let is_test = |path: &str| path.ends_with("tests.rs") || path.contains("/tests/") || path.ends_with("testing.rs");
+    files.into_iter().map(read).filter(|(path, _)| !is_test(path)).collect()
+}
+
+#[test]
+fn core_1_few_modules_make_an_access_context_that_sees_everything() {
+    let makes =
+        |text: &str| ["AccessContext::internal", "AccessContext::insecure"].iter().any(|call| text.contains(call));
+    let mut named: Vec<String> = sources().into_iter().filter(|(_, text)| makes(text)).map(|(path, _)| path).collect();
     named.sort();
     assert_eq!(named, SEES_EVERYTHING);
 }
@@ -102,22 +104,8 @@ fn http_2_a_bundle_has_30000_entries_and_not_one_more() {
 
 #[test]
 fn http_8_xml_is_read_in_one_place_by_one_parser() {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(crates).unwrap() {
-        let folder = entry.unwrap().path().join("src");
-        if folder.is_dir() {
-            sources(&folder, &mut files);
-        }
-    }
     let (mut parsers, mut readers) = (Vec::new(), Vec::new());
-    for file in files {
-        let path = file.strip_prefix(crates).unwrap().to_str().unwrap().replace('\\', "/");
-        let text = std::fs::read_to_string(&file).unwrap();
-        let text = text.split("#[cfg(test)]").next().unwrap();
-        if path.contains("/tests") || path.contains("/examples/") {
-            continue;
-        }
+    for (path, text) in sources() {
         let others = ["roxmltree", "xmltree", "minidom", "serde_xml", "libxml", "xml::reader", "sxd_document"];
         assert!(!others.iter().any(|other| text.contains(other)), "{path}");
         if text.contains("quick_xml::") {
