@@ -3,7 +3,7 @@
 use conformance_tests::Reply;
 use serde_json::{Value, json};
 
-use crate::space::{Space, on_each_backend, refused, refused_with};
+use crate::space::{Space, on_each_backend, refused, refused_with, send};
 
 fn reference(key: &str) -> Value {
     json!({ "reference": key })
@@ -108,6 +108,28 @@ fn everything_of_another_patient_stays_out() {
         let patient = record(space);
         let names = names(space, &format!("{patient}/$everything"));
         assert!(!names.iter().any(|name| name.starts_with("other")), "{names:?}");
+    });
+}
+
+#[test]
+fn what_supports_a_record_is_found_however_it_is_referred_to() {
+    on_each_backend(|space| {
+        let patient = space.add("patient", json!({ "resourceType": "Patient" }));
+        let practitioner = |name: &str| space.add(name, json!({ "resourceType": "Practitioner" }));
+        let [versioned, absolute, escaped] = ["versioned", "absolute", "escaped"].map(practitioner);
+        let add = |name: &str, performer: &str| {
+            space.add(name, observation(&patient, "2020-01-01", &json!({ "performer": [reference(performer)] })))
+        };
+        add("a", &format!("{versioned}/_history/1"));
+        let found = space.get(&absolute.replace('/', "?_id=")).expect_status(200);
+        add("b", found.entries()[0]["fullUrl"].as_str().unwrap());
+        // Of another server.
+        add("c", "http://elsewhere.example/fhir/Practitioner/1");
+        let text = observation(&patient, "2020-01-01", &json!({ "performer": [reference("PRACTITIONER")] })).to_string();
+        let text = text.replace("PRACTITIONER", &escaped.replace("Practitioner/", r"\u0050ractitioner\/"));
+        let created = send(space.request("POST", "Observation").body("application/fhir+json", text)).expect_status(201);
+        space.name(&format!("Observation/{}", created.id()), "d");
+        returns(space, &format!("{patient}/$everything"), "a absolute b c d escaped patient versioned");
     });
 }
 
