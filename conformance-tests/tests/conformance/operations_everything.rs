@@ -125,7 +125,8 @@ fn what_supports_a_record_is_found_however_it_is_referred_to() {
         add("b", found.entries()[0]["fullUrl"].as_str().unwrap());
         // Of another server.
         add("c", "http://elsewhere.example/fhir/Practitioner/1");
-        let text = observation(&patient, "2020-01-01", &json!({ "performer": [reference("PRACTITIONER")] })).to_string();
+        let text =
+            observation(&patient, "2020-01-01", &json!({ "performer": [reference("PRACTITIONER")] })).to_string();
         let text = text.replace("PRACTITIONER", &escaped.replace("Practitioner/", r"\u0050ractitioner\/"));
         let created = send(space.request("POST", "Observation").body("application/fhir+json", text)).expect_status(201);
         space.name(&format!("Observation/{}", created.id()), "d");

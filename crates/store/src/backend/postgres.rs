@@ -116,7 +116,9 @@ impl Postgres {
         search_timeout: Duration,
         audit: Option<Arc<Audit>>,
     ) -> Result<Self, Error> {
-        let writers = pool(WRITING_MAX).connect_with(options(url)?.statement_cache_capacity(STATEMENTS_KEPT)).await?;
+        // What is written is looked up row by row, with plans that were made when the tables may have been small.
+        let writing = options(url)?.options([("random_page_cost", "1.1")]).statement_cache_capacity(STATEMENTS_KEPT);
+        let writers = pool(WRITING_MAX).connect_with(writing).await?;
         // In milliseconds, of which 0 would mean no limit.
         let search_timeout = search_timeout.as_millis().max(1).to_string();
         let readers = Readers::of(url, &search_timeout)?;
@@ -320,12 +322,15 @@ impl Connection for PostgresConnection<'_> {
 
     fn find<'a>(&'a mut self, keys: &'a [(i64, String)], body: bool) -> BoxFuture<'a, Result<Vec<Row>, Error>> {
         async move {
+            // As with deletions: a plan that is kept, and looks each of them up.
             let text = if body {
-                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted, r.patient, r.body FROM unnest($1::bigint[], $2::text[]) AS k(type, id)
-                 JOIN resource r ON r.type = k.type AND r.id = k.id"
+                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted, r.patient, r.body
+                 FROM unnest((SELECT $1::bigint[]), (SELECT $2::text[])) AS k(type, id)
+                 CROSS JOIN LATERAL (SELECT * FROM resource WHERE type = k.type AND id = k.id OFFSET 0) AS r"
             } else {
-                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted FROM unnest($1::bigint[], $2::text[]) AS k(type, id)
-                 JOIN resource r ON r.type = k.type AND r.id = k.id"
+                "SELECT r.rid, r.type, r.id, r.version, r.last_updated, r.deleted
+                 FROM unnest((SELECT $1::bigint[]), (SELECT $2::text[])) AS k(type, id)
+                 CROSS JOIN LATERAL (SELECT * FROM resource WHERE type = k.type AND id = k.id OFFSET 0) AS r"
             };
             let (types, ids): (Vec<i64>, Vec<String>) = keys.iter().cloned().unzip();
             let query = sqlx::query(text).bind(types).bind(ids);

@@ -359,15 +359,15 @@ fn aud_5_a_chain_is_signed_after_ten_minutes_or_10000_records() {
         let kept = tokio::spawn(async move { keeping.keep_audited().await });
         records(1, 0).await;
         found(&test.location, SIGNED, &[1]).await;
-        for (seconds, seq) in [(300, 2), (279, 3), (11, 4)] {
+        for (seconds, seq) in [(300, 2), (178, 3), (61, 4)] {
             records(1, seconds).await;
             found(&test.location, ENTERED, &[seq]).await;
         }
-        records(1, 11).await;
+        records(1, 61).await;
         found(&test.location, SIGNED, &[1, 5]).await;
-        records(9_999, 11).await;
+        records(9_999, 61).await;
         found(&test.location, ENTERED, &[10_004]).await;
-        records(1, 11).await;
+        records(1, 61).await;
         found(&test.location, SIGNED, &[1, 5, 10_005]).await;
         kept.abort();
         let report = test.store.verify_audit(&SECRET).await.unwrap();
