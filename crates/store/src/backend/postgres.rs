@@ -366,7 +366,7 @@ impl Connection for PostgresConnection<'_> {
 
     fn stamp(&mut self, after: Micros, rids: usize) -> BoxFuture<'_, Result<Stamp, Error>> {
         async move {
-            let text = "SELECT seq, at, parameters, ARRAY(SELECT nextval('rid') FROM generate_series(1, $1)) FROM tessera_stamp()";
+            let text = "SELECT seq, at, parameters, ARRAY(SELECT nextval('rid') FROM generate_series(1, (SELECT $1))) FROM tessera_stamp()";
             let query = sqlx::query(text).bind(i64::try_from(rids).unwrap_or(0));
             let row = self.ready().await?.fetch_one(query).instrument(span(SYSTEM, text)).await?;
             let (seq, now, parameters): (i64, Micros, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
