@@ -317,7 +317,8 @@ pub fn write_string(out: &mut String, text: &str) {
 /// `Patient\/1` and `\u0050atient/1` are other ways to write `Patient/1`.
 #[must_use]
 pub fn unescaped(text: &str) -> Cow<'_, str> {
-    if !text.contains("\\/") && !text.contains("\\u00") {
+    let has = |escape: &str| memchr::memmem::find(text.as_bytes(), escape.as_bytes()).is_some();
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() || !has("\\/") && !has("\\u00") {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

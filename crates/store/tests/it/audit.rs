@@ -417,7 +417,7 @@ fn aud_6_queries_are_forgotten_after_six_years_and_their_events_are_not() {
         let asked = async |seq: i64| {
             let event = Event { at: test.clock.now(), ..read("Patient/1") };
             store.record(vec![event], false).await.unwrap();
-            test.clock.pass(11);
+            test.clock.pass(61);
             found(&test.location, ENTERED, &[seq]).await;
         };
         let queries =
