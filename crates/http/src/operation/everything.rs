@@ -282,7 +282,7 @@ async fn follow(
         let leads =
             |key: &Key| !is_member(key.resource_type) && call.access.allows(Permission::Read, key.resource_type);
         for version in fresh {
-            if !may_lead(call, &version.body, |key| leads(key) && !seen.contains(key)) {
+            if !may_lead(call, &unescaped(&version.body), |key| leads(key) && !seen.contains(key)) {
                 continue;
             }
             let resource = Resource::parse(version.body.as_str(), definitions)?;
@@ -313,17 +313,7 @@ async fn follow(
 /// Whether a resource's text may refer to something that is wanted. Most refer to what was found before, and are not parsed to see
 /// that.
 fn may_lead(call: &Call<'_>, text: &str, is_wanted: impl Fn(&Key) -> bool) -> bool {
-    let text = unescaped(text);
-    text.match_indices('/').any(|(at, _)| {
-        let (before, rest) = (&text[..at], &text[at..]);
-        let name = before.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        // Relative, or within a URL.
-        let begins = before[..at - name.len()].ends_with(['"', '/']);
-        if name.is_empty() || !begins || call.context.definitions.resource_type(name).is_none() {
-            return false;
-        }
-        let start = before.rfind('"').map_or(0, |quote| quote + 1);
-        let end = rest.find('"').map_or(text.len(), |quote| at + quote);
-        call.local(&text[start..end]).is_some_and(|key| is_wanted(&key))
-    })
+    // What stands between two quotes is a string, a part of one, or no reference.
+    let mut pieces = text.split('"').filter(|piece| piece.contains('/'));
+    pieces.any(|piece| call.local(piece).is_some_and(|key| is_wanted(&key)))
 }

@@ -35,6 +35,8 @@ const LOOK_INTERVAL: Micros = 10_000_000;
 /// How often the records are entered in the index, unless somebody asks for some: the more at a time, the fewer pages each of them
 /// writes. In microseconds.
 const INDEX_INTERVAL: Micros = 60_000_000;
+/// A clock that is further ahead of what was signed last may be wrong. In microseconds.
+const CLOCK_AHEAD_MAX: Micros = 60 * 86_400_000_000;
 /// A chain's end is signed so often, if it has moved. In microseconds.
 const SIGN_INTERVAL: Micros = 600_000_000;
 /// Or if it has moved so far.
@@ -96,10 +98,12 @@ impl SqlStore {
         }
         self.measures().drain_ends(&draining);
         let now = self.shared().clock.now();
-        if upto == Upto::Kept && now.saturating_sub(drained.looked) < LOOK_INTERVAL {
+        // A clock that was set back does not stop it.
+        let is_past = |at: Micros, interval: Micros| now.abs_diff(at) >= interval.unsigned_abs();
+        if upto == Upto::Kept && !is_past(drained.looked, LOOK_INTERVAL) {
             return Ok(());
         }
-        let due = |at: Micros| now.saturating_sub(at) >= INDEX_INTERVAL;
+        let due = |at: Micros| is_past(at, INDEX_INTERVAL);
         let mut whole = true;
         if upto != Upto::Kept || due(drained.own) {
             whole = self.index_own(audit, &mut drained, upto == Upto::Found).await?;
@@ -123,14 +127,22 @@ impl SqlStore {
         if whole {
             drained.looked = now;
         }
-        self.sign(audit, &mut drained, now, upto == Upto::Signed).await?;
-        self.forget_queries(audit, &mut drained, now).await
+        self.forget_queries(audit, &mut drained, now).await?;
+        self.sign(audit, &mut drained, now, upto == Upto::Signed).await
     }
 
-    /// Destroys the keys of the queries that were kept long enough (AUD-6). It looks once a month.
+    /// Destroys the keys of the queries that were kept long enough (AUD-6). It looks once a month, and not if the clock says that
+    /// months have passed since the record was last signed: a clock that is wrong would destroy what is still needed.
     async fn forget_queries(&self, audit: &Audit, drained: &mut Drained, now: Micros) -> Result<(), Error> {
         let since = keys::month(now, audit.query_years);
         if since == drained.forgotten {
+            return Ok(());
+        }
+        let signed = Sql::new("SELECT COALESCE(MAX(at), 0) FROM audit_checkpoint");
+        let signed = self.audit_rows(signed).await?.first().map_or(0, |row| row.int(0));
+        if signed > 0 && now - signed > CLOCK_AHEAD_MAX {
+            tracing::warn!("audit: the clock is months ahead of what was last signed; no query is forgotten now");
+            drained.forgotten = since;
             return Ok(());
         }
         let destroy = job(since.clone(), |since, c| Box::pin(async move { keys::destroy(&since, c).await }));

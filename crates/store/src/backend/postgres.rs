@@ -116,8 +116,9 @@ impl Postgres {
         search_timeout: Duration,
         audit: Option<Arc<Audit>>,
     ) -> Result<Self, Error> {
-        // What is written is looked up row by row, with plans that were made when the tables may have been small.
-        let writing = options(url)?.options([("random_page_cost", "1.1")]).statement_cache_capacity(STATEMENTS_KEPT);
+        // What is written is looked up row by row, with plans that are kept and may have been made when the tables were small.
+        let one_by_one = [("enable_seqscan", "off"), ("random_page_cost", "1.1"), ("jit", "off")];
+        let writing = options(url)?.options(one_by_one).statement_cache_capacity(STATEMENTS_KEPT);
         let writers = pool(WRITING_MAX).connect_with(writing).await?;
         // In milliseconds, of which 0 would mean no limit.
         let search_timeout = search_timeout.as_millis().max(1).to_string();

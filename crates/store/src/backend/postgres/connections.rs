@@ -9,12 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 
 /// How long a request waits for one before it is told that the server is busy (T12).
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// PostgreSQL looks so often whether the client of a statement is still there.
+pub(super) const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Connections that were closed while somebody read on them, and may go on so long, beyond those of the pool.
+const ABANDONED_MAX: usize = 8;
 /// After so long a connection goes through the pool again, which ends those that are old or that nobody needs.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
@@ -23,7 +28,9 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 pub(super) struct Connections {
     pool: PgPool,
     /// As many as the pool has connections: who has one finds a connection in `free`, or the pool has one to give.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
+    /// Of those that were abandoned.
+    abandoned: Arc<Semaphore>,
     free: Arc<Free>,
 }
 
@@ -38,13 +45,26 @@ struct Held {
     since: Instant,
     /// Somebody waits for what they read.
     reading: bool,
+    /// Of whoever uses it.
+    turn: Option<OwnedSemaphorePermit>,
+    abandoned: Arc<Semaphore>,
 }
 
 impl Drop for Held {
-    /// Who is dropped while they read has gone: the pool would wait until PostgreSQL has found what nobody wants any more.
+    /// Who is dropped while they read has gone: the pool would wait until PostgreSQL has found what nobody wants any more. Until
+    /// PostgreSQL has seen that, the next takes the turn only if few were abandoned: whoever asks and hangs up, again and
+    /// again, does not get more connections than there are.
     fn drop(&mut self) {
-        if self.reading {
-            self.connection.close_on_drop();
+        if !self.reading {
+            return;
+        }
+        self.connection.close_on_drop();
+        let turn = self.abandoned.clone().try_acquire_owned().ok().or_else(|| self.turn.take());
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                sleep(CLIENT_CHECK_INTERVAL).await;
+                drop(turn);
+            });
         }
     }
 }
@@ -53,7 +73,6 @@ impl Drop for Held {
 pub(super) struct Taken<'c> {
     held: Held,
     of: &'c Connections,
-    _turn: SemaphorePermit<'c>,
 }
 
 impl Connections {
@@ -69,7 +88,7 @@ impl Connections {
                 locked(&free).retain(|held| held.since.elapsed() < KEPT_FOR);
             }
         });
-        Self { pool, turns: Semaphore::new(most), free }
+        Self { pool, turns: Arc::new(Semaphore::new(most)), abandoned: Arc::new(Semaphore::new(ABANDONED_MAX)), free }
     }
 
     /// One that is free.
@@ -78,13 +97,17 @@ impl Connections {
     /// [`Error::PoolTimedOut`] after two seconds in which none was, and whatever making one fails with.
     pub(super) async fn take(&self) -> Result<Taken<'_>, Error> {
         let taken = async {
-            let turn = self.turns.acquire().await.map_err(|_| Error::PoolClosed)?;
+            let turn = self.turns.clone().acquire_owned().await.map_err(|_| Error::PoolClosed)?;
             let free = locked(&self.free).pop();
-            let held = match free {
+            let mut held = match free {
                 Some(free) => free,
-                None => Held { connection: self.pool.acquire().await?, since: Instant::now(), reading: false },
+                None => {
+                    let (connection, since) = (self.pool.acquire().await?, Instant::now());
+                    Held { connection, since, reading: false, turn: None, abandoned: self.abandoned.clone() }
+                }
             };
-            Ok(Taken { held, of: self, _turn: turn })
+            held.turn = Some(turn);
+            Ok(Taken { held, of: self })
         };
         timeout(ACQUIRE_TIMEOUT, taken).await.unwrap_or(Err(Error::PoolTimedOut))
     }
@@ -119,7 +142,8 @@ impl Taken<'_> {
 
     /// Gives it back: its job has ended well, and nothing is under way on it.
     pub(super) fn give_back(self) {
-        let Self { held, of, _turn } = self;
+        let Self { mut held, of } = self;
+        let _turn = held.turn.take();
         if held.since.elapsed() < KEPT_FOR && !of.pool.is_closed() {
             locked(&of.free).push(held);
         }

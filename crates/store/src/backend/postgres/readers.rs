@@ -60,7 +60,8 @@ impl Readers {
             Reading::Once | Reading::Snapshot => &self.searchers,
         };
         let mut connection = connections.take().await?;
-        connection.reads(true);
+        // A row that is looked up is there before anybody could be told to stop.
+        connection.reads(reading != Reading::LookUp);
         let result = run(reading, &mut connection, job).await;
         connection.reads(false);
         let result = result.map_err(again)?;
