@@ -70,12 +70,9 @@ impl Pending {
                 // as the deletion.
                 let rows = unnest(self.table, bound, |array| format!("(SELECT {array})"));
                 let equal: Vec<String> = names.iter().map(|column| format!("t.{column} = k.{column}")).collect();
-                let places = format!("SELECT ctid FROM {name} AS t WHERE {} OFFSET 0", equal.join(" AND "));
-                write!(
-                    text,
-                    "DELETE FROM {name} WHERE ctid = ANY (ARRAY(SELECT places.ctid FROM {rows} AS k({columns}) \
-                     CROSS JOIN LATERAL ({places}) AS places))"
-                )
+                let place = format!("SELECT ctid FROM {name} AS t WHERE {} OFFSET 0", equal.join(" AND "));
+                let places = format!("SELECT p.ctid FROM {rows} AS k({columns}) CROSS JOIN LATERAL ({place}) AS p");
+                write!(text, "DELETE FROM {name} WHERE ctid = ANY (ARRAY({places}))")
             }
         };
     }
@@ -136,9 +133,9 @@ mod tests {
         );
         assert_eq!(
             statement(&[pending(Rows::Deleted, &B, 1)]),
-            "DELETE FROM b WHERE ctid = ANY (ARRAY(SELECT places.ctid \
+            "DELETE FROM b WHERE ctid = ANY (ARRAY(SELECT p.ctid \
              FROM unnest((SELECT $1::text[]), (SELECT $2::double precision[])) AS k(y, z) \
-             CROSS JOIN LATERAL (SELECT ctid FROM b AS t WHERE t.y = k.y AND t.z = k.z OFFSET 0) AS places))"
+             CROSS JOIN LATERAL (SELECT ctid FROM b AS t WHERE t.y = k.y AND t.z = k.z OFFSET 0) AS p))"
         );
     }
 
