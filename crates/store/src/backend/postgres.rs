@@ -13,7 +13,7 @@ use crate::{
     sql::{Row, Sql, Value},
 };
 use chains::{Chains, Turn};
-use connections::{ACQUIRE_TIMEOUT, Connections};
+use connections::{ACQUIRE_TIMEOUT, CLIENT_CHECK_INTERVAL, Connections};
 use futures::{FutureExt as _, future::BoxFuture};
 use pending::{Pending, Rows};
 use readers::Readers;
@@ -95,10 +95,10 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Error> {
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),
         ("synchronous_commit", "on"),
-        // A statement whose client has gone is ended (HTTP-5), as are those of a server that was killed.
-        ("client_connection_check_interval", "1s"),
     ];
-    Ok(PgConnectOptions::from_str(url)?.options(limits).application_name("tessera"))
+    // A statement whose client has gone is ended (HTTP-5), as are those of a server that was killed.
+    let check = [("client_connection_check_interval", format!("{}ms", CLIENT_CHECK_INTERVAL.as_millis()))];
+    Ok(PgConnectOptions::from_str(url)?.options(limits).options(check).application_name("tessera"))
 }
 
 /// A pool of so many connections.
